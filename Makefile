@@ -1,0 +1,34 @@
+# make smoke   every notebook, small, in minutes          make test   the tests
+# make results the committed reference results again      make lab    JupyterLab on the notebooks
+# Needs git, make and Python >= 3.11 with venv (name another with PYTHON=python3.12). Set-up runs once, into .venv.
+
+PYTHON ?= python3
+VENV   ?= .venv
+READY  := $(VENV)/.ready
+EASEL  := $(VENV)/bin/easel
+
+.PHONY: smoke test results lab clean
+smoke: $(READY)
+	$(EASEL) run --profile smoke
+
+results: $(READY)
+	$(EASEL) run --profile laptop
+
+test: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/python -m pytest
+
+lab: $(READY)
+	$(VENV)/bin/jupyter lab --ip=127.0.0.1 notebooks
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "easel needs Python >= 3.11, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
+	@echo "setting up $(VENV), once: PyTorch is a large download (5.5 GB on Linux)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) lib/easel.egg-info

@@ -1,0 +1,292 @@
+"""`ensure(trials)`: what is missing is trained, what is there is read. The one way from trials to a ledger.
+
+On CPUs each core has a process of its own that trains one trial at a time on one thread; on a GPU one process trains.
+One driver at a time trains into a store (a file lock that dies with its holder): a second one waits, then reads. A
+driver may be killed at any moment: finished trials are in the store, long ones at their last checkpoint, and no worker
+outlives it.
+"""
+
+import contextlib
+import multiprocessing as mp
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import torch
+
+from easel import models
+from easel.errors import UserError
+from easel.ledger import Ledger, Store
+from easel.record import Record
+from easel.train import Run, train
+from easel.trial import Trial
+
+try:
+    import fcntl
+except ImportError:  # Windows: two drivers may train the same trial; the store takes either result, they are the same
+    fcntl = None
+
+ENGINES = ("local", "ray")
+DEATHS = 2  # a trial whose worker was killed this often is given up
+CHECKPOINT_S = 60.0  # seconds of training after which an unfinished trial's state is written
+
+
+def device() -> str:
+    """Where trials are trained here: $EASEL_DEVICE, else "cuda" if there is a GPU, else "cpu"."""
+    chosen = os.environ.get("EASEL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    if chosen not in ("cpu", "cuda"):
+        raise UserError(f"EASEL_DEVICE={chosen}: one of cpu, cuda")
+    return chosen
+
+
+def precision(name: str = "auto") -> str:
+    """The recipe's precision on this machine: "auto" is bf16 where the hardware computes in it, else fp32."""
+    if name not in ("auto", "bf16", "fp32"):
+        raise UserError(f"precision {name!r}: one of auto, bf16, fp32")
+    if name != "auto":
+        return name
+    if device() == "cuda":
+        return "bf16"
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def work(trial: Trial) -> float:
+    """Estimated multiply-adds of an epoch: three passes over the training images, one over each evaluated set."""
+    examples = trial.examples
+    trained = len(examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
+    evaluated = len(examples) + sum(len(trial.view_examples(v)) for v in trial.views if v != "online")
+    size = examples.images.shape[-1]
+    # the constant stands for what small nets spend outside multiplications (measured on CPU: some 3 M an image)
+    per_image = models.multiply_adds(trial.model, classes=len(examples.classes), size=size) + 3e6
+    return per_image * (3 * trained + evaluated)
+
+
+def ensure(
+    trials: Iterable[Trial],
+    *,
+    engine: str | None = None,
+    workers: int | None = None,
+    store: Store | None = None,
+    quiet: bool = False,
+) -> Ledger:
+    """The ledger of these trials, in their order; those that the store lacks are trained first.
+
+    engine: "local" (default, or $EASEL_ENGINE) or "ray"; workers: CPU processes, default one a core, 0 = this process.
+    Raises KeyboardInterrupt after stopping the workers; run again and it goes on where it was.
+    """
+    trials = list(trials)
+    if not trials:
+        raise UserError("no trials were asked for")
+    engine = engine or os.environ.get("EASEL_ENGINE") or "local"
+    if engine not in ENGINES:
+        raise UserError(f"engine {engine!r}: one of {', '.join(ENGINES)}")
+    store = store or Store()
+    found = {t.key: store.get(t) for t in trials}
+    trained = 0
+    if not all(found.values()):
+        with _only_driver(store.folder, quiet):
+            missing = {t.key: t for t in trials if store.get(t) is None}  # another driver may have trained some
+            todo = sorted(missing.values(), key=lambda t: -work(t) * t.epochs)
+            if todo:
+                _train(todo, engine, workers, store, Progress(todo, quiet))
+            trained = len(todo)
+    records = [found[t.key] or store.get(t) for t in trials]
+    if None in records:
+        raise RuntimeError(f"{records.count(None)} of {len(records)} trials were trained but are not in {store.folder}")
+    return Ledger(records, trained)
+
+
+def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, Ledger | Run]]:
+    """Train one trial in this process, or replay it from the store, epoch by epoch.
+
+    Yields (epoch from 1, source), where source.correct() holds the bits so far: bool (epoch, examples).
+    """
+    store = store or Store()
+    record = store.get(trial)
+    if record is not None:
+        yield from ((epoch, _Replay(record, epoch)) for epoch in range(1, trial.epochs + 1))
+        return
+    with _only_driver(store.folder, quiet=True):
+        run = Run(trial, device())
+        while run.done < trial.epochs and not run.diverged:
+            run.epoch()
+            yield run.done, run
+        store.put(run.record())
+
+
+class _Replay:
+    """A finished record as it stood after an earlier epoch."""
+
+    def __init__(self, record: Record, epoch: int):
+        self._record, self._epoch = record, epoch
+        self.loss = record.arrays["loss"]
+
+    def correct(self, view: str = "train"):
+        return self._record.correct(view)[: self._epoch]
+
+
+@contextlib.contextmanager
+def _only_driver(folder: Path, quiet: bool) -> Iterator[None]:
+    """Hold the store's lock. The kernel releases it when the process ends, however it ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open(folder / ".driver", "a")  # noqa: SIM115 - closed below, and by any death of this process
+    except OSError as fault:
+        raise UserError(f"cannot write to {folder} ({fault.strerror}): free it, or set EASEL_RESULTS") from None
+    with handle:
+        if fcntl is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if not quiet:
+                    print("another process is training into this store; waiting for it", flush=True)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+class Progress:
+    """Lines such as "trained 12 of 40 trials, 3.1 min, about 6 min left": rewritten on a terminal, rare elsewhere."""
+
+    def __init__(self, todo: Sequence[Trial], quiet: bool = False):
+        self.trials, self.work = len(todo), sum(work(t) * t.epochs for t in todo)
+        self.done = self.finished = 0.0
+        self.quiet, self.started, self.said = quiet, time.monotonic(), float("-inf")
+        self.live = sys.stdout.isatty()
+
+    def epoch(self, trial: Trial) -> None:
+        self.done += work(trial)
+        self._say()
+
+    def trial(self) -> None:
+        self.finished += 1
+        self._say(last=self.finished == self.trials)
+
+    def _say(self, last: bool = False) -> None:
+        now = time.monotonic()
+        if self.quiet or (now - self.said < (0.5 if self.live else 20) and not last):
+            return
+        self.said, spent = now, now - self.started
+        left = spent * max(0.0, self.work / max(self.done, 1) - 1)
+        tail = "" if last else f", about {_minutes(left)} left"
+        line = f"trained {self.finished:.0f} of {self.trials} trials, {_minutes(spent)}{tail}"
+        print(f"\r{line:<78}" if self.live else line, end="\n" if last or not self.live else "", flush=True)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, progress: Progress) -> None:
+    if engine == "ray":
+        from easel import cluster
+
+        cluster.train(todo, store, progress)
+    elif device() == "cuda" or workers == 0:
+        for trial in todo:
+            _train_one(trial, device(), store, lambda run: progress.epoch(run.trial))
+            progress.trial()
+    else:
+        _Pool(todo, min(workers or cores(), len(todo)), store, progress).run()
+
+
+def _train_one(trial: Trial, where: str, store: Store, on_epoch=None) -> None:
+    """Train one trial and put its record; idempotent, so that a retry or a second driver costs nothing."""
+    if store.get(trial) is None:
+        checkpoint = store.checkpoint(trial.key)
+        store.put(train(trial, device=where, checkpoint=checkpoint, checkpoint_s=CHECKPOINT_S, on_epoch=on_epoch))
+        checkpoint.unlink(missing_ok=True)
+
+
+class _Pool:
+    """One process a core, each with a trial at a time; a killed worker is replaced and its trial given again."""
+
+    def __init__(self, todo: list[Trial], workers: int, store: Store, progress: Progress):
+        self.todo, self.workers, self.store, self.progress = deque(todo), workers, store, progress
+        self.busy: dict[Connection, tuple[mp.process.BaseProcess, Trial | None]] = {}
+        self.deaths: dict[str, int] = {}
+
+    def run(self) -> None:
+        try:
+            for _ in range(self.workers):
+                self._start()
+            while self.busy:
+                for connection in wait(list(self.busy)):
+                    self._hear(connection)
+        finally:
+            for process, _ in self.busy.values():
+                process.terminate()
+            for process, _ in self.busy.values():
+                process.join()
+
+    def _start(self) -> None:
+        ours, theirs = mp.get_context("spawn").Pipe()
+        process = mp.get_context("spawn").Process(target=_worker, args=(theirs, self.store), daemon=True)
+        process.start()
+        theirs.close()
+        self.busy[ours] = (process, None)
+        self._give(ours)
+
+    def _give(self, connection: Connection) -> None:
+        process, _ = self.busy[connection]
+        trial = self.todo.popleft() if self.todo else None
+        self.busy[connection] = (process, trial)
+        with contextlib.suppress(BrokenPipeError):  # it died between trials: its end of file is heard next
+            connection.send(trial)
+
+    def _hear(self, connection: Connection) -> None:
+        process, trial = self.busy[connection]
+        try:
+            message = connection.recv()
+        except (EOFError, ConnectionResetError):
+            del self.busy[connection]
+            process.join()
+            if trial is not None:
+                self._bury(trial, process.exitcode)
+            return
+        if message == "epoch":
+            self.progress.epoch(trial)
+        elif message == "done":
+            self.progress.trial()
+            self._give(connection)
+        else:
+            raise message  # the exception that ended the trial
+
+    def _bury(self, trial: Trial, exitcode: int | None) -> None:
+        self.deaths[trial.key] = self.deaths.get(trial.key, 0) + 1
+        if self.deaths[trial.key] >= DEATHS:
+            raise UserError(
+                f"the process that trained {trial.model} (seed {trial.seed}) was killed {DEATHS} times (exit code "
+                f"{exitcode}; -9 is usually lack of memory): free memory or use fewer workers; finished trials are kept"
+            )
+        print(
+            f"a worker was killed (exit code {exitcode}) while it trained {trial.model}; training it again", flush=True
+        )
+        self.todo.appendleft(trial)
+        self._start()
+
+
+def _worker(connection: Connection, store: Store) -> None:
+    """A worker process: trials in, records into the store, until None comes or the driver is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    torch.set_num_threads(1)
+    driver = mp.parent_process()
+    threading.Thread(target=lambda: (wait([driver.sentinel]), os._exit(1)), daemon=True).start()
+    while (trial := connection.recv()) is not None:
+        try:
+            _train_one(trial, "cpu", store, lambda run: connection.send("epoch"))
+        except Exception as fault:
+            connection.send(fault)
+        else:
+            connection.send("done")

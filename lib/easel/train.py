@@ -1,0 +1,301 @@
+"""Training: trials in, records out. One loop for every net, data set and device; it never decides what to train.
+
+The data set lies on the device as uint8; a batch is index arithmetic on it. The example's index travels with the batch,
+so that who got what right is one tensor on the device, copied out once an epoch. All random numbers are drawn on the
+CPU from streams of their own (easel.trial.stream), so a trial is the same trial wherever it runs.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from easel import files, models
+from easel.data import Dataset
+from easel.record import BadRecord, Record, pack, unpack
+from easel.trial import RECIPE_VERSION, Recipe, Trial, stream
+
+EVALUATION_BATCH = 500  # images; evaluation of an image does not depend on its batch
+
+
+def pad(images: Tensor, padding: int) -> Tensor:
+    """uint8 (n, 3, H, W) -> (n, 3, H + 2 padding, W + 2 padding), black around."""
+    return F.pad(images, (padding,) * 4)
+
+
+def crop_and_flip(padded: Tensor, index: Tensor, offset: Tensor, flip: Tensor, size: int) -> Tensor:
+    """Translated and mirrored images by index arithmetic: uint8 (batch, 3, size, size).
+
+    padded: (n, 3, size + 2p, size + 2p); index: (batch,) which images; offset: (batch, 2) row and column of the crop's
+    corner, 0..2p; flip: (batch,) bool, mirrored left to right after the crop.
+    """
+    windows = padded.unfold(2, size, 1).unfold(3, size, 1)  # (n, 3, 2p + 1, 2p + 1, size, size), a view
+    crops = windows[index, :, offset[:, 0], offset[:, 1]]
+    return torch.where(flip[:, None, None, None], crops.flip(3), crops)
+
+
+def normalise(images: Tensor, normalisation: str, mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 (batch, 3, H, W) -> float32, channels last.
+
+    "channel": (x / 255 - mean) / std with the data set's channel statistics; "image": global contrast normalisation of
+    each image by itself, (x - mean(x)) / sqrt(var(x) + 10) on the 0..255 scale.
+    """
+    x = images.to(torch.float32, memory_format=torch.channels_last)
+    if normalisation == "channel":
+        return (x - 255 * mean[:, None, None]) / (255 * std[:, None, None])
+    var, mu = torch.var_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
+    return (x - mu) / torch.sqrt(var + 10)
+
+
+def epoch_draws(trial: Trial, count: int, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Order (count,), crop offsets (count, 2) and flips (count,) of one epoch, each from its own stream."""
+    recipe = trial.recipe
+    seed = trial.seed if recipe.shared_order is None else recipe.shared_order
+    order = torch.randperm(count, generator=stream(seed, "order", epoch))
+    augmentation = stream(seed, "augmentation", epoch)
+    offset = torch.randint(0, 2 * recipe.translation + 1, (count, 2), generator=augmentation)
+    flip = torch.rand(count, generator=augmentation) < 0.5
+    return order, offset, flip if recipe.flip else torch.zeros_like(flip)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """CPU training uses one thread: with more, sums are taken in another order and the weights differ."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Run:
+    """One trial while it trains: net, optimiser, and the bits so far. `epoch()` advances it, `record()` ends it."""
+
+    def __init__(self, trial: Trial, device: str = "cpu"):
+        self.trial, self.device, recipe = trial, torch.device(device), trial.recipe
+        examples = trial.examples
+        with torch.random.fork_rng(devices=[]):  # default weights, replaced at once: not from the user's generator
+            net = models.build(
+                trial.model,
+                classes=len(examples.classes),
+                size=examples.images.shape[-1],
+                generator=stream(trial.seed, "weights"),
+            )
+        self.net = net.to(self.device, memory_format=torch.channels_last)
+        self.kept = torch.arange(len(examples))
+        labels = examples.labels
+        if trial.edit is not None:
+            self.kept = self.kept if trial.edit.keep is None else torch.from_numpy(trial.edit.keep)
+            labels = labels if trial.edit.labels is None else torch.from_numpy(trial.edit.labels)
+        self.labels = labels.to(self.device)  # what training sees; evaluation has the data set's own
+        self.padded = pad(examples.images.to(self.device), recipe.translation)
+        self.sets = {"train": examples} | {v: trial.view_examples(v) for v in trial.views if v != "online"}
+        self.mean, self.std = (torch.tensor(s, device=self.device) for s in (examples.mean, examples.std))
+        self.optimizer = _optimizer(self.net, recipe, len(self.kept))
+        self.done, self.diverged, self.seconds = 0, False, 0.0
+        self.loss = np.full(trial.epochs, np.nan, np.float32)
+        self.rows: dict[str, list[np.ndarray]] = {}
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.trial.recipe.precision == "bf16")
+
+    def prepare(self, images: Tensor) -> Tensor:
+        return normalise(images, self.trial.recipe.normalisation, self.mean, self.std)
+
+    def epoch(self) -> None:
+        """Train one epoch, then evaluate every view."""
+        started = time.perf_counter()
+        with one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
+            online = self._train_epoch()
+            if np.isfinite(self.loss[self.done]):
+                for view, examples in self.sets.items():
+                    self._evaluate(view, examples)
+                if "online" in self.trial.views:
+                    self._append("correct.online", online.cpu().numpy())
+            else:
+                self.diverged = True
+        self.done += 1
+        self.seconds += time.perf_counter() - started
+
+    def _train_epoch(self) -> Tensor:
+        trial, recipe, device, size = self.trial, self.trial.recipe, self.device, self.sets["train"].images.shape[-1]
+        count, batch = len(self.kept), recipe.batch_size
+        order, offset, flip = epoch_draws(trial, count, self.done)
+        order, offset, flip = self.kept[order].to(device), offset.to(device), flip.to(device)
+        online = torch.zeros(len(self.labels), dtype=torch.bool, device=device)
+        total = torch.zeros((), device=device)
+        self.net.train()
+        with torch.random.fork_rng():  # dropout, in nets that have it, draws from the global generator
+            torch.manual_seed(stream(trial.seed, "dropout", self.done).initial_seed())
+            for step, start in enumerate(range(0, count, batch)):
+                for group in self.optimizer.param_groups:
+                    group["lr"] = recipe.learning_rate * recipe.schedule(self.done + step * batch / count)
+                part = slice(start, start + batch)
+                index = order[part]
+                x = self.prepare(crop_and_flip(self.padded, index, offset[part], flip[part], size))
+                target = self.labels[index]
+                with self.autocast():
+                    logits = self.net(x)
+                loss = F.cross_entropy(logits.float(), target)
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                self.optimizer.step()
+                total += loss.detach() * len(index)
+                online[index] = logits.detach().argmax(1) == target
+        self.loss[self.done] = float(total) / count
+        return online
+
+    @torch.no_grad()
+    def _evaluate(self, view: str, examples: Dataset) -> None:
+        self.net.eval()
+        images, labels = examples.images.to(self.device), examples.labels.to(self.device)
+        logits = torch.empty(len(images), len(examples.classes), device=self.device)
+        for start in range(0, len(images), EVALUATION_BATCH):
+            part = slice(start, start + EVALUATION_BATCH)
+            with self.autocast():
+                logits[part] = self.net(self.prepare(images[part])).float()
+        finite = logits.isfinite().all(1)  # argmax of NaN is class 0: never right
+        self._append(f"correct.{view}", ((logits.argmax(1) == labels) & finite).cpu().numpy())
+        for quantity in self.trial.record:
+            self._append(f"{quantity}.{view}", QUANTITIES[quantity](logits, labels).half().cpu().numpy())
+        self.diverged |= not bool(finite.all())
+
+    def _append(self, name: str, row: np.ndarray) -> None:
+        self.rows.setdefault(name, []).append(np.packbits(row) if name.startswith("correct.") else row)
+
+    def correct(self, view: str = "train") -> np.ndarray:
+        """bool (epochs so far, examples)."""
+        count = len(self.trial.view_examples(view))
+        return np.unpackbits(np.stack(self.rows[f"correct.{view}"]), axis=1, count=count).astype(bool)
+
+    def record(self) -> Record:
+        """The record of the finished trial."""
+        arrays = {name: np.stack(rows) for name, rows in self.rows.items()} | {"loss": self.loss}
+        arrays |= {f"count.{v}": np.array(len(s)) for v, s in self.sets.items() if v != "train"}
+        provenance = machine(self.device.type) | {
+            "seconds": round(self.seconds, 3),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        return Record.of(self.trial, arrays, "diverged" if self.diverged else "complete", provenance)
+
+    def save(self, path: Path) -> None:
+        """Write all that is needed to go on from the end of this epoch."""
+        state = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        for i, values in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{i}.{k}": v for k, v in values.items() if v is not None}
+        arrays = {k: v.detach().cpu().contiguous().numpy() for k, v in state.items()}
+        arrays |= {f"rows.{k}": np.stack(v) for k, v in self.rows.items()} | {"loss": self.loss}
+        meta = {"key": self.trial.key, "views": self.trial.views, "record": self.trial.record}
+        meta |= {"done": self.done, "seconds": self.seconds}
+        files.write_atomically(path, pack(arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}))
+
+    def restore(self, path: Path) -> bool:
+        """Go on from a checkpoint; False, and nothing changed, if there is none that fits and is whole."""
+        try:
+            arrays = unpack(path.read_bytes())
+        except (OSError, BadRecord):
+            return False
+        meta = json.loads(arrays.pop("meta").tobytes())
+        wanted = [self.trial.key, *map(list, (self.trial.views, self.trial.record))]
+        if [meta["key"], meta["views"], meta["record"]] != wanted:
+            return False
+        net, optimizer = {}, {}
+        for name, array in arrays.items():
+            kind, _, rest = name.partition(".")
+            if kind == "net":
+                net[rest] = torch.from_numpy(array)
+            elif kind == "optimizer":
+                i, _, what = rest.partition(".")
+                optimizer.setdefault(int(i), {})[what] = torch.from_numpy(array)
+            elif kind == "rows":
+                self.rows[rest] = list(array)
+        self.net.load_state_dict(net)
+        for i, parameter in enumerate(self.net.parameters()):  # the fused step wants each state laid out as its weights
+            for what, tensor in optimizer.get(i, {}).items():
+                if tensor.shape == parameter.shape:
+                    optimizer[i][what] = torch.empty_like(parameter).copy_(tensor)
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": optimizer})
+        self.loss, self.done, self.seconds = arrays["loss"].copy(), meta["done"], meta["seconds"]
+        return True
+
+
+def _margin(logits: Tensor, labels: Tensor) -> Tensor:
+    own = logits.gather(1, labels[:, None])
+    return (own - logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
+
+
+QUANTITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "margin": _margin,  # logit of the label minus the largest other logit
+    "loss": lambda logits, labels: F.cross_entropy(logits, labels, reduction="none").clamp(max=6e4),  # float16's range
+    "probability": lambda logits, labels: logits.softmax(1).gather(1, labels[:, None]).squeeze(1),
+}
+
+
+def _optimizer(net: nn.Module, recipe: Recipe, examples: int) -> torch.optim.Optimizer:
+    """fused: one pass over each parameter instead of a dozen."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(net.parameters(), recipe.learning_rate, recipe.momentum, fused=True)
+    decay = recipe.weight_decay(examples)
+    return torch.optim.AdamW(net.parameters(), recipe.learning_rate, recipe.betas, weight_decay=decay, fused=True)
+
+
+@cache
+def machine(device: str = "cpu") -> dict:
+    """What a record says of where it was made."""
+    gpu = device == "cuda"
+    return {
+        "host": platform.node(),
+        "device": torch.cuda.get_device_name() if gpu else _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "recipe_version": RECIPE_VERSION,
+        "bitwise": "not guaranteed: GPU kernels may sum in another order" if gpu else "one CPU thread",
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def train(
+    trial: Trial,
+    *,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    checkpoint_s: float = 60.0,
+    on_epoch: Callable[[Run], None] | None = None,
+) -> Record:
+    """Train one trial from its beginning, or from its checkpoint, to its record.
+
+    checkpoint: file for the unfinished state, written after an epoch if `checkpoint_s` seconds have passed since the
+    last one, so short trials never write any; on_epoch: called after each epoch, e.g. to draw or to report progress.
+    """
+    run = Run(trial, device)
+    if checkpoint is not None:
+        run.restore(checkpoint)
+    saved = time.monotonic()
+    while run.done < trial.epochs and not run.diverged:
+        run.epoch()
+        if on_epoch is not None:
+            on_epoch(run)
+        if checkpoint is not None and run.done < trial.epochs and time.monotonic() - saved >= checkpoint_s:
+            run.save(checkpoint)
+            saved = time.monotonic()
+    return run.record()

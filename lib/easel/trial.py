@@ -1,0 +1,217 @@
+"""Everything that determines the result of one training run, and the key that names it.
+
+A `Trial` is frozen and holds no result. Two trials with one key give the same bits on the same hardware; whatever
+cannot change a number (engine, packing, cores, folder names, what else is recorded) is not in the key.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from easel import data as datasets
+from easel import models
+from easel.errors import UserError
+
+RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/test_golden.py notices)
+QUANTITIES = ("margin", "loss", "probability")
+SETTINGS = {
+    "optimizer": ("adamw", "sgd"),
+    "normalisation": ("channel", "image"),
+    "precision": ("bf16", "fp32"),
+}
+
+
+def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
+    """A random stream of its own for each (seed, purpose, epoch): 'weights', 'order', 'augmentation', 'dropout', ...
+
+    Drawn on the CPU whatever the device, so that the draws do not depend on where a trial runs, and anew for each
+    epoch, so that an interrupted trial goes on without having to store the state of a generator.
+    """
+    digest = hashlib.sha256(f"easel/{seed}/{purpose}/{epoch}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def canonical(value: object) -> bytes:
+    """The one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a net is trained. The defaults are the paper's (Sec. 3.1); what it leaves open is marked in the README."""
+
+    optimizer: str = "adamw"  # "adamw" (Loshchilov & Hutter 2017) | "sgd" (momentum, no decay)
+    learning_rate: float = 1e-3  # alpha; multiplied by the cosine schedule
+    betas: tuple[float, float] = (0.9, 0.99)  # of AdamW
+    momentum: float = 0.9  # of SGD
+    w_norm: float = 0.05  # normalised weight decay of AdamW
+    horizon: int = 300  # T_i, epochs of the cosine, whatever the number of epochs trained
+    batch_size: int = 128
+    normalisation: str = "channel"  # "channel": (x - mean) / std of the data set | "image": global contrast, per image
+    translation: int = 4  # pixels, uniform in -4..4 both ways, black outside
+    flip: bool = True  # horizontally, every second time
+    precision: str = "bf16"  # of convolutions and matrix products; weights, sums, loss and last layer are float32
+    shared_order: int | None = None  # a seed: batches and augmentation from it, the same in all trials (a control)
+
+    def __post_init__(self) -> None:
+        for name, allowed in SETTINGS.items():
+            if getattr(self, name) not in allowed:
+                raise UserError(f"recipe {name}={getattr(self, name)!r}: one of {', '.join(allowed)}")
+        for name in ("learning_rate", "w_norm", "momentum"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+                raise UserError(f"recipe {name}={value!r}: a finite number, 0 or more")
+        for name, least in (("horizon", 1), ("batch_size", 1), ("translation", 0)):
+            _whole(f"recipe {name}", getattr(self, name), least)
+        object.__setattr__(self, "betas", tuple(self.betas))
+
+    def weight_decay(self, examples: int) -> float:
+        """AdamW's decay for `torch.optim.AdamW`, which multiplies it by the learning rate: lambda / alpha.
+
+        lambda = w_norm sqrt(b / (B T)): b batch size, B training examples, T horizon (Loshchilov & Hutter, App. B).
+        """
+        return self.w_norm * math.sqrt(self.batch_size / (examples * self.horizon)) / self.learning_rate
+
+    def schedule(self, progress: float) -> float:
+        """Factor on the learning rate after `progress` epochs (fractions count): .5 + .5 cos(pi progress / horizon)."""
+        return 0.5 + 0.5 * math.cos(math.pi * progress / self.horizon)
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A change of the training set: which examples are trained on, and with which labels. Evaluation never sees it.
+
+    keep: (kept,) positions in the trial's examples that are trained on, ascending; None = all of them.
+    labels: (examples,) label of every example while training; None = the data set's.
+    """
+
+    keep: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep is not None:
+            keep = np.asarray(self.keep, dtype=np.int64)
+            if keep.ndim != 1 or not len(keep) or keep[0] < 0 or (np.diff(keep) <= 0).any():
+                raise UserError("edit keep: positions of at least one example, ascending, each once")
+            object.__setattr__(self, "keep", keep)
+        if self.labels is not None:
+            object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over both arrays, hex."""
+        parts = (b"-" if a is None else a.astype("<i8").tobytes() for a in (self.keep, self.labels))
+        return hashlib.sha256(b"|".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Edit) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UserError(f"{name}={value!r}: a whole number from {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One training run: m = `epochs` epochs of `model` on `data`, everything random drawn from `seed`.
+
+    views: what is evaluated after every epoch besides the plain training set ("train"):
+        "test" or "test:2000"   the test set, or a class-balanced part of it
+        "online"                the training batches' own hits, as they are trained on (augmented, training mode)
+    record: quantities kept beside right or wrong, float16, for "train" and "test": "margin", "loss", "probability".
+    Views and quantities do not change the training, so they are not part of the key.
+    """
+
+    model: str
+    seed: int
+    epochs: int
+    data: str = "cifar10"  # a name of easel.data, or a folder's path
+    split: str = "train"  # "train" | "merged" (train then test: Sec. 7.1)
+    size: int | None = None  # pixels, for folders of larger images; None = the data set's own
+    images: int | None = None  # class-balanced part, drawn from subset_seed; None = all
+    subset_seed: int = 0
+    recipe: Recipe = field(default_factory=Recipe)
+    edit: Edit | None = None
+    views: tuple[str, ...] = ()
+    record: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        models.check(self.model)
+        _whole("seed", self.seed, 0)
+        _whole("epochs", self.epochs, 1)
+        if self.epochs > self.recipe.horizon:
+            raise UserError(f"epochs={self.epochs}: at most the schedule's horizon of {self.recipe.horizon}")
+        if self.images is not None:
+            _whole("images", self.images, 1)
+        for name, allowed in (("views", None), ("record", QUANTITIES)):
+            values = getattr(self, name)
+            values = (values,) if isinstance(values, str) else tuple(sorted(set(values)))
+            object.__setattr__(self, name, values)
+            for value in values:
+                if allowed is not None and value not in allowed:
+                    raise UserError(f"{name} {value!r}: one of {', '.join(allowed)}")
+        for view in self.views:
+            check_view(view)
+
+    @cached_property
+    def examples(self) -> datasets.Dataset:
+        """The examples that are trained on (before any edit) and evaluated as view "train"."""
+        whole = datasets.load(self.data, self.split, size=self.size)
+        return whole if self.images is None else datasets.subset(whole, self.images, self.subset_seed)
+
+    @cached_property
+    def identity(self) -> dict:
+        """What the key is the hash of: every field that can change a number, the data by its fingerprint."""
+        n = len(self.examples)
+        if self.edit is not None:
+            if self.edit.keep is not None and self.edit.keep[-1] >= n:
+                raise UserError(f"edit keep: position {self.edit.keep[-1]} of {n} examples")
+            if self.edit.labels is not None:
+                labels, classes = self.edit.labels, len(self.examples.classes)
+                if labels.shape != (n,) or labels.min() < 0 or labels.max() >= classes:
+                    raise UserError(f"edit labels: one label in 0..{classes - 1} for each of {n} examples")
+        return {
+            "recipe_version": RECIPE_VERSION,
+            "fingerprint": self.examples.fingerprint,
+            "channels": [list(self.examples.mean), list(self.examples.std)],
+            "model": self.model,
+            "seed": self.seed,
+            "epochs": self.epochs,
+            "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()},
+            "edit": None if self.edit is None else self.edit.digest,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON of `identity`, 64 hex digits: the trial's name in the store."""
+        return hashlib.sha256(canonical(self.identity)).hexdigest()
+
+    def view_examples(self, view: str) -> datasets.Dataset:
+        """The images on which a view is evaluated."""
+        if view in ("train", "online"):
+            return self.examples
+        test = datasets.load(self.data, "test", size=self.size)
+        count = view.partition(":")[2]
+        return datasets.subset(test, int(count), self.subset_seed) if count else test
+
+    def __getstate__(self) -> dict:  # a worker process needs the fields, not the cached images
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+
+
+def check_view(view: str) -> None:
+    """Raise UserError unless `view` is one that a trial can record."""
+    name, colon, count = view.partition(":")
+    if view not in ("online", "test") and not (name == "test" and colon and count.isdecimal() and int(count) > 0):
+        raise UserError(f"view {view!r}: one of test, test:2000 (a part of it), online")

@@ -1,0 +1,237 @@
+"""Training does what the recipe says, files each result under its image, and repeats itself to the bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from easel import models
+from easel.train import Run, crop_and_flip, epoch_draws, normalise, one_thread, pad, train
+from easel.trial import Edit, Recipe, stream
+
+FAMILIES = ["mlp-1x10", "wrn-10-1", "densenet-bc-10-4", "resnext-11-2x4d"]
+
+
+def test_crop_and_flip_is_pad_crop_mirror_one_image_at_a_time():
+    images = torch.randint(0, 256, (6, 3, 7, 7), dtype=torch.uint8, generator=stream(0, "test"))
+    index, flip = torch.tensor([5, 0, 0, 3]), torch.tensor([True, False, True, False])
+    offset = torch.tensor([[0, 0], [4, 2], [1, 3], [2, 2]])
+    batch = crop_and_flip(pad(images, 2), index, offset, flip, 7)
+    for x, i, (row, column), mirrored in zip(batch, index, offset, flip, strict=True):
+        slow = np.zeros((3, 11, 11), np.uint8)
+        slow[:, 2:9, 2:9] = images[i].numpy()
+        slow = slow[:, row : row + 7, column : column + 7]
+        assert np.array_equal(x.numpy(), slow[:, :, ::-1] if mirrored else slow)
+
+
+def test_translation_covers_every_offset_and_half_are_mirrored(tiny):
+    order, offset, flip = epoch_draws(tiny(recipe=Recipe()), 20_000, 0)
+    assert torch.equal(order.sort().values, torch.arange(20_000))
+    assert (offset.amin(), offset.amax()) == (0, 8)
+    counts = torch.bincount(offset[:, 0] * 9 + offset[:, 1], minlength=81)
+    assert counts.amin() > 0.6 * 20_000 / 81  # all 81 shifts, about equally
+    assert flip.float().mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_normalisations_by_hand():
+    images = torch.randint(0, 256, (3, 3, 5, 5), dtype=torch.uint8, generator=stream(0, "test"))
+    mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])
+    x = images.double()
+    by_channel = (x / 255 - mean.double()[:, None, None]) / std.double()[:, None, None]
+    assert torch.allclose(normalise(images, "channel", mean, std).double(), by_channel, atol=1e-5)
+    by_image = torch.stack([(i - i.mean()) / torch.sqrt(i.var(correction=0) + 10) for i in x])
+    assert torch.allclose(normalise(images, "image", mean, std).double(), by_image, atol=1e-5)
+
+
+def slow_training(trial):
+    """The recipe written out once more, plainly: NCHW, one epoch, no index tricks, torch's own unfused AdamW."""
+    examples, recipe = trial.examples, trial.recipe
+    net = models.build(trial.model, generator=stream(trial.seed, "weights"))
+    steps = -(-len(examples) // recipe.batch_size)
+    decay = recipe.w_norm * (recipe.batch_size / (len(examples) * recipe.horizon)) ** 0.5 / recipe.learning_rate
+    optimizer = torch.optim.AdamW(
+        net.parameters(), recipe.learning_rate, betas=(0.9, 0.99), weight_decay=decay, fused=False
+    )
+    mean, std = (torch.tensor(s)[:, None, None] for s in (examples.mean, examples.std))
+    correct, losses = [], []
+    for epoch in range(trial.epochs):
+        order, offset, flip = epoch_draws(trial, len(examples), epoch)
+        net.train()
+        total = 0.0
+        for step in range(steps):
+            batch = []
+            for k in range(step * recipe.batch_size, min((step + 1) * recipe.batch_size, len(examples))):
+                image = F.pad(examples.images[order[k]].float() / 255, (4, 4, 4, 4))
+                row, column = offset[k]
+                image = image[:, row : row + 32, column : column + 32]
+                batch.append(((image.flip(2) if flip[k] else image) - mean) / std)
+            target = examples.labels[order[step * recipe.batch_size :][: len(batch)]]
+            progress = epoch + step * recipe.batch_size / len(examples)
+            optimizer.param_groups[0]["lr"] = 1e-3 * (0.5 + 0.5 * np.cos(np.pi * progress / 300))
+            loss = F.cross_entropy(net(torch.stack(batch)), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        losses.append(total / len(examples))
+        net.eval()
+        with torch.no_grad():
+            logits = net((examples.images.float() / 255 - mean) / std)
+        correct.append((logits.argmax(1) == examples.labels).numpy())
+    return np.stack(correct), losses
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_training_agrees_with_the_recipe_written_out_plainly(tiny, model):
+    trial = tiny(seed=3, model=model, images=150, record=("margin",))
+    with one_thread():
+        slow, losses = slow_training(trial)
+    record = train(trial)
+    assert record.arrays["loss"] == pytest.approx(losses, rel=2e-3)
+    clear = np.abs(record.values("margin")[-1]) > 0.05  # an image on the fence may fall to either side by rounding
+    assert clear.mean() > 0.8
+    assert np.array_equal(record.correct()[-1][clear], slow[-1][clear])
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_trial_gives_the_same_bytes_whatever_the_thread_count(tiny, model, precision):
+    trial = tiny(model=model, recipe=Recipe(precision=precision))
+    first = train(trial).to_bytes()
+    torch.manual_seed(99)
+    torch.set_num_threads(2)
+    assert train(trial).to_bytes() == first
+    assert torch.get_num_threads() == 2
+    assert torch.initial_seed() == 99
+    assert train(replace(trial, seed=1)).to_bytes() != first
+
+
+def test_bf16_agrees_with_fp32_as_well_as_another_summation_would(tiny):
+    fp32, bf16 = (
+        train(tiny(model="wrn-10-1", images=400, epochs=4, recipe=Recipe(precision=p))) for p in ("fp32", "bf16")
+    )
+    other_seed = train(tiny(seed=1, model="wrn-10-1", images=400, epochs=4))
+    same = (fp32.correct() == bf16.correct()).mean()
+    assert same > 0.9
+    assert same > (fp32.correct() == other_seed.correct()).mean()
+    assert bf16.arrays["loss"] == pytest.approx(fp32.arrays["loss"], rel=0.03)
+
+
+def test_results_are_filed_under_the_right_image(tiny):
+    """A net that reads the label off a pixel gets exactly those images right whose pixel tells the truth."""
+    run = Run(tiny(images=100))
+    images, labels = run.sets["train"].images, run.sets["train"].labels
+
+    class Reader(torch.nn.Module):
+        def forward(self, x):
+            told = ((x[:, 0, 0, 0] * run.std[0] + run.mean[0]) * 255).round().long().clamp(0, 9)
+            return F.one_hot(told, 10).float()
+
+    run.net = Reader()
+    written = images.clone()
+    truth = torch.rand(100, generator=stream(0, "test")) < 0.5
+    written[:, 0, 0, 0] = torch.where(truth, labels, (labels + 1) % 10).byte()
+    object.__setattr__(run.sets["train"], "images", written)
+    run._evaluate("train", run.sets["train"])
+    object.__setattr__(run.sets["train"], "images", images)
+    assert np.array_equal(run.correct()[0], truth.numpy())
+
+
+def test_margin_loss_and_probability_are_those_of_the_logits(tiny):
+    record = train(tiny(views=("test:50",), record=("margin", "loss", "probability"), epochs=3))
+    for view, count in (("train", 100), ("test:50", 50)):
+        margin, loss, p = (record.values(q, view) for q in ("margin", "loss", "probability"))
+        assert margin.shape == (3, count)
+        assert np.array_equal(record.correct(view)[margin != 0], margin[margin != 0] > 0)
+        assert np.allclose(p, np.exp(-loss), atol=2e-3)
+        assert ((p >= 0) & (p <= 1)).all()
+
+
+def test_online_hits_are_the_training_batches_own(tiny):
+    record = train(tiny(model="mlp-1x100", images=100, epochs=8, views=("online",)))
+    online, plain = record.correct("online"), record.correct("train")
+    assert online.shape == plain.shape
+    assert 0 < (online != plain).mean() < 0.8
+    assert online[-1].mean() > online[0].mean()
+
+
+def test_dropped_examples_are_not_trained_on_but_evaluated(tiny):
+    labels = tiny().examples.labels.numpy()
+    keep = np.flatnonzero(labels < 5)
+    record = train(tiny(model="wrn-10-1", epochs=15, edit=Edit(keep=keep)))
+    correct = record.correct()[-1]
+    assert correct.shape == (100,)
+    assert correct[labels >= 5].mean() == 0  # classes never seen are never named
+    assert correct[labels < 5].mean() > 0.4
+
+
+def test_wrong_labels_are_trained_on_and_right_ones_evaluated(tiny):
+    labels = (tiny().examples.labels.numpy() + 1) % 10
+    recipe = Recipe(precision="fp32", batch_size=20, translation=0, flip=False)
+    run = Run(tiny(model="wrn-10-1", epochs=15, recipe=recipe, views=("online",), edit=Edit(labels=labels)))
+    for _ in range(15):
+        run.epoch()
+    assert run.correct("online")[-1].mean() > 0.4  # the batches' hits are on the labels that it was given
+    assert run.correct("train")[-1].mean() < 0.15
+
+
+def test_a_shared_order_is_shared_and_weights_are_not(tiny):
+    a, b = (tiny(seed=s, recipe=Recipe(shared_order=5)) for s in (0, 1))
+    assert all(torch.equal(x, y) for x, y in zip(epoch_draws(a, 50, 1), epoch_draws(b, 50, 1), strict=True))
+    assert not torch.equal(epoch_draws(tiny(0), 50, 0)[0], epoch_draws(tiny(1), 50, 0)[0])
+    weights = [next(Run(t).net.parameters()) for t in (a, b)]
+    assert not torch.equal(*weights)
+
+
+def test_a_diverged_trial_says_so_and_counts_nothing(tiny):
+    record = train(tiny(recipe=Recipe(precision="fp32", learning_rate=1e30, optimizer="sgd")))
+    assert record.status == "diverged"
+
+
+def test_epochs_are_prefixes_of_longer_trials(tiny):
+    """The horizon is fixed, so m can be chosen after training."""
+    short, long = train(tiny(epochs=2)), train(tiny(epochs=5))
+    assert np.array_equal(short.correct(), long.correct()[:2])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_checkpointed_trial_ends_in_the_same_bytes(tiny, tmp_path, optimizer, stop):
+    recipe = Recipe(optimizer=optimizer, precision="bf16")
+    trial = tiny(model="wrn-10-1", epochs=4, recipe=recipe, views=("online", "test:50"), record=("loss",))
+    whole = train(trial).to_bytes()
+
+    class Killed(BaseException):
+        pass
+
+    def kill(run):
+        if run.done == stop + 1:
+            raise Killed
+
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(Killed):
+        train(trial, checkpoint=checkpoint, checkpoint_s=0, on_epoch=kill)
+    assert checkpoint.exists()
+    epochs = []
+    assert train(trial, checkpoint=checkpoint, on_epoch=lambda run: epochs.append(run.done)).to_bytes() == whole
+    assert epochs == list(range(stop + 1, 5))
+
+
+def test_a_damaged_or_foreign_checkpoint_is_not_used(tiny, tmp_path):
+    run = Run(tiny())
+    run.epoch()
+    run.save(tmp_path / "c")
+    blob = bytearray((tmp_path / "c").read_bytes())
+    assert Run(tiny()).restore(tmp_path / "c")
+    assert not Run(tiny(seed=1)).restore(tmp_path / "c")
+    assert not Run(tiny(views=("online",))).restore(tmp_path / "c")
+    blob[len(blob) // 2] ^= 1
+    (tmp_path / "c").write_bytes(blob)
+    assert not Run(tiny()).restore(tmp_path / "c")
+    assert not Run(tiny()).restore(tmp_path / "nothing")
+
+
+def test_a_last_batch_of_one_image_trains(tiny):
+    assert train(tiny(model="wrn-10-1", images=100, recipe=Recipe(batch_size=99))).status == "complete"

@@ -1,0 +1,164 @@
+"""A trial is its key: every field that can change a number moves it, and nothing else does."""
+
+import math
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from easel.errors import UserError
+from easel.trial import Edit, Recipe, Trial, canonical, stream
+
+
+def test_weight_decay_is_loshchilov_and_hutters_normalised_one():
+    decay = Recipe().weight_decay(50_000)  # torch multiplies it by the learning rate
+    assert decay * 1e-3 == pytest.approx(1.4606e-4, rel=1e-4)  # w_norm sqrt(b / (B T)), b 128, B 50,000, T 300
+    assert decay == pytest.approx(0.146, abs=5e-4)
+
+
+def test_schedule_is_one_cosine_over_the_horizon():
+    recipe = Recipe()
+    assert recipe.schedule(0) == 1
+    assert recipe.schedule(150) == pytest.approx(0.5)
+    assert recipe.schedule(300) == pytest.approx(0)
+    assert recipe.schedule(1) == pytest.approx(0.5 + 0.5 * math.cos(math.pi / 300))
+
+
+def test_streams_differ_by_seed_purpose_and_epoch_and_repeat():
+    draws = {
+        (seed, purpose, epoch): torch.randint(0, 2**60, (1,), generator=stream(seed, purpose, epoch)).item()
+        for seed in range(5)
+        for purpose in ("weights", "order", "augmentation")
+        for epoch in range(3)
+    }
+    assert len(set(draws.values())) == len(draws)
+    assert torch.randint(0, 2**60, (1,), generator=stream(3, "order", 2)).item() == draws[3, "order", 2]
+
+
+CHANGES = {
+    "seed": 1,
+    "epochs": 3,
+    "model": "mlp-1x11",
+    "images": 90,
+    "subset_seed": 1,
+    "data": "cifar10",
+    "split": "merged",
+    "edit": Edit(keep=np.arange(50)),
+}
+RECIPES = {
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "betas": (0.9, 0.999),
+    "momentum": 0.8,
+    "w_norm": 0.0,
+    "horizon": 100,
+    "batch_size": 64,
+    "normalisation": "image",
+    "translation": 2,
+    "flip": False,
+    "precision": "bf16",
+    "shared_order": 0,
+}
+
+
+@pytest.mark.parametrize("name", [n for n in CHANGES if n != "data"])
+def test_every_field_that_can_change_a_number_changes_the_key(tiny, name):
+    assert replace(tiny(), **{name: CHANGES[name]}).key != tiny().key
+
+
+def test_every_setting_of_the_recipe_changes_the_key(tiny):
+    assert set(RECIPES) == set(Recipe.__dataclass_fields__)
+    keys = {replace(tiny(), recipe=replace(tiny().recipe, **{k: v})).key for k, v in RECIPES.items()}
+    assert len(keys | {tiny().key}) == len(RECIPES) + 1
+
+
+def test_what_else_is_recorded_does_not_change_the_key(tiny):
+    assert tiny(views=("test", "online"), record=("margin",)).key == tiny().key
+
+
+def test_edits_are_told_apart_by_content(tiny):
+    labels = np.zeros(100, int)
+    same = Edit(labels=labels.copy())
+    assert Edit(labels=labels) == same
+    assert tiny(edit=Edit(labels=labels)).key == tiny(edit=same).key
+    labels[3] = 1
+    assert Edit(labels=labels) != same
+    assert Edit(keep=np.array([0])) != Edit(labels=np.array([0]))
+
+
+def test_a_trial_travels_to_a_worker_without_its_images(tiny):
+    trial = tiny(edit=Edit(keep=np.arange(50)))
+    key = trial.key
+    blob = pickle.dumps(trial)
+    assert len(blob) < 3000
+    assert pickle.loads(blob) == trial
+    assert pickle.loads(blob).key == key
+
+
+def test_canonical_json_has_one_form():
+    assert canonical({"b": 1, "a": [1.5, None]}) == b'{"a":[1.5,null],"b":1}'
+    with pytest.raises(ValueError, match="JSON"):
+        canonical({"a": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"model": "resnet-9000"}, "resnet-9000"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"epochs": 2.0}, "epochs=2.0"),
+        ({"epochs": True}, "epochs=True"),
+        ({"epochs": 301}, "301"),
+        ({"seed": -1}, "seed=-1"),
+        ({"images": 0}, "images=0"),
+        ({"views": ("tset",)}, "tset"),
+        ({"views": ("test:0",)}, "test:0"),
+        ({"views": ("test:many",)}, "test:many"),
+        ({"record": ("margins",)}, "margins"),
+    ],
+)
+def test_a_trial_that_cannot_be_is_refused_in_one_line(tiny, fields, word):
+    with pytest.raises(UserError) as refusal:
+        tiny(**fields)
+    assert word in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"precision": "fp16"},
+        {"optimizer": "adam"},
+        {"learning_rate": float("nan")},
+        {"batch_size": 0},
+        {"horizon": 1.5},
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(setting):
+    with pytest.raises(UserError, match=next(iter(setting))):
+        Recipe(**setting)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"keep": [3, 1]}, {"keep": []}, {"keep": [1, 1]}, {"keep": [100]}, {"labels": [0] * 99}, {"labels": [10] * 100}],
+)
+def test_an_edit_that_does_not_fit_the_examples_is_refused(tiny, edit):
+    with pytest.raises(UserError, match="edit"):
+        _ = tiny(edit=Edit(**{k: np.array(v, dtype=int) for k, v in edit.items()})).key
+
+
+def test_the_default_trial_is_the_papers(cifar10):
+    trial = Trial(data="cifar10", model="wrn-16-4", seed=3, epochs=10)
+    assert len(trial.examples) == 50_000
+    assert trial.recipe == Recipe(
+        optimizer="adamw",
+        learning_rate=1e-3,
+        betas=(0.9, 0.99),
+        w_norm=0.05,
+        horizon=300,
+        batch_size=128,
+        translation=4,
+    )
