@@ -45,7 +45,8 @@ class Store:
         if older is not None and set(older.views) - set(record.views):
             record.arrays = older.arrays | record.arrays
             record.views = older.views | record.views
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with files.writing_to(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         files.write_atomically(self.folder / f"{record.key}.json", json.dumps(record.provenance, indent=1).encode())
         files.write_atomically(self.path(record.key), record.to_bytes())
 
@@ -59,7 +60,7 @@ class Store:
         path = self.path(key)
         try:
             blob = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return self._read_released(key)
         try:
             record = Record.from_bytes(blob, key)

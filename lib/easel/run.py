@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from easel import models
+from easel import files, models
 from easel.errors import UserError
 from easel.ledger import Ledger, Store
 from easel.record import Record
@@ -140,11 +140,9 @@ class _Replay:
 @contextlib.contextmanager
 def _only_driver(folder: Path, quiet: bool) -> Iterator[None]:
     """Hold the store's lock. The kernel releases it when the process ends, however it ends."""
-    try:
+    with files.writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = open(folder / ".driver", "a")  # noqa: SIM115 - closed below, and by any death of this process
-    except OSError as fault:
-        raise UserError(f"cannot write to {folder} ({fault.strerror}): free it, or set EASEL_RESULTS") from None
     with handle:
         if fcntl is not None:
             try:

@@ -25,7 +25,8 @@ from easel.data import Dataset
 from easel.record import BadRecord, Record, pack, unpack
 from easel.trial import RECIPE_VERSION, Recipe, Trial, stream
 
-EVALUATION_BATCH = 500  # images; evaluation of an image does not depend on its batch
+# images evaluated at once: on a CPU core 50 to 100 stay in its cache (measured: twice as fast as 500)
+EVALUATION_BATCH = {"cpu": 100, "cuda": 2000}
 
 
 def pad(images: Tensor, padding: int) -> Tensor:
@@ -161,8 +162,9 @@ class Run:
         self.net.eval()
         images, labels = examples.images.to(self.device), examples.labels.to(self.device)
         logits = torch.empty(len(images), len(examples.classes), device=self.device)
-        for start in range(0, len(images), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
+        batch = EVALUATION_BATCH[self.device.type]
+        for start in range(0, len(images), batch):
+            part = slice(start, start + batch)
             with self.autocast():
                 logits[part] = self.net(self.prepare(images[part])).float()
         finite = logits.isfinite().all(1)  # argmax of NaN is class 0: never right

@@ -170,7 +170,11 @@ class Trial:
 
     @cached_property
     def identity(self) -> dict:
-        """What the key is the hash of: every field that can change a number, the data by its fingerprint."""
+        """What the key is the hash of: every field that can change a number, the data by its fingerprint.
+
+        Settings of the recipe that have their default value are left out, so that a setting added later leaves older
+        keys as they are; a default that changes moves RECIPE_VERSION.
+        """
         n = len(self.examples)
         if self.edit is not None:
             if self.edit.keep is not None and self.edit.keep[-1] >= n:
@@ -186,7 +190,11 @@ class Trial:
             "model": self.model,
             "seed": self.seed,
             "epochs": self.epochs,
-            "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()},
+            "recipe": {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self.recipe).items()
+                if value != getattr(Recipe, name)
+            },
             "edit": None if self.edit is None else self.edit.digest,
         }
 

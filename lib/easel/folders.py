@@ -1,0 +1,168 @@
+"""Any folder of images, train/CLASS/… and val/CLASS/… (or test/CLASS/…), as one uint8 array. It writes nothing.
+
+Order is by class name, then by file path inside the class, so an example's id means the same file on every machine.
+A picture is read as an eye would see it: rotated as its EXIF says, transparency on white, 16 bits brought down to 8.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from easel.errors import UserError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+LARGEST = 224  # pixels: the side images get unless they all share a smaller one (the paper's mini-ImageNet size)
+SPLITS = {"train": ("train",), "test": ("val", "test")}  # ours: the folder's, the first that is there
+
+
+def split_folder(root: Path, split: str) -> Path | None:
+    """The folder of "train" or "test" in root (val/ before test/), or None where there is none."""
+    return next((root / name for name in SPLITS[split] if (root / name).is_dir()), None)
+
+
+def listing(root: Path, split: str, classes: tuple[str, ...] | None = None) -> dict[str, list[Path]]:
+    """Class folder's name -> its image files, both sorted; hidden files and other kinds of file are passed over.
+
+    classes: the class folders to read (others are ignored); None reads all, two at least.
+    Raises UserError where a folder is missing, unreadable, without class folders, or a class has no image.
+    """
+    _entries(root)  # says so where the root itself is missing or unreadable
+    folder = split_folder(root, split)
+    if folder is None:
+        names = " or ".join(f"{name}/" for name in SPLITS[split])
+        raise UserError(f"{root}: no folder {names} in it; a set of images is laid out as train/CLASS/…, val/CLASS/…")
+    here = sorted(e.name for e in _entries(folder) if e.is_dir() and not e.name.startswith("."))
+    if not here:
+        raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
+    if classes is None and len(here) == 1:
+        raise UserError(f"{folder}: only one class ({here[0]}); telling classes apart takes two folders or more")
+    missing = sorted(set(classes or ()) - set(here))
+    if missing:
+        raise UserError(f"{folder}: no class folder {', '.join(missing)}; it is needed beside {len(here)} others there")
+    files = {name: _images(folder / name) for name in classes or here}
+    for name, found in files.items():
+        if not found:
+            raise UserError(f"{folder / name}: no image in it; add images ({' '.join(sorted(SUFFIXES))}) or remove it")
+    return files
+
+
+def same_classes(root: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> None:
+    """UserError unless both splits have the same class folders."""
+    if set(train) == set(test):
+        return
+    only = [
+        f"{name} is only in {where}/"
+        for where, names in (
+            ("train", set(train) - set(test)),
+            (split_folder(root, "test").name, set(test) - set(train)),
+        )
+        for name in sorted(names)
+    ]
+    raise UserError(f"{root}: its splits have different classes ({'; '.join(only[:5])}); give both the same folders")
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: no such folder; it should hold train/CLASS/… and val/CLASS/…") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"{str(folder)!r}: cannot be read ({why}); name a readable folder") from error
+
+
+def _images(folder: Path) -> list[Path]:
+    found, waiting = [], [folder]
+    while waiting:  # class folders may hold folders (Tiny ImageNet's original: train/WNID/images/)
+        for entry in _entries(waiting.pop()):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(Path(entry.path))
+            elif Path(entry.name).suffix.lower() in SUFFIXES:
+                found.append(Path(entry.path))
+    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def common_side(files: list[Path]) -> int:
+    """Side of the square images in pixels: the short side that all files share, if it is at most 224, else 224."""
+    sides = set()
+    for path in files:
+        with _opened(path) as image:
+            sides.add(min(image.size))
+        if len(sides) > 1 or max(sides) > LARGEST:
+            return LARGEST
+    return sides.pop()
+
+
+def read(files: list[Path], size: int, crop: float = 1.0) -> np.ndarray:
+    """Pictures as (n, 3, size, size) uint8 RGB: the short side brought to size / crop, then the centre cut out.
+
+    crop: side of the cut over the short side, 0..1 (224/256 is ImageNet's "resize 256, centre crop 224").
+    Raises UserError naming the first file that is no image, is truncated or corrupt, or cannot be read.
+    """
+    images = np.empty((len(files), 3, size, size), np.uint8)
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # decoding releases the GIL
+    try:
+        for row, picture in enumerate(pool.map(partial(picture_of, size=size, crop=crop), files)):
+            images[row] = picture.transpose(2, 0, 1)
+    finally:
+        pool.shutdown(cancel_futures=True)  # at the first bad file the others are not waited for
+    return images
+
+
+def picture_of(path: Path, size: int, crop: float = 1.0) -> np.ndarray:
+    """One picture (size, size, 3) uint8, as `read` takes it."""
+    with _opened(path) as image:
+        image = rgb(ImageOps.exif_transpose(image), path)
+    short = min(image.size)
+    cut = short * crop
+    left, top = (image.width - cut) / 2, (image.height - cut) / 2
+    if (cut, cut) != (size, size) or image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + cut, top + cut))
+    return np.asarray(image)
+
+
+class _opened:
+    """An image file, open and decoded only on demand; every way in which PIL can fail on it becomes one UserError."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> Image.Image:
+        try:
+            self.image = Image.open(self.path, formats=FORMATS)
+        except Exception as error:
+            self._refuse(error)
+        return self.image
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self.image.close()
+        if error is not None and isinstance(error, Exception) and not isinstance(error, UserError):
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> None:
+        why = {Image.UnidentifiedImageError: "not an image that can be identified"}.get(type(error))
+        why = why or (error.strerror if isinstance(error, OSError) and error.strerror else str(error))
+        why = " ".join(str(why).split()) or type(error).__name__
+        raise UserError(f"{self.path}: not a readable image ({why}); repair the file or take it away") from error
+
+
+def rgb(image: Image.Image, path: Path | str = "image") -> Image.Image:
+    """The picture in 8-bit RGB. 16 bits keep their upper eight (v // 256, not clipped); transparency lies on white."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image)
+        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise UserError(f"{path}: {image.mode} pixels, 32 bits a channel; convert it to 8 or 16 bits a channel")
+        return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,273 @@
+"""Any folder of images: read as an eye sees it, in a fixed order, and refused in one line that names what is wrong."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from easel import data, folders
+from easel.errors import UserError
+
+
+def save(path: Path, pixels, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels))
+    image.save(path, **options)
+    return path
+
+
+def flat(colour=(200, 10, 60), size=(8, 8)) -> Image.Image:
+    return Image.new("RGB", size, colour)
+
+
+def a_set(root: Path, splits=("train", "val"), classes=("ant", "bee"), count=2, size=(16, 16)) -> Path:
+    for s, split in enumerate(splits):
+        for c, name in enumerate(classes):
+            for k in range(count):
+                save(root / split / name / f"{k}.png", flat((50 * s, 100 * c, 20 * k), size))
+    return root
+
+
+def one_line(caught) -> str:
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def refused(path, split="train", **options) -> str:
+    with pytest.raises(UserError) as caught:
+        data.load(str(path), split, **options)
+    return one_line(caught)
+
+
+# what is read --------------------------------------------------------------------------------------------------------
+
+
+def test_ids_follow_class_name_and_then_file_name(tmp_path):
+    for name, level in (("b/2.png", 4), ("b/10.png", 3), ("a/z.png", 2), ("a/B.PNG", 1), ("a/deep/c.png", 0)):
+        save(tmp_path / "train" / name, flat((level, 0, 0)))
+    (tmp_path / "train/a/notes.txt").write_text("not an image")
+    (tmp_path / "train/a/.hidden.png").write_bytes(b"")
+    (tmp_path / "train/.cache").mkdir()
+    dataset = data.load(str(tmp_path))
+    assert dataset.classes == ("a", "b")
+    assert dataset.images[:, 0, 0, 0].tolist() == [1, 0, 2, 3, 4]
+    assert dataset.labels.tolist() == [0, 0, 0, 1, 1]
+    assert dataset.ids.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_val_is_the_test_split_and_merged_is_train_then_test(tmp_path):
+    root = a_set(tmp_path)
+    train, test, merged = (data.load(str(root), split) for split in data.SPLITS)
+    assert test.images[0, 0, 0, 0] == 50
+    assert len(merged) == len(train) + len(test) == 8
+    assert merged.ids.tolist() == list(range(8))
+    assert (merged.images[4:] == test.images).all()
+    assert test.mean == train.mean == merged.mean
+
+
+def test_test_serves_where_there_is_no_val(tmp_path):
+    assert len(data.load(str(a_set(tmp_path, splits=("train", "test"))), "test")) == 4
+
+
+def test_a_changed_folder_is_read_again_and_an_unchanged_one_is_not(tmp_path):
+    root = a_set(tmp_path)
+    first = data.load(str(root))
+    assert data.load(str(root)) is first
+    save(root / "train/ant/9.png", flat((9, 9, 9), (16, 16)))
+    assert len(data.load(str(root))) == len(first) + 1
+
+
+def test_the_side_is_the_images_own_where_they_share_one_else_224(tmp_path):
+    assert data.load(str(a_set(tmp_path / "same", size=(20, 12)))).images.shape[-2:] == (12, 12)
+    save(a_set(tmp_path / "mixed") / "train/ant/0.png", flat(size=(17, 17)))
+    assert data.load(str(tmp_path / "mixed")).images.shape[-2:] == (224, 224)
+    assert data.load(str(tmp_path / "mixed"), size=10).images.shape[-2:] == (10, 10)
+    assert data.load(str(a_set(tmp_path / "large", size=(600, 300)))).images.shape[-2:] == (224, 224)
+
+
+def test_the_centre_is_cut_out_of_a_long_image(tmp_path):
+    pixels = np.zeros((8, 24, 3), np.uint8)
+    pixels[:, 8:16] = (10, 200, 30)
+    path = save(tmp_path / "long.png", pixels)
+    assert (folders.picture_of(path, 8) == (10, 200, 30)).all()
+
+
+def test_an_image_of_the_asked_size_keeps_its_pixels(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    assert (folders.picture_of(save(tmp_path / "a.png", pixels), 16) == pixels).all()
+
+
+def test_one_pixel_and_extreme_shapes_are_stretched_not_refused(tmp_path):
+    assert (folders.picture_of(save(tmp_path / "1.png", flat(size=(1, 1))), 32) == (200, 10, 60)).all()
+    assert folders.picture_of(save(tmp_path / "2.png", flat(size=(1, 3000))), 64).shape == (64, 64, 3)
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    ramp = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
+    for name in ("grey.png", "grey.tif"):
+        got = folders.picture_of(save(tmp_path / name, ramp), 16)
+        assert (got == np.arange(256, dtype=np.uint8).reshape(16, 16, 1)).all()
+
+
+def test_32_bit_pixels_are_refused_because_nobody_knows_their_range(tmp_path):
+    path = save(tmp_path / "deep.tif", np.full((4, 4), 0.5, np.float32))
+    with pytest.raises(UserError, match=r"deep\.tif: F pixels, 32 bits a channel"):
+        folders.picture_of(path, 4)
+
+
+def test_grey_cmyk_palette_and_black_and_white_become_rgb(tmp_path):
+    grey = folders.picture_of(save(tmp_path / "g.png", flat().convert("L")), 8)
+    assert (grey == grey[..., :1]).all()
+    cmyk = folders.picture_of(save(tmp_path / "c.jpg", flat((255, 0, 0)).convert("CMYK"), quality=95), 8)
+    assert (abs(cmyk.astype(int) - (255, 0, 0)) < 8).all()
+    palette = folders.picture_of(save(tmp_path / "p.gif", flat((0, 0, 255)).convert("P")), 8)
+    assert (palette == (0, 0, 255)).all()
+    assert (folders.picture_of(save(tmp_path / "1.png", flat((255, 255, 255)).convert("1")), 8) == 255).all()
+
+
+def test_transparency_lies_on_white(tmp_path):
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    assert (folders.picture_of(save(tmp_path / "a.png", clear), 8) == 255).all()
+    keyed = Image.new("P", (8, 8), 3)
+    keyed.putpalette([0, 0, 0] * 256)
+    assert (folders.picture_of(save(tmp_path / "p.png", keyed, transparency=3), 8) == 255).all()
+    grey = Image.new("LA", (8, 8), (0, 0))
+    assert (folders.picture_of(save(tmp_path / "la.png", grey), 8) == 255).all()
+
+
+def test_the_orientation_in_exif_is_respected(tmp_path):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255  # light above; orientation 6: the camera was turned, so the light is on the right
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    seen = folders.picture_of(save(tmp_path / "t.png", pixels, exif=exif), 8)
+    assert (seen[:, 4:] == 255).all()
+    assert (seen[:, :4] == 0).all()
+
+
+# what is refused -----------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_folder(tmp_path):
+    assert "no such folder" in refused(tmp_path / "nowhere")
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    root = a_set(tmp_path)
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(folders.os, "scandir", forbidden)
+    assert f"{root}" in (message := refused(root))
+    assert "Permission denied" in message
+
+
+def test_a_file_or_an_impossible_name_in_place_of_the_folder(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x")
+    assert "cannot be read" in refused(file)
+    assert "cannot be read" in refused("./" + "a" * 300)
+    assert "cannot be read" in refused("./a\0b")
+
+
+def test_a_folder_without_train_or_without_class_folders(tmp_path):
+    assert "no folder train/" in refused(tmp_path)
+    (tmp_path / "train").mkdir()
+    assert "no class folders" in refused(tmp_path)
+
+
+def test_a_split_that_is_not_there(tmp_path):
+    root = a_set(tmp_path, splits=("train",))
+    assert "no folder val/ or test/" in refused(root, "test")
+    assert "no folder val/ or test/" in refused(root, "merged")
+
+
+def test_a_class_folder_without_images_is_named(tmp_path):
+    root = a_set(tmp_path)
+    (root / "train/cat").mkdir()
+    (root / "train/cat/readme.txt").write_text("soon")
+    assert str(root / "train/cat") + ": no image" in refused(root)
+
+
+def test_a_single_class(tmp_path):
+    assert "only one class (ant)" in refused(a_set(tmp_path, classes=("ant",)))
+
+
+def test_splits_of_different_classes(tmp_path):
+    root = a_set(tmp_path)
+    (root / "val/bee").rename(root / "val/wasp")
+    message = refused(root)
+    assert "bee is only in train/" in message
+    assert "wasp is only in val/" in message
+
+
+@pytest.mark.parametrize("keep", [0, 3, 200, -20])
+def test_a_damaged_image_is_named(tmp_path, keep):
+    root = a_set(tmp_path)
+    noise = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    bad = save(root / "train/bee/bad.jpg", noise, quality=95)
+    bad.write_bytes(bad.read_bytes()[:keep])
+    message = refused(root, size=16)
+    assert str(bad) in message
+    assert "not a readable image" in message
+
+
+def test_a_text_called_png_and_a_dangling_link_are_named(tmp_path):
+    root = a_set(tmp_path)
+    (root / "train/bee/t.png").write_text("hello")
+    assert "t.png: not a readable image (not an image" in refused(root)
+    (root / "train/bee/t.png").unlink()
+    os.symlink("nowhere.png", root / "train/bee/gone.png")
+    assert "gone.png: not a readable image (No such file" in refused(root)
+
+
+@pytest.mark.parametrize("size", [0, 7, 513, 32.0, "32", True, float("nan")])
+def test_sizes_that_make_no_image(tmp_path, size):
+    assert "8 to 512" in refused(tmp_path / "x", size=size)
+
+
+def test_more_pixels_than_memory_are_refused_before_any_is_read(tmp_path, monkeypatch):
+    root = a_set(tmp_path)
+    monkeypatch.setattr(data.os, "sysconf", lambda name: 16)
+    assert "smaller size" in refused(root)
+
+
+# the named folder sets -----------------------------------------------------------------------------------------------
+
+
+def test_tiny_imagenet_10_has_readable_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_DATA", str(tmp_path))
+    a_set(tmp_path / "tiny-imagenet-10", classes=tuple(data.TINY_IMAGENET_10), count=1, size=(64, 64))
+    dataset = data.load("tiny-imagenet-10")
+    assert dataset.classes[0] == "boa"
+    assert dataset.classes[-1] == "bell pepper"
+    assert dataset.images.shape == (10, 3, 64, 64)
+    assert data.choose("tiny-imagenet-10") == "tiny-imagenet-10"
+
+
+def test_mini_imagenet_is_picked_out_of_a_full_imagenet(tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_IMAGENET", str(tmp_path))
+    root = a_set(tmp_path, classes=(*data.MINI_IMAGENET, "n00000001"), count=1, size=(256, 300))
+    dataset = data.load("mini-imagenet")
+    assert dataset.classes == tuple(data.MINI_IMAGENET.values())
+    assert dataset.images.shape == (10, 3, 224, 224)
+    for file in (root / "train/n04332243").iterdir():
+        file.unlink()
+    (root / "train/n04332243").rmdir()
+    with pytest.raises(UserError, match="no class folder n04332243") as caught:
+        data.choose("mini-imagenet")
+    one_line(caught)
+
+
+def test_a_named_set_that_is_not_there_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_DATA", str(tmp_path))
+    monkeypatch.delenv("EASEL_IMAGENET", raising=False)
+    for name, folder in (("tiny-imagenet-10", "tiny-imagenet-10"), ("mini-imagenet", "imagenet")):
+        with pytest.raises(UserError, match="no such folder") as caught:
+            data.choose(name)
+        assert str(tmp_path / folder) in one_line(caught)
+        assert not data.describe(name)["ready"]

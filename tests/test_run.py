@@ -1,0 +1,191 @@
+"""`ensure` trains what is missing and nothing else, and no way of stopping it loses or spoils a finished trial."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from easel import run
+from easel.errors import UserError
+from easel.ledger import Store
+from easel.train import train
+from easel.trial import Recipe
+
+DRIVER = """
+import sys
+from easel import run
+from easel.ledger import Store
+from easel.trial import Recipe, Trial
+
+if __name__ == "__main__":
+    folder, count, epochs, workers = sys.argv[1], *map(int, sys.argv[2:5])
+    run.CHECKPOINT_S = 0
+    trials = [
+        Trial(data="patterns", images=100, model=model, seed=s, epochs=epochs, recipe=Recipe(precision="fp32"))
+        for s in range(count)
+        for model in ("mlp-1x10", "wrn-10-1")
+    ]
+    try:
+        ledger = run.ensure(trials, store=Store(folder), workers=workers)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    print("trained", ledger.trained, "reused", ledger.reused)
+"""
+
+
+@pytest.fixture
+def driver(tmp_path):
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+
+    def start(folder, count=3, epochs=3, workers=2):
+        command = [sys.executable, str(script), str(folder), str(count), str(epochs), str(workers)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    return start
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    return output.splitlines()[-1]
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.glob("*.npz")}
+
+
+def workers_of(process):
+    """Pids of a driver's worker processes that are alive."""
+    listing = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listing.splitlines()]
+    return [
+        int(p) for p, group, state in rows if int(group) == process.pid and int(p) != process.pid and "Z" not in state
+    ]
+
+
+def test_ensure_trains_once_and_then_reads(tiny, store):
+    trials = [tiny(seed=s) for s in range(3)]
+    first = run.ensure(trials, store=store, workers=0, quiet=True)
+    again = run.ensure([*trials, trials[0]], store=store, workers=0, quiet=True)
+    assert (first.trained, first.reused) == (3, 0)
+    assert (again.trained, again.reused) == (0, 4)
+    assert [r.key for r in again.records] == [t.key for t in [*trials, trials[0]]]
+
+
+def test_worker_processes_give_the_same_bytes_as_this_process(tiny, store, tmp_path):
+    trials = [tiny(seed=s, model=m) for s in range(2) for m in ("wrn-10-1", "mlp-1x10")]
+    run.ensure(trials, store=store, workers=2, quiet=True)
+    assert contents(store.folder) == {f"{t.key}.npz": train(t).to_bytes() for t in trials}
+
+
+def test_a_fault_in_a_worker_reaches_the_caller(tiny, store, monkeypatch):
+    missing = tiny(
+        images=None, data="patterns", recipe=Recipe(precision="fp32", batch_size=1), model="densenet-bc-10-4"
+    )
+    object.__setattr__(missing, "images", 10**9)  # as if the data set had shrunk since it was asked for
+    missing.__dict__.update(key="0" * 64, examples=tiny().examples)  # the driver does not notice
+    with pytest.raises(UserError, match=r"1000000000|1,000,000,000"):
+        run.ensure([missing], store=store, workers=1, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda t, s: run.ensure([], store=s), "no trials"),
+        (lambda t, s: run.ensure([t], store=s, engine="spark"), "spark"),
+        (lambda t, s: run.precision("fp8"), "fp8"),
+    ],
+)
+def test_what_cannot_be_is_refused(tiny, store, call, word):
+    with pytest.raises(UserError, match=word):
+        call(tiny(), store)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tiny, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="file"):
+        run.ensure([tiny()], store=Store(tmp_path / "file" / "store"), workers=0)
+
+
+def test_watching_a_trial_shows_every_epoch_and_a_second_time_trains_nothing(tiny, store, monkeypatch):
+    trial = tiny(epochs=3)
+    live = [(epoch, source.correct().copy()) for epoch, source in run.watch(trial, store)]
+    monkeypatch.setattr(run, "Run", None)  # a second training would fail
+    replay = [(epoch, source.correct()) for epoch, source in run.watch(trial, store)]
+    assert [e for e, _ in live] == [e for e, _ in replay] == [1, 2, 3]
+    assert all((a == b).all() and a.shape == (e, 100) for (e, a), (_, b) in zip(live, replay, strict=True))
+
+
+def test_progress_lines_are_few_and_end_with_the_total(tiny, capsys):
+    progress = run.Progress([tiny(seed=s) for s in range(50)])
+    for s in range(50):
+        for _ in range(2):
+            progress.epoch(tiny(seed=s))
+        progress.trial()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 3
+    assert lines[-1].startswith("trained 50 of 50 trials")
+    assert "left" not in lines[-1]
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_the_end_is_byte_identical(driver, tmp_path):
+    assert finish(driver(tmp_path / "whole")) == "trained 6 reused 0"
+    whole = contents(tmp_path / "whole")
+    moments = random.Random(0)
+    for attempt in range(20):
+        process = driver(tmp_path / "killed")
+        deadline = time.monotonic() + moments.uniform(0.2, 9)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()  # the driver alone: its workers must notice
+        process.communicate()
+        finished = contents(tmp_path / "killed")
+        assert finished.items() <= whole.items(), f"a wrong record after kill {attempt}"
+        if len(finished) == len(whole):  # start over, so that later kills find work to interrupt
+            for path in (tmp_path / "killed").iterdir():
+                path.unlink()
+    finish(driver(tmp_path / "killed"))
+    assert contents(tmp_path / "killed") == whole
+    assert not list((tmp_path / "killed").glob("*.checkpoint"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_no_worker_outlives_its_driver(driver, tmp_path, how):
+    process = driver(tmp_path / "store", count=50, epochs=40)
+    while not list((tmp_path / "store").glob("*.npz")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    assert workers_of(process)
+    os.kill(process.pid, how)
+    assert process.wait(timeout=20) == (130 if how == signal.SIGINT else -9)
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while workers_of(process) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert workers_of(process) == []
+    assert contents(tmp_path / "store")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced(driver, tmp_path):
+    process = driver(tmp_path / "store", count=4, epochs=30)
+    while not list((tmp_path / "store").glob("*.checkpoint")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    for pid in workers_of(process)[-1:]:
+        os.kill(pid, signal.SIGKILL)
+    assert finish(process) == "trained 8 reused 0"
+
+
+@pytest.mark.slow
+def test_two_drivers_on_one_store_share_the_work(driver, tmp_path):
+    both = [driver(tmp_path / "store", epochs=10) for _ in range(2)]
+    lines = sorted(map(finish, both))
+    assert lines == ["trained 0 reused 6", "trained 6 reused 0"]
