@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import matching
+from easel import cuts, matching
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 
-whiches = st.sampled_from(matching.WHICH)
+whiches = st.sampled_from(cuts.WHICH)
 fractions = st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.7, 1.0])
 
 
@@ -105,20 +105,22 @@ def test_a_case_worked_out_by_hand():
     np.testing.assert_allclose(matching.inclusion(a, **ask), [1, 1 / 3, 1 / 3, 1 / 3, 0])
     np.testing.assert_allclose(matching.inclusion(b, **ask), [1 / 2, 1, 1 / 2, 0, 0])
     assert matching.rate(a, b, **ask) == pytest.approx((1 / 2 + 1 / 3 + 1 / 6) / 2)
-    assert matching.rate(a, b, ties="inclusive", **ask) == 3 / 4      # {0,1,2,3} and {0,1,2}
-    assert matching.rate(a, b, ties="index", **ask) == 1.0            # {0,1} and {0,1}
-    assert matching.bounds(a, b, **ask) == (0.0, 1.0)                 # {0,3} and {1,2}; {0,1} and {0,1}
+    assert matching.rate(a, b, ties="inclusive", **ask) == 3 / 4  # {0,1,2,3} and {0,1,2}
+    assert matching.rate(a, b, ties="index", **ask) == 1.0  # {0,1} and {0,1}
+    assert matching.bounds(a, b, **ask) == (0.0, 1.0)  # {0,3} and {1,2}; {0,1} and {0,1}
 
 
 def test_hard_is_easy_upside_down():
     a, b = np.array([3, 1, 1, 0, 2]), np.array([2, 2, 0, 1, 0])
-    for ties in matching.TIES:
+    for ties in cuts.TIES:
         hard = matching.rate(a, b, which="hard", fraction=0.4, ties=ties)
         assert hard == matching.rate(-a, -b, which="easy", fraction=0.4, ties=ties)
 
 
-@pytest.mark.parametrize(("n", "fraction", "k"), [
-    (10, 0.1, 1), (15, 0.1, 2), (14, 0.1, 1), (3, 0.1, 1), (100, 0.145, 15), (50_000, 0.1, 5_000), (7, 1.0, 7)])
+@pytest.mark.parametrize(
+    ("n", "fraction", "k"),
+    [(10, 0.1, 1), (15, 0.1, 2), (14, 0.1, 1), (3, 0.1, 1), (100, 0.145, 15), (50_000, 0.1, 5_000), (7, 1.0, 7)],
+)
 def test_the_set_size_is_rounded_halves_up_and_is_at_least_one(n, fraction, k):
     assert matching.inclusion(np.arange(n), which="easy", fraction=fraction).sum() == k
 
@@ -132,7 +134,7 @@ def test_not_identified_means_bounds_more_than_a_tenth_apart():
 # ---- properties ----------------------------------------------------------------------------------------------------
 
 
-@given(two_rankings(most=20, top=5), whiches, fractions, st.sampled_from(matching.TIES))
+@given(two_rankings(most=20, top=5), whiches, fractions, st.sampled_from(cuts.TIES))
 def test_a_rate_is_symmetric_within_its_range_and_blind_to_units_and_order(pair, which, fraction, ties):
     a, b = pair
     ask = {"which": which, "fraction": fraction, "ties": ties}
@@ -167,7 +169,7 @@ def test_without_ties_all_rules_are_the_plain_overlap(a, b, which, fraction):
     k = size(12, fraction)
     one, two = (set(np.argsort(x)[-k:] if which == "easy" else np.argsort(x)[:k]) for x in (a, b))
     truth = len(one & two) / k
-    rates = {matching.rate(a, b, which=which, fraction=fraction, ties=ties) for ties in matching.TIES}
+    rates = {matching.rate(a, b, which=which, fraction=fraction, ties=ties) for ties in cuts.TIES}
     assert rates == {truth}
     assert matching.bounds(a, b, which=which, fraction=fraction) == (truth, truth)
 
@@ -218,8 +220,8 @@ def test_stratified_chance_by_hand():
     assert matching.rate(a, b, **ask) == 0
     assert matching.stratified_chance(a, b, labels, **ask) == 0.5
     assert matching.stratified_chance(a, b, np.array(list("ppppqqqq")), **ask) == 0.5  # any kind of label
-    assert matching.stratified_chance(a, a[::-1], labels, **ask) == 0                  # opposite classes
-    assert matching.stratified_chance(a, b, np.zeros(8), **ask) == 0.25                # one class: plain chance
+    assert matching.stratified_chance(a, a[::-1], labels, **ask) == 0  # opposite classes
+    assert matching.stratified_chance(a, b, np.zeros(8), **ask) == 0.25  # one class: plain chance
 
 
 @given(two_rankings(most=6), whiches, fractions)
@@ -250,7 +252,8 @@ def test_ceiling_is_the_rate_between_two_disjoint_groups_of_trials():
     assert matching.ceiling(correct, **ask) == matching.rate(correct[:3].sum(0), correct[3:6].sum(0), **ask)
     groups = ["x", "y", "x", "y", "y", "y", "y"]
     assert matching.ceiling(correct, groups=groups, **ask) == matching.rate(
-        correct[[0, 2]].sum(0), correct[[1, 3, 4, 5, 6]].sum(0), **ask)
+        correct[[0, 2]].sum(0), correct[[1, 3, 4, 5, 6]].sum(0), **ask
+    )
     mean = matching.mean_ceiling(correct, splits=30, seed=1, **ask)
     assert mean == matching.mean_ceiling(correct, splits=30, seed=1, **ask)
     assert mean == pytest.approx(matching.ceiling(correct, **ask), abs=0.15)
@@ -301,7 +304,7 @@ def test_the_jackknife_deletes_each_trial_of_both_groups_once():
     assert sorted(seen) == sorted([*without_a, *without_b, (a.sum(0).tolist(), b.sum(0).tolist())])
 
 
-@pytest.mark.parametrize("which", matching.WHICH)
+@pytest.mark.parametrize("which", cuts.WHICH)
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 def test_the_95_percent_interval_covers_the_expected_rate_at_that_number_of_trials(which, shift):
     # truth: the mean rate over new sets of 10 trials on the same examples, here over the 150 sets drawn
@@ -309,8 +312,11 @@ def test_the_95_percent_interval_covers_the_expected_rate_at_that_number_of_tria
     shared = rng.beta(2, 2, 1_000)
     p, q = (np.clip(0.7 * shared + 0.3 * rng.beta(2, 2, 1_000), 0.01, 0.99) for _ in range(2))
     intervals = [
-        matching.jackknife(trials(rng, p, 10, shift), trials(rng, q, 10, shift),
-                           lambda a, b: matching.rate(a, b, which=which)) for _ in range(150)]
+        matching.jackknife(
+            trials(rng, p, 10, shift), trials(rng, q, 10, shift), lambda a, b: matching.rate(a, b, which=which)
+        )
+        for _ in range(150)
+    ]
     truth = np.mean([interval.estimate for interval in intervals])
     covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
     widths = [interval.high - interval.low for interval in intervals]
@@ -329,14 +335,28 @@ def nets():
     return {name: (trials(rng, p, 5), trials(rng, p, 5)) for name, p in zip("xyz", chances, strict=True)}
 
 
-@pytest.mark.parametrize("ties", matching.TIES)
-@pytest.mark.parametrize("which", matching.WHICH)
+@pytest.mark.parametrize("ties", cuts.TIES)
+@pytest.mark.parametrize("which", cuts.WHICH)
 def test_the_table_says_what_the_single_functions_say(nets, which, ties):
     labels = np.arange(500) % 10
     table = matching.table(nets, which=which, fraction=0.1, ties=ties, labels=labels)
     assert (table.a + table.b).tolist() == ["xx", "xy", "xz", "yy", "yz", "zz"]
-    assert list(table.columns) == ["a", "b", "which", "fraction", "rate", "low", "high", "tie_low", "tie_high",
-                                   "identified", "chance", "stratified_chance", "spearman", "n_trials"]
+    assert list(table.columns) == [
+        "a",
+        "b",
+        "which",
+        "fraction",
+        "rate",
+        "low",
+        "high",
+        "tie_low",
+        "tie_high",
+        "identified",
+        "chance",
+        "stratified_chance",
+        "spearman",
+        "n_trials",
+    ]
     ask = {"which": which, "fraction": 0.1}
     for row in table.itertuples():
         (a1, a2), (b1, b2) = nets[row.a], nets[row.b]
@@ -352,8 +372,10 @@ def test_the_table_says_what_the_single_functions_say(nets, which, ties):
             assert getattr(row, column) == pytest.approx(np.mean(mixed))
         assert row.n_trials == 5
         # the jackknife: variances of the two pairs, which share no trial, add up; the mean of two has a quarter
-        single = [matching.jackknife(*pair, lambda a, b: matching.rate(a, b, ties=ties, **ask),
-                                     limits=(-np.inf, np.inf)) for pair in pairs]
+        single = [
+            matching.jackknife(*pair, lambda a, b: matching.rate(a, b, ties=ties, **ask), limits=(-np.inf, np.inf))
+            for pair in pairs
+        ]
         reach = np.sqrt(sum((one.high - one.estimate) ** 2 for one in single)) / len(single)
         assert (row.low, row.high) == pytest.approx(np.clip([row.rate - reach, row.rate + reach], 0, 1))
 
@@ -367,8 +389,8 @@ def test_swapping_two_nets_changes_nothing_and_intervals_can_be_left_out(nets):
 
 def test_the_table_finds_a_cut_once_for_each_group_and_trial_not_for_each_pair(nets, monkeypatch):
     calls = []
-    cut = matching._cut
-    monkeypatch.setattr(matching, "_cut", lambda *args, **more: calls.append(1) or cut(*args, **more))
+    cut = matching.cut_at
+    monkeypatch.setattr(matching, "cut_at", lambda *args, **more: calls.append(1) or cut(*args, **more))
     matching.table(nets, which="easy")
     assert len(calls) == 6 * (2 + 5)  # six groups: with ties open, under the rule, and without each of five trials
 
@@ -376,30 +398,33 @@ def test_the_table_finds_a_cut_once_for_each_group_and_trial_not_for_each_pair(n
 # ---- refusals --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("call", "says"), [
-    (lambda: matching.rate([1, 2], [1, 2, 3], which="easy"), "same examples"),
-    (lambda: matching.rate([1, np.nan], [1, 2], which="easy"), r"counts\[1\] is not finite"),
-    (lambda: matching.rate([np.inf, 1], [1, 2], which="easy"), r"counts\[0\] is not finite"),
-    (lambda: matching.rate([], [], which="easy"), "one number an example"),
-    (lambda: matching.rate([[1]], [[1]], which="easy"), "one number an example"),
-    (lambda: matching.rate(["a"], ["b"], which="easy"), "one number an example"),
-    (lambda: matching.rate([1], [1], which="esay"), "'easy' or 'hard'"),
-    (lambda: matching.rate([1], [1], which="easy", ties="random"), "'expected', 'inclusive' or 'index'"),
-    (lambda: matching.bounds([1], [1], which="easy", fraction=0), "above 0"),
-    (lambda: matching.inclusion([1], which="easy", fraction=float("nan")), "above 0"),
-    (lambda: matching.overlap_curve([1], [1], which="easy", fractions=[1.5]), "above 0"),
-    (lambda: matching.chance("a tenth"), "above 0"),
-    (lambda: matching.stratified_chance([1, 2], [1, 2], [0], which="easy"), "one label for each of the 2"),
-    (lambda: matching.ceiling(np.ones((1, 3), bool), which="easy"), "at least 2"),
-    (lambda: matching.ceiling(np.ones((2, 3), bool), which="easy", groups=[0, 0]), "one of two values"),
-    (lambda: matching.mean_ceiling(np.ones((2, 3), bool), which="easy", splits=0), "at least 1"),
-    (lambda: matching.jackknife(np.ones((1, 3), bool), None, np.mean), "at least 2"),
-    (lambda: matching.jackknife(np.ones((2, 3), bool), np.ones((2, 4), bool), np.mean), "same examples"),
-    (lambda: matching.jackknife(np.ones((2, 3), bool), None, np.mean, level=95), "between 0 and 1"),
-    (lambda: matching.jackknife(np.ones((2, 3, 4), bool), None, np.mean), "one epoch"),
-    (lambda: matching.table({}, which="easy"), "two groups"),
-    (lambda: matching.table({"x": (np.ones((2, 3), bool),)}, which="easy"), "two groups"),
-])
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: matching.rate([1, 2], [1, 2, 3], which="easy"), "same examples"),
+        (lambda: matching.rate([1, np.nan], [1, 2], which="easy"), r"counts\[1\] is not finite"),
+        (lambda: matching.rate([np.inf, 1], [1, 2], which="easy"), r"counts\[0\] is not finite"),
+        (lambda: matching.rate([], [], which="easy"), "one number an example"),
+        (lambda: matching.rate([[1]], [[1]], which="easy"), "one number an example"),
+        (lambda: matching.rate(["a"], ["b"], which="easy"), "one number an example"),
+        (lambda: matching.rate([1], [1], which="esay"), "'easy' or 'hard'"),
+        (lambda: matching.rate([1], [1], which="easy", ties="random"), "'expected', 'inclusive' or 'index'"),
+        (lambda: matching.bounds([1], [1], which="easy", fraction=0), "above 0"),
+        (lambda: matching.inclusion([1], which="easy", fraction=float("nan")), "above 0"),
+        (lambda: matching.overlap_curve([1], [1], which="easy", fractions=[1.5]), "above 0"),
+        (lambda: matching.chance("a tenth"), "above 0"),
+        (lambda: matching.stratified_chance([1, 2], [1, 2], [0], which="easy"), "one label for each of the 2"),
+        (lambda: matching.ceiling(np.ones((1, 3), bool), which="easy"), "at least 2"),
+        (lambda: matching.ceiling(np.ones((2, 3), bool), which="easy", groups=[0, 0]), "one of two values"),
+        (lambda: matching.mean_ceiling(np.ones((2, 3), bool), which="easy", splits=0), "at least 1"),
+        (lambda: matching.jackknife(np.ones((1, 3), bool), None, np.mean), "at least 2"),
+        (lambda: matching.jackknife(np.ones((2, 3), bool), np.ones((2, 4), bool), np.mean), "same examples"),
+        (lambda: matching.jackknife(np.ones((2, 3), bool), None, np.mean, level=95), "between 0 and 1"),
+        (lambda: matching.jackknife(np.ones((2, 3, 4), bool), None, np.mean), "one epoch"),
+        (lambda: matching.table({}, which="easy"), "two groups"),
+        (lambda: matching.table({"x": (np.ones((2, 3), bool),)}, which="easy"), "two groups"),
+    ],
+)
 def test_wrong_input_is_refused_in_one_line(call, says):
     with pytest.raises(UserError, match=says) as refusal:
         call()

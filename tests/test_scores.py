@@ -30,7 +30,8 @@ RECORD = np.array([
 ])  # fmt: skip
 
 records = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(0, 2**32 - 1)).map(
-    lambda drawn: np.random.default_rng(drawn[3]).random(drawn[:3]) < 0.5)
+    lambda drawn: np.random.default_rng(drawn[3]).random(drawn[:3]) < 0.5
+)
 
 
 class FakeLedger:
@@ -89,8 +90,11 @@ def test_forgetting_counts_slips_and_puts_the_never_learned_below_any_slip():
 
 
 def test_margin_loss_and_probability_are_means_with_loss_turned_round():
-    values = {"margin": np.array([[[2.0, -1], [4, 1]]], np.float32), "loss": np.array([[[0.0, 3], [1, 1]]], np.float32),
-              "probability": np.array([[[0.5, 0.25], [1, 0.75]]], np.float32)}
+    values = {
+        "margin": np.array([[[2.0, -1], [4, 1]]], np.float32),
+        "loss": np.array([[[0.0, 3], [1, 1]]], np.float32),
+        "probability": np.array([[[0.5, 0.25], [1, 0.75]]], np.float32),
+    }
     ledger = FakeLedger({"net": np.ones((1, 2, 2), bool)}, values)
     assert scores.mean_margin(ledger).tolist() == [3, 0]
     assert scores.mean_margin(ledger, m=1).tolist() == [2, -1]
@@ -140,8 +144,9 @@ def test_a_ledger_of_one_net_scores_as_its_record(correct):
 
 
 def test_the_table_has_one_row_an_example_net_and_m():
-    ledger = FakeLedger({"wide": RECORD, "narrow": RECORD[:1]}, ids=np.array([7, 3, 11, 40, 5]),
-                        labels=np.array([1, 0, 1, 9, 9]))
+    ledger = FakeLedger(
+        {"wide": RECORD, "narrow": RECORD[:1]}, ids=np.array([7, 3, 11, 40, 5]), labels=np.array([1, 0, 1, 9, 9])
+    )
     table = scores.table(ledger, [1, 3], "cifar10")
     assert list(table.columns) == ["dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"]
     assert len(table) == 2 * 2 * 5
@@ -210,25 +215,28 @@ def test_two_trials_allow_one_split_and_it_is_the_ceiling(many_trials):
 # ---- refusals ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("call", "says"), [
-    (lambda: scores.counts(RECORD, 0), r"m=0: .* 1\.\.4"),
-    (lambda: scores.counts(RECORD, 5), r"m=5: .* 1\.\.4"),
-    (lambda: scores.counts(RECORD, 1.5), r"m=1\.5"),
-    (lambda: scores.counts(RECORD, True), "m=True"),
-    (lambda: scores.counts(RECORD[0], 1), "trials, epochs, examples"),
-    (lambda: scores.counts(RECORD[:0], 1), "at least one of each"),
-    (lambda: scores.counts(RECORD.astype(float), 1), "float64"),
-    (lambda: scores.easiness(RECORD[:, :, 4:], 1), "no trial got any example right at m=1"),
-    (lambda: scores.learnability(FakeLedger({"x": RECORD, "y": RECORD})), r"x, y.*where\(model="),
-    (lambda: scores.learnability(FakeLedger({})), "0 nets"),
-    (lambda: scores.mean_loss(FakeLedger({"x": RECORD, "y": RECORD}, {"loss": RECORD * 1.0})), "2 nets"),
-    (lambda: scores.mean_loss(np.full((1, 1, 2), np.nan)), "loss is not finite for example 0"),
-    (lambda: scores.table(FakeLedger({}), [1], "cifar10"), "no trials or no m"),
-    (lambda: scores.table(FakeLedger({"x": RECORD}), [], "cifar10"), "no trials or no m"),
-    (lambda: scores.split_half(RECORD[:1]), "two disjoint groups"),
-    (lambda: scores.split_half(RECORD, repeats=0), "at least 1"),
-    (lambda: scores.reliability_curve(RECORD, 1, [2]), r"1\.\.1"),
-])
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: scores.counts(RECORD, 0), r"m=0: .* 1\.\.4"),
+        (lambda: scores.counts(RECORD, 5), r"m=5: .* 1\.\.4"),
+        (lambda: scores.counts(RECORD, 1.5), r"m=1\.5"),
+        (lambda: scores.counts(RECORD, True), "m=True"),
+        (lambda: scores.counts(RECORD[0], 1), "trials, epochs, examples"),
+        (lambda: scores.counts(RECORD[:0], 1), "at least one of each"),
+        (lambda: scores.counts(RECORD.astype(float), 1), "float64"),
+        (lambda: scores.easiness(RECORD[:, :, 4:], 1), "no trial got any example right at m=1"),
+        (lambda: scores.learnability(FakeLedger({"x": RECORD, "y": RECORD})), r"x, y.*where\(model="),
+        (lambda: scores.learnability(FakeLedger({})), "0 nets"),
+        (lambda: scores.mean_loss(FakeLedger({"x": RECORD, "y": RECORD}, {"loss": RECORD * 1.0})), "2 nets"),
+        (lambda: scores.mean_loss(np.full((1, 1, 2), np.nan)), "loss is not finite for example 0"),
+        (lambda: scores.table(FakeLedger({}), [1], "cifar10"), "no trials or no m"),
+        (lambda: scores.table(FakeLedger({"x": RECORD}), [], "cifar10"), "no trials or no m"),
+        (lambda: scores.split_half(RECORD[:1]), "two disjoint groups"),
+        (lambda: scores.split_half(RECORD, repeats=0), "at least 1"),
+        (lambda: scores.reliability_curve(RECORD, 1, [2]), r"1\.\.1"),
+    ],
+)
 def test_wrong_input_is_refused_in_one_line(call, says):
     with pytest.raises(UserError, match=says) as refusal:
         call()

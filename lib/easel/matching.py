@@ -19,11 +19,24 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from easel.cuts import (
+    Cut,
+    asked,
+    bounds_of,
+    by_class_of,
+    composition,
+    correlation,
+    cut_at,
+    labels_of,
+    level_of,
+    pair_of,
+    rate_of,
+    rule_of,
+    trials_of,
+    unit,
+    vector,
+)
 from easel.errors import UserError
-
-WHICH = ("easy", "hard")
-TIES = ("expected", "inclusive", "index")
-OUT, TIED, IN = 0, 1, 2  # codes of a cut
 
 
 class Interval(NamedTuple):
@@ -35,51 +48,35 @@ class Interval(NamedTuple):
     n: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Cut:
-    code: np.ndarray  # int8 (examples,): OUT, TIED or IN
-    k: int            # size of the set
-    missing: int      # how many of the tied are still to be let in, 1..tied; 0 once ties are cut
-    tied: int         # size of the tie block
-
-    @property
-    def share(self) -> float:
-        """Inclusion probability of a tied example."""
-        return self.missing / self.tied if self.tied else 0.0
-
-    def membership(self, ties: str) -> np.ndarray:
-        return np.array([0.0, 1.0 if ties == "inclusive" else self.share, 1.0])[self.code]
-
-
 # ---- one ranking ---------------------------------------------------------------------------------------------------
 
 
-def inclusion(counts, *, which: str, fraction: float = 0.10) -> np.ndarray:
+def inclusion(counts, *, which: str = "easy", fraction: float = 0.10) -> np.ndarray:
     """Probability that each example is in the easy or hard set of k, ties at the cut broken uniformly at random.
 
     counts: (examples,), higher = easier. k = fraction * examples, rounded to the nearest whole number (halves up), at
     least 1. Returns float (examples,) in 0..1 with sum k.
     UserError: counts not finite or empty; which or fraction out of range.
     """
-    return _cut(_vector(counts), *_asked(which, fraction)).membership("expected")
+    return cut_at(vector(counts), *asked(which, fraction)).membership("expected")
 
 
 def pearson(a, b) -> float:
     """Pearson's correlation of two count vectors (examples,), in -1..1; nan where one is constant."""
-    a, b = _pair(a, b)
-    return _correlation(_unit(a), _unit(b))
+    a, b = pair_of(a, b)
+    return correlation(unit(a), unit(b))
 
 
 def spearman(a, b) -> float:
     """Spearman's correlation of two count vectors (tied: average rank), in -1..1; nan where one is constant."""
-    a, b = _pair(a, b)
-    return _correlation(_unit(stats.rankdata(a)), _unit(stats.rankdata(b)))
+    a, b = pair_of(a, b)
+    return correlation(unit(stats.rankdata(a)), unit(stats.rankdata(b)))
 
 
 # ---- two rankings --------------------------------------------------------------------------------------------------
 
 
-def rate(a, b, *, which: str, fraction: float = 0.10, ties: str = "expected") -> float:
+def rate(a, b, *, which: str = "easy", fraction: float = 0.10, ties: str = "expected") -> float:
     """Matching rate of the easy or hard sets of two rankings (EH 2.2, Eq. 2), in 0..1.
 
     a, b: counts (examples,), higher = easier. The set size k is `inclusion`'s. ties:
@@ -89,17 +86,17 @@ def rate(a, b, *, which: str, fraction: float = 0.10, ties: str = "expected") ->
                    without having learned anything alike: an artefact, here to be shown
     UserError: counts not finite, empty or of different lengths; which, fraction or ties out of range.
     """
-    a, b = _pair(a, b)
-    which, fraction = _asked(which, fraction)
-    cuts = (_cut(x, which, fraction, index=_rule(ties) == "index") for x in (a, b))
-    return _rate(*cuts, ties)
+    a, b = pair_of(a, b)
+    which, fraction = asked(which, fraction)
+    cuts = (cut_at(x, which, fraction, index=rule_of(ties) == "index") for x in (a, b))
+    return rate_of(*cuts, ties)
 
 
-def bounds(a, b, *, which: str, fraction: float = 0.10) -> tuple[float, float]:
+def bounds(a, b, *, which: str = "easy", fraction: float = 0.10) -> tuple[float, float]:
     """Lowest and highest matching rate that any breaking of the ties of a and of b can give. Arguments: `rate`'s."""
-    a, b = _pair(a, b)
-    which, fraction = _asked(which, fraction)
-    return _bounds(_cut(a, which, fraction), _cut(b, which, fraction))
+    a, b = pair_of(a, b)
+    which, fraction = asked(which, fraction)
+    return bounds_of(cut_at(a, which, fraction), cut_at(b, which, fraction))
 
 
 def identified(low: float, high: float, width: float = 0.10) -> bool:
@@ -107,18 +104,18 @@ def identified(low: float, high: float, width: float = 0.10) -> bool:
     return bool(high - low <= width + 1e-9)
 
 
-def overlap_curve(a, b, *, which: str, fractions=None) -> pd.DataFrame:
+def overlap_curve(a, b, *, which: str = "easy", fractions=None) -> pd.DataFrame:
     """Matching rate against the cut: one row a fraction (1..50 % if none are given); arguments as in `rate`.
 
     Columns: fraction, rate (expected ties), low, high (`bounds`), chance (k / examples).
     """
-    a, b = _pair(a, b)
+    a, b = pair_of(a, b)
     ordered_a, ordered_b = np.sort(a), np.sort(b)
     rows = []
     for fraction in np.arange(1, 51) / 100 if fractions is None else fractions:
-        asked = _asked(which, fraction)
-        one, two = _cut(a, *asked, ordered=ordered_a), _cut(b, *asked, ordered=ordered_b)
-        rows.append((float(fraction), _rate(one, two, "expected"), *_bounds(one, two), one.k / len(a)))
+        cut = asked(which, fraction)
+        one, two = cut_at(a, *cut, ordered=ordered_a), cut_at(b, *cut, ordered=ordered_b)
+        rows.append((float(fraction), rate_of(one, two, "expected"), *bounds_of(one, two), one.k / len(a)))
     return pd.DataFrame(rows, columns=["fraction", "rate", "low", "high", "chance"])
 
 
@@ -130,30 +127,30 @@ def chance(fraction: float = 0.10) -> float:
 
     For "expected" ties. Inclusive sets are larger: their chance is min(|A|, |B|) / examples, as in `table`.
     """
-    return _asked("easy", fraction)[1]
+    return asked("easy", fraction)[1]
 
 
-def stratified_chance(a, b, labels, *, which: str, fraction: float = 0.10, ties: str = "expected") -> float:
+def stratified_chance(a, b, labels, *, which: str = "easy", fraction: float = 0.10, ties: str = "expected") -> float:
     """Expected matching rate if only the classes mattered: how often each class is in A and in B, but not who of it.
 
     sum over classes c of A_c B_c / n_c, over k, with A_c the expected number of c's examples in the set. In 0..1; above
     `chance` where the two nets find the same classes easy. labels: (examples,). UserError as in `rate`.
     """
-    a, b = _pair(a, b)
-    labels = _labels(labels, len(a))
-    asked = _asked(which, fraction)
-    cuts = [_cut(x, *asked, index=_rule(ties) == "index") for x in (a, b)]
-    return _composition(*(_by_class(cut, labels, ties) for cut in cuts), np.bincount(labels))
+    a, b = pair_of(a, b)
+    labels = labels_of(labels, len(a))
+    cut = asked(which, fraction)
+    cuts = [cut_at(x, *cut, index=rule_of(ties) == "index") for x in (a, b)]
+    return composition(*(by_class_of(cut, labels, ties) for cut in cuts), np.bincount(labels))
 
 
-def ceiling(correct, *, which: str, fraction: float = 0.10, groups=None) -> float:
+def ceiling(correct, *, which: str = "easy", fraction: float = 0.10, groups=None) -> float:
     """Matching rate of one net with itself: between two disjoint groups of its trials (Table 1's diagonal), in 0..1.
 
     correct: (trials, examples) bool, one epoch. groups: (trials,) with exactly two distinct values; if none are given,
     the first half against the second (of an odd number the last trial rests, so that the groups are equal).
     Ties: expected. UserError: fewer than two trials, groups of another shape.
     """
-    correct = _trials(correct, least=2)
+    correct = trials_of(correct, least=2)
     if groups is None:
         half = len(correct) // 2
         one, two = correct[:half], correct[half : 2 * half]
@@ -161,15 +158,17 @@ def ceiling(correct, *, which: str, fraction: float = 0.10, groups=None) -> floa
         groups = np.asarray(groups)
         names = np.unique(groups)
         if groups.shape != (len(correct),) or len(names) != 2:
-            raise UserError(f"groups has shape {groups.shape} and {len(names)} distinct values: "
-                            f"give one of two values to each of the {len(correct)} trials")
+            raise UserError(
+                f"groups has shape {groups.shape} and {len(names)} distinct values: "
+                f"give one of two values to each of the {len(correct)} trials"
+            )
         one, two = correct[groups == names[0]], correct[groups == names[1]]
     return rate(one.sum(0), two.sum(0), which=which, fraction=fraction)
 
 
-def mean_ceiling(correct, *, which: str, fraction: float = 0.10, splits: int = 20, seed: int = 0) -> float:
+def mean_ceiling(correct, *, which: str = "easy", fraction: float = 0.10, splits: int = 20, seed: int = 0) -> float:
     """`ceiling`, averaged over random halvings of the trials: the same meaning, less luck in who is in which half."""
-    correct = _trials(correct, least=2)
+    correct = trials_of(correct, least=2)
     if splits < 1:
         raise UserError(f"splits={splits}: give at least 1")
     rng = np.random.default_rng(seed)
@@ -180,8 +179,14 @@ def mean_ceiling(correct, *, which: str, fraction: float = 0.10, splits: int = 2
 # ---- intervals -----------------------------------------------------------------------------------------------------
 
 
-def jackknife(a_correct, b_correct, statistic: Callable[..., float], *, level: float = 0.95,
-              limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
+def jackknife(
+    a_correct,
+    b_correct,
+    statistic: Callable[..., float],
+    *,
+    level: float = 0.95,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> Interval:
     """Delete-one-trial jackknife interval of statistic(counts_a, counts_b), or (counts_a) if b_correct is None.
 
     a_correct, b_correct: (trials, examples) bool, independent trials, one epoch, the same examples.
@@ -195,13 +200,13 @@ def jackknife(a_correct, b_correct, statistic: Callable[..., float], *, level: f
     examples, N = 5, 10, 20, with and without trials that are better or worse as a whole, 2,000 and 10,000 examples):
     `rate` with expected ties has another mean at N-1 (lower by .03 at N = 5, by .01 or less from N = 10 on), but that
     shift is common to all theta_-i and leaves the variance alone, and no bias correction is made, which would add it N
-    times. The changed granularity makes the standard error too large, by 0 to 80 %: a nominal 95 % covers 96 to 100 %,
+    times. The changed granularity moves the standard error, by about -10 to +80 %: a nominal 95 % covers 96 to 100 %,
     so the interval is cautious. Under inclusive ties whole blocks enter and leave the set; the standard error is then
     up to five times too large and jumps: read no width there. Where the statistic is the same whichever trial is
     left out, the interval has width 0 and says nothing.
     UserError: fewer than two trials in a group, arrays of another shape or type, level outside 0..1.
     """
-    groups = [_trials(a_correct, least=2)] + ([] if b_correct is None else [_trials(b_correct, least=2)])
+    groups = [trials_of(a_correct, least=2)] + ([] if b_correct is None else [trials_of(b_correct, least=2)])
     if len({group.shape[1] for group in groups}) > 1:
         raise UserError(f"{groups[0].shape[1]} and {groups[1].shape[1]} examples: give records of the same examples")
     counts = [group.sum(0) for group in groups]
@@ -209,7 +214,7 @@ def jackknife(a_correct, b_correct, statistic: Callable[..., float], *, level: f
     for at, group in enumerate(groups):
         values = (statistic(*counts[:at], counts[at] - trial, *counts[at + 1 :]) for trial in group)
         left_out.append(np.fromiter(values, float, len(group)))
-    return _interval(float(statistic(*counts)), left_out, _level(level), limits)
+    return _interval(float(statistic(*counts)), left_out, level_of(level), limits)
 
 
 def _interval(estimate: float, left_out: list[np.ndarray], level: float, limits=(0.0, 1.0)) -> Interval:
@@ -228,16 +233,23 @@ class _Group:
     """What one group of trials brings to every pair it is part of; computed once."""
 
     trials: int
-    bounding: _Cut          # ties left open
-    cut: _Cut               # under the table's tie rule
-    left_out: list[_Cut]    # the same without trial 0, 1, ...
-    by_class: np.ndarray    # expected members of each class; empty without labels
-    size: int               # of the set; k unless ties are let in
+    bounding: Cut  # ties left open
+    cut: Cut  # under the table's tie rule
+    left_out: list[Cut]  # the same without trial 0, 1, ...
+    by_class: np.ndarray  # expected members of each class; empty without labels
+    size: int  # of the set; k unless ties are let in
     ranks: np.ndarray | None
 
 
-def table(groups: Mapping[str, tuple], *, which: str, fraction: float = 0.10, ties: str = "expected", labels=None,
-          level: float | None = 0.95) -> pd.DataFrame:
+def table(
+    groups: Mapping[str, tuple],
+    *,
+    which: str = "easy",
+    fraction: float = 0.10,
+    ties: str = "expected",
+    labels=None,
+    level: float | None = 0.95,
+) -> pd.DataFrame:
     """EH Table 1, tidy: one row a pair of nets, a <= b in the order given.
 
     groups: {net: (correct_1, correct_2)}, two disjoint groups of its trials, each (trials, examples) bool.
@@ -249,179 +261,68 @@ def table(groups: Mapping[str, tuple], *, which: str, fraction: float = 0.10, ti
     stratified_chance (nan without labels), spearman, n_trials (in the smallest group used).
     UserError as in `rate` and `jackknife`.
     """
-    which, fraction = _asked(which, fraction)
-    _rule(ties)
+    which, fraction = asked(which, fraction)
+    rule_of(ties)
     least = 1 if level is None else 2
-    sides = {net: [_trials(correct, least=least) for correct in pair] for net, pair in groups.items()}
+    sides = {net: [trials_of(correct, least=least) for correct in pair] for net, pair in groups.items()}
     lengths = {correct.shape[1] for pair in sides.values() for correct in pair}
     if len(lengths) != 1 or any(len(pair) != 2 for pair in sides.values()):
         raise UserError(f"{len(sides)} nets of {sorted(lengths)} examples: give each two groups of the same examples")
     n = lengths.pop()
-    classes = None if labels is None else _labels(labels, n)
+    classes = None if labels is None else labels_of(labels, n)
     per_class = None if labels is None else np.bincount(classes)
-    level = None if level is None else _level(level)
+    level = None if level is None else level_of(level)
 
     def prepare(correct: np.ndarray) -> _Group:
         counts = correct.sum(0, dtype=np.int32)
-        cut = _cut(counts, which, fraction, index=ties == "index")
+        cut = cut_at(counts, which, fraction, index=ties == "index")
         shorter = (counts - trial for trial in correct) if level else ()
-        left_out = [_cut(x, which, fraction, index=ties == "index") for x in shorter]
-        by_class = np.zeros(0) if classes is None else _by_class(cut, classes, ties)
+        left_out = [cut_at(x, which, fraction, index=ties == "index") for x in shorter]
+        by_class = np.zeros(0) if classes is None else by_class_of(cut, classes, ties)
         size = np.count_nonzero(cut.code) if ties == "inclusive" else cut.k
-        ranks = _unit(stats.rankdata(counts))
-        return _Group(len(correct), _cut(counts, which, fraction), cut, left_out, by_class, size, ranks)
+        ranks = unit(stats.rankdata(counts))
+        return _Group(len(correct), cut_at(counts, which, fraction), cut, left_out, by_class, size, ranks)
 
     ready = {net: tuple(map(prepare, pair)) for net, pair in sides.items()}
     rows = []
     for a, b in combinations_with_replacement(ready, 2):
         (a1, a2), (b1, b2) = ready[a], ready[b]
         pairs = [(a1, a2)] if a == b else [(a1, b2), (a2, b1)]
-        estimate = float(np.mean([_rate(one.cut, two.cut, ties) for one, two in pairs]))
+        estimate = float(np.mean([rate_of(one.cut, two.cut, ties) for one, two in pairs]))
         low = high = np.nan
         if level:
             low, high = _interval(estimate, _without_each(pairs, ties), level)[1:3]
-        tie_low, tie_high = np.mean([_bounds(one.bounding, two.bounding) for one, two in pairs], axis=0).tolist()
+        tie_low, tie_high = np.mean([bounds_of(one.bounding, two.bounding) for one, two in pairs], axis=0).tolist()
         mixed = np.nan
         if labels is not None:
-            mixed = np.mean([_composition(one.by_class, two.by_class, per_class) for one, two in pairs])
-        rows.append({
-            "a": a, "b": b, "which": which, "fraction": fraction, "rate": estimate, "low": low, "high": high,
-            "tie_low": tie_low, "tie_high": tie_high, "identified": identified(tie_low, tie_high),
-            "chance": float(np.mean([min(one.size, two.size) / n for one, two in pairs])),
-            "stratified_chance": float(mixed),
-            "spearman": float(np.mean([_correlation(one.ranks, two.ranks) for one, two in pairs])),
-            "n_trials": min(group.trials for pair in pairs for group in pair),
-        })
+            mixed = np.mean([composition(one.by_class, two.by_class, per_class) for one, two in pairs])
+        rows.append(
+            {
+                "a": a,
+                "b": b,
+                "which": which,
+                "fraction": fraction,
+                "rate": estimate,
+                "low": low,
+                "high": high,
+                "tie_low": tie_low,
+                "tie_high": tie_high,
+                "identified": identified(tie_low, tie_high),
+                "chance": float(np.mean([min(one.size, two.size) / n for one, two in pairs])),
+                "stratified_chance": float(mixed),
+                "spearman": float(np.mean([correlation(one.ranks, two.ranks) for one, two in pairs])),
+                "n_trials": min(group.trials for pair in pairs for group in pair),
+            }
+        )
     return pd.DataFrame(rows)
 
 
 def _without_each(pairs: list[tuple[_Group, _Group]], ties: str) -> list[np.ndarray]:
     """The mean rate over `pairs` without each trial in turn, one array a group."""
-    full = [_rate(one.cut, two.cut, ties) for one, two in pairs]
+    full = [rate_of(one.cut, two.cut, ties) for one, two in pairs]
     thetas = []
     for at, (one, two) in enumerate(pairs):
         others = sum(full) - full[at]
-        thetas.append(np.array([others + _rate(cut, two.cut, ties) for cut in one.left_out]) / len(pairs))
-        thetas.append(np.array([others + _rate(one.cut, cut, ties) for cut in two.left_out]) / len(pairs))
+        thetas.append(np.array([others + rate_of(cut, two.cut, ties) for cut in one.left_out]) / len(pairs))
+        thetas.append(np.array([others + rate_of(one.cut, cut, ties) for cut in two.left_out]) / len(pairs))
     return thetas
-
-
-# ---- the arithmetic ------------------------------------------------------------------------------------------------
-
-
-def _cut(x: np.ndarray, which: str, fraction: float, *, ordered: np.ndarray | None = None, index: bool = False) -> _Cut:
-    n = len(x)
-    k = min(n, max(1, int(np.floor(fraction * n + 0.5 + 1e-9))))  # 1e-9: .145 * 100 is 14.499999999999998
-    at = n - k if which == "easy" else k - 1
-    value = (np.partition(x, at) if ordered is None else ordered)[at]
-    sure, tied = (x > value if which == "easy" else x < value), x == value
-    code = sure * np.int8(IN) + tied * np.int8(TIED)
-    block, missing = int(np.count_nonzero(tied)), k - int(np.count_nonzero(sure))
-    if index:
-        code[np.flatnonzero(tied)[:missing]] = IN
-        code[code == TIED] = OUT
-        block = missing = 0
-    return _Cut(code, k, missing, block)
-
-
-def _meetings(a: _Cut, b: _Cut) -> np.ndarray:
-    """(3, 3): number of examples with code i under a and j under b."""
-    return np.bincount(a.code * np.int8(3) + b.code, minlength=9).reshape(3, 3)
-
-
-def _rate(a: _Cut, b: _Cut, ties: str) -> float:
-    met = _meetings(a, b)
-    if ties == "inclusive":
-        return float(met[1:, 1:].sum() / max(met[1:].sum(), met[:, 1:].sum()))
-    p, q = a.share, b.share
-    return float((met[IN, IN] + (p * met[TIED, IN] + q * met[IN, TIED]) + p * q * met[TIED, TIED]) / a.k)
-
-
-def _bounds(a: _Cut, b: _Cut) -> tuple[float, float]:
-    met = _meetings(a, b)
-    into_b, into_a, both = met[TIED, IN], met[IN, TIED], met[TIED, TIED]
-    # most: each side spends its missing places first on what the other has for sure, then both meet in the common block
-    hit_a, hit_b = min(into_b, a.missing), min(into_a, b.missing)
-    most = hit_a + hit_b + min(both, a.missing - hit_a, b.missing - hit_b)
-    # least: first on what the other has not; the rest avoids the other within the common block while there is room
-    forced = max(0, a.missing - met[TIED, OUT]) + max(0, b.missing - met[OUT, TIED])
-    least = max(0, forced - both)
-    return float((met[IN, IN] + least) / a.k), float((met[IN, IN] + most) / a.k)
-
-
-def _by_class(cut: _Cut, labels: np.ndarray, ties: str) -> np.ndarray:
-    return np.bincount(labels, weights=cut.membership(ties))
-
-
-def _composition(a: np.ndarray, b: np.ndarray, examples: np.ndarray) -> float:
-    return float((a * b / examples).sum() / max(a.sum(), b.sum()))
-
-
-def _unit(x: np.ndarray) -> np.ndarray | None:
-    """x centred and of length 1; None where it is constant."""
-    if np.all(x == x[0]):
-        return None
-    x = x - x.mean(dtype=float)
-    return x / np.linalg.norm(x)
-
-
-def _correlation(a: np.ndarray | None, b: np.ndarray | None) -> float:
-    return np.nan if a is None or b is None else float(np.clip(a @ b, -1.0, 1.0))
-
-
-# ---- refusals ------------------------------------------------------------------------------------------------------
-
-
-def _vector(counts) -> np.ndarray:
-    x = np.asarray(counts)
-    if x.ndim != 1 or x.dtype.kind not in "biuf" or not len(x):
-        raise UserError(f"counts of shape {x.shape} and type {x.dtype}: give one number an example, shape (examples,)")
-    x = x.astype(np.float64)
-    if not np.isfinite(x).all():
-        raise UserError(f"counts[{int(np.argmin(np.isfinite(x)))}] is not finite: leave diverged trials out, "
-                        "and give one finite number an example")
-    return x
-
-
-def _pair(a, b) -> tuple[np.ndarray, np.ndarray]:
-    a, b = _vector(a), _vector(b)
-    if len(a) != len(b):
-        raise UserError(f"counts of {len(a)} and of {len(b)} examples: give the same examples in the same order")
-    return a, b
-
-
-def _asked(which: str, fraction: float) -> tuple[str, float]:
-    if which not in WHICH:
-        raise UserError(f"which={which!r}: give 'easy' or 'hard'")
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.number)) or not 0 < fraction <= 1:
-        raise UserError(f"fraction={fraction!r}: give a number above 0, at most 1, such as 0.10")
-    return which, float(fraction)
-
-
-def _rule(ties: str) -> str:
-    if ties not in TIES:
-        raise UserError(f"ties={ties!r}: give 'expected', 'inclusive' or 'index'")
-    return ties
-
-
-def _level(level: float) -> float:
-    if not 0 < level < 1:
-        raise UserError(f"level={level!r}: give a number between 0 and 1, such as 0.95")
-    return level
-
-
-def _labels(labels, examples: int) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != (examples,):
-        raise UserError(f"labels of shape {labels.shape}: give one label for each of the {examples} examples")
-    return np.unique(labels, return_inverse=True)[1]
-
-
-def _trials(correct, *, least: int = 1) -> np.ndarray:
-    correct = np.asarray(correct)
-    if correct.ndim != 2 or correct.dtype != bool or not correct.shape[1]:
-        raise UserError(f"correct of shape {correct.shape} and type {correct.dtype}: give bool (trials, examples), "
-                        "one epoch: correct[:, m - 1]")
-    if len(correct) < least:
-        raise UserError(f"{len(correct)} trials: give at least {least}, none diverged")
-    return correct

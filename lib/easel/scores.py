@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from easel import matching
+from easel import cuts, matching
 from easel.errors import UserError
 
 COLUMNS = ["dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"]
@@ -106,10 +106,20 @@ def table(ledger, m_values, dataset_name: str) -> pd.DataFrame:
         correct = _correct(of_net)
         for m in m_values:
             c = counts(correct, m)
-            blocks.append(pd.DataFrame({
-                "dataset": dataset_name, "example": np.asarray(of_net.ids), "label": np.asarray(of_net.labels),
-                "model": model, "m": int(m), "n_trials": len(correct), "correct_count": c, "easiness": _easiness(c, m),
-            }))
+            blocks.append(
+                pd.DataFrame(
+                    {
+                        "dataset": dataset_name,
+                        "example": np.asarray(of_net.ids),
+                        "label": np.asarray(of_net.labels),
+                        "model": model,
+                        "m": int(m),
+                        "n_trials": len(correct),
+                        "correct_count": c,
+                        "easiness": _easiness(c, m),
+                    }
+                )
+            )
     if not blocks:
         raise UserError("no trials or no m: give a ledger with trials and at least one m, such as [1]")
     return pd.concat(blocks, ignore_index=True)[COLUMNS]
@@ -128,8 +138,9 @@ def split_half(correct, m: int = 1, *, repeats: int = 20, seed: int = 0) -> floa
     return float(np.mean([matching.spearman(one, two) for one, two in _halves(correct, m, size, repeats, seed)]))
 
 
-def reliability_curve(correct, m: int = 1, sizes=None, *, fraction: float = 0.10, repeats: int = 20,
-                      seed: int = 0) -> pd.DataFrame:
+def reliability_curve(
+    correct, m: int = 1, sizes=None, *, fraction: float = 0.10, repeats: int = 20, seed: int = 0
+) -> pd.DataFrame:
     """How alike two disjoint groups of `trials` trials of one net are: when is the number of trials enough?
 
     sizes: trials a group, each in 1..trials // 2; all of them if none are given.
@@ -142,7 +153,7 @@ def reliability_curve(correct, m: int = 1, sizes=None, *, fraction: float = 0.10
     for size in range(1, len(correct) // 2 + 1) if sizes is None else sizes:
         pairs = list(_halves(correct, m, size, repeats, seed))
         measures = {"spearman": [matching.spearman(*pair) for pair in pairs]}
-        for which in matching.WHICH:
+        for which in cuts.WHICH:
             measures[which] = [matching.rate(*pair, which=which, fraction=fraction) for pair in pairs]
         for measure, values in measures.items():
             low, high = np.quantile(values, [0.05, 0.95])
