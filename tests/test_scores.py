@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import matching, scores
+from easel import cuts, matching, scores
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -207,7 +207,7 @@ def test_reliability_is_repeatable_from_its_seed_and_takes_all_sizes_by_default(
 def test_two_trials_allow_one_split_and_it_is_the_ceiling(many_trials):
     two = many_trials[:2]
     curve = scores.reliability_curve(two, 1, repeats=4).set_index("measure")
-    for which in matching.WHICH:
+    for which in cuts.WHICH:
         assert curve.loc[which, "mean"] == pytest.approx(matching.ceiling(two[:, 0], which=which))
         assert curve.loc[which, "sd"] == pytest.approx(0)
 

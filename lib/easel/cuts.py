@@ -1,7 +1,7 @@
 """Where a ranking is cut, and who is in, out or tied: the arithmetic under `easel.matching`, and its refusals.
 
 A cut sorts examples into out (0), tied at the cut (1) and in (2). Every tie rule and every bound is a function of the
-3 x 3 table of how often code i of one ranking meets code j of another. No tie is broken by chance, and no array changed.
+3 x 3 table of how often code i of one ranking meets code j of another. No tie is broken by chance, no array changed.
 """
 
 from dataclasses import dataclass

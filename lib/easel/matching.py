@@ -47,6 +47,10 @@ class Interval(NamedTuple):
     high: float
     n: int
 
+    def above(self, value: float) -> str:
+        """Verdict on "it is above `value`": "holds" or "fails" where no doubt is left, or "inconclusive"."""
+        return "holds" if self.low > value else "fails" if self.high < value else "inconclusive"
+
 
 # ---- one ranking ---------------------------------------------------------------------------------------------------
 

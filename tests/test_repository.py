@@ -1,0 +1,92 @@
+"""What a newcomer installs and opens is consistent: environments, notebooks, profiles, and no path of one machine."""
+
+import ast
+import json
+import re
+import tomllib
+from importlib.metadata import requires
+from itertools import chain
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from easel import parameters
+from easel.paths import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_conda_environment_installs_what_the_package_needs():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert conda == ["python=3.12", "pip"]
+    assert pip["pip"][-1] == "--editable ."
+    listed = {str(Requirement(line)) for line in pip["pip"][:-1]}
+    assert listed == {str(Requirement(line)) for line in PROJECT["dependencies"]}
+
+
+def test_the_lock_pins_every_dependency_by_hash_and_names_no_index():
+    text = (ROOT / "requirements.lock").read_text()
+    blocks = re.findall(r"^([a-z0-9][\w.-]*)==\S+.*?(?=^[a-z0-9]|\Z)", text, flags=re.M | re.S)
+    assert len(blocks) > 100
+    assert len(re.findall(r"^[a-z0-9].*==", text, flags=re.M)) == len(blocks)
+    for line in chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()):
+        assert Requirement(line).name in blocks
+    for block in re.split(r"^(?=[a-z0-9])", text, flags=re.M)[1:]:
+        assert "--hash=sha256:" in block
+    assert "://" not in text
+    assert "index" not in text
+
+
+def test_the_installed_package_is_this_one():
+    assert {Requirement(r).name for r in requires("easel")} >= {Requirement(r).name for r in PROJECT["dependencies"]}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_is_source_in_the_houses_form(path):
+    notebook = json.loads(path.read_text())
+    code = [c for c in notebook["cells"] if c["cell_type"] == "code"]
+    lines = [[line for line in "".join(c["source"]).split("\n") if line.strip()] for c in code]
+    words = sum(len("".join(c["source"]).split()) for c in notebook["cells"] if c["cell_type"] == "markdown")
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert all(not c["outputs"] and c["execution_count"] is None for c in code)
+    assert 16 <= len(notebook["cells"]) <= 27
+    assert max(map(len, lines)) <= 15
+    assert words > 3 * sum(map(len, lines))
+    assert notebook["cells"][0]["cell_type"] == "markdown"
+    assert "".join(code[-1]["source"]).startswith("page.close(")
+    values = parameters.read(path)
+    assert 1 <= len(values) <= 8
+    assert next(iter(values)) == "profile"
+    cell = next(c for c in code if "parameters" in c["metadata"].get("tags", []))
+    assert all("#" in line for line in cell["source"])
+
+
+def test_no_function_is_defined_in_two_notebooks():
+    names = []
+    for path in NOTEBOOKS:
+        for cell in json.loads(path.read_text())["cells"]:
+            if cell["cell_type"] == "code":
+                tree = ast.parse("".join(cell["source"]))
+                names += [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("profile", ["smoke", "laptop", "gpu", "paper"])
+def test_profiles_name_parameters_that_exist_with_values_that_fit(profile):
+    profiles = yaml.safe_load((ROOT / "notebooks" / "profiles.yaml").read_text())
+    assert set(profiles[profile]) == {p.stem for p in NOTEBOOKS}
+    for stem, values in profiles[profile].items():
+        defaults = parameters.read(ROOT / "notebooks" / f"{stem}.ipynb")
+        for name, value in values.items():
+            assert name in defaults
+            parameters.typed(name, value, defaults[name], stem)
+
+
+def test_the_readme_names_every_notebook():
+    readme = (ROOT / "README.md").read_text()
+    assert all(path.stem in readme for path in NOTEBOOKS)
+    assert "make smoke" in readme
+    assert "make test" in readme
