@@ -1,0 +1,275 @@
+"""What a notebook leaves behind: figures, tables, verdicts and a receipt. It never computes a result.
+
+    page = report.Page("01_matching", profile=profile)
+    page.notice(dataset)                                   # first thing seen where the data are not the real ones
+    page.figure(ax, "curves", caption="Table 1 over k; 20 trials a net, band: 95% jackknife; none diverged.")
+    page.table(frame, "table1", caption="Matching rates beside the printed ones.")
+    page.verdict(claim="…", paper=.71, here=.68, low=.64, high=.72, n=45, verdict="holds", why="…")
+    page.verdicts()
+    page.close(ledger)                                     # last cell
+
+Outside a kernel nothing is displayed, everything is written.
+"""
+
+import html
+import io
+import json
+import math
+import os
+import platform
+import re
+import sys
+import textwrap
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from easel import files, paths
+
+VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive": "? inconclusive"}
+FOLDERS = ("figures", "tables", "receipts")
+DPI = 150  # of saved figures; shown at two thirds of that, so that text has the notebook's size
+
+
+class Saved(type(Path())):
+    """Path of a saved file which, as the last value of a cell, shows nothing."""
+
+    def _ipython_display_(self):
+        return None
+
+
+class Page:
+    """What one notebook leaves in results/<profile>/: create it in the first cell, close it in the last.
+
+    Files carry the notebook's name: figures/<name>-<figure>.png, tables/<name>-<table>.csv, receipts/<name>.json.
+    `easel run` sets EASEL_STAGE: a folder that becomes results/<profile>/ only if the whole notebook succeeds.
+    """
+
+    def __init__(self, name: str, profile: str):
+        self.name = _plain("notebook name", name)
+        self.profile = _plain("profile", profile)
+        stage = os.environ.get("EASEL_STAGE")
+        self.folder = Path(stage) if stage else paths.results_dir() / profile
+        for folder in FOLDERS:
+            files.make_folder(self.folder / folder)
+        self._started = time.monotonic()
+        self._notice = ""
+        self._figures, self._tables, self._verdicts = [], [], []
+
+    def notice(self, dataset) -> None:
+        """Shows the data set's notice, if it has one, and writes it above every figure from here on.
+
+        dataset: a Dataset, or the notice itself as text.
+        """
+        self._notice = (dataset if isinstance(dataset, str) else dataset.notice).strip()
+        if self._notice:
+            _show({"text/markdown": f"> **Note.** {self._notice}", "text/plain": f"Note. {self._notice}"})
+
+    def figure(self, figure, name: str, caption: str) -> Path:
+        """Saves a figure as PNG, shows it once with its caption below, closes it, and returns the file's path.
+
+        figure: a matplotlib Figure or Axes, an array of Axes, or a seaborn grid.
+        caption: the paper's figure, n, the interval, what was left out (diverged trials). Raises ValueError if empty.
+        """
+        import matplotlib.pyplot as plt
+
+        caption = _said("caption", caption)
+        path = self._path("figures", name, "png", self._figures, caption)
+        figure = _figure_of(figure)
+        if self._notice:
+            width = max(30, round(figure.get_figwidth() * 17))  # letters a line at 7 points
+            lines = "\n".join(textwrap.wrap(self._notice, width))
+            figure.text(0, 1.01, lines, fontsize=7, style="italic", va="bottom", transform=figure.transFigure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+        plt.close(figure)
+        png = buffer.getvalue()
+        files.write_atomically(path, png)
+        width, height = (int.from_bytes(png[i : i + 4], "big") * 2 // 3 for i in (16, 20))
+        metadata = {"image/png": {"width": width, "height": height, "alt": caption}}
+        _show({"image/png": png, "text/plain": f"[figure {path.name}]"}, metadata)
+        _show({"text/markdown": caption, "text/plain": caption})
+        return path
+
+    def table(self, frame, name: str, caption: str, *, digits: int = 3, rows: int = 20) -> Path:
+        """Saves a DataFrame as CSV in full precision, shows its first rows with its caption, and returns the path.
+
+        digits: decimals shown; rows: shown at most. The index is written unless it merely counts the rows.
+        """
+        import pandas as pd
+
+        caption = _said("caption", caption)
+        path = self._path("tables", name, "csv", self._tables, caption)
+        index = not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None)
+        files.write_atomically(path, frame.to_csv(index=index).encode())
+        head = frame.head(rows)
+        style = {"index": index, "na_rep": "–", "float_format": f"{{:.{digits}f}}".format}
+        more = f" First {rows} of {len(frame):,} rows, the others in `{path.name}`." if len(frame) > rows else ""
+        _show({"text/html": head.to_html(border=0, **style), "text/plain": head.to_string(**style)})
+        _show({"text/markdown": caption + more, "text/plain": caption + more})
+        return path
+
+    def verdict(self, *, claim, paper=None, here=None, low=None, high=None, n=None, verdict, why) -> None:
+        """Notes one verdict: what the paper claims, what is seen here with its interval, and what follows.
+
+        claim, why: one sentence each. paper, here: a number or words. low, high: ends of the interval, both or none.
+        n: what the interval was drawn from. verdict: "holds", "fails" or "inconclusive"; a number that is missing or
+        not finite can only be inconclusive. Raises ValueError otherwise.
+        """
+        if verdict not in VERDICTS:
+            raise ValueError(f"verdict is {verdict!r}; it is one of {', '.join(VERDICTS)}")
+        row = {"claim": _said("claim", claim), "paper": _value(paper), "here": _value(here)}
+        row |= {"low": _number("low", low), "high": _number("high", high), "n": _number("n", n)}
+        row |= {"verdict": verdict, "why": _said("why", why)}
+        if (row["low"] is None) != (row["high"] is None):
+            raise ValueError(f"the interval of {claim!r} has one end: give low and high, or neither")
+        if row["low"] is not None and row["low"] > row["high"]:
+            raise ValueError(f"the interval of {claim!r} is upside down: low {low} is above high {high}")
+        if row["here"] is None and verdict != "inconclusive":
+            raise ValueError(f"{claim!r} {verdict}, but `here` is missing: without a value it is inconclusive")
+        self._verdicts.append(row)
+
+    def verdicts(self) -> None:
+        """Shows the verdicts so far as a table: claim | paper | here (interval, n) | verdict | why."""
+        head = ("claim", "paper", "here", "verdict", "why")
+        lines = [verdict_cells(row) for row in self._verdicts]
+        cells = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in lines)
+        heads = "".join(f"<th>{h}</th>" for h in head)
+        plain = "\n".join(" | ".join(line) for line in [head, *lines])
+        table = f'<table class="dataframe"><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table>'
+        _show({"text/html": table, "text/plain": plain})
+
+    def close(self, ledger=None) -> Path:
+        """Writes the receipt, which alone makes the run a success, and returns its path.
+
+        ledger: the Ledger that the notebook used, a list of them, or None; its trial keys and how many trials were
+        trained now, read from the store and left out as diverged go into the receipt.
+        """
+        ledgers = [] if ledger is None else list(ledger) if isinstance(ledger, list | tuple) else [ledger]
+        keys = dict.fromkeys(str(key) for one in ledgers for key in one.keys)
+        receipt = {
+            "notebook": self.name,
+            "profile": self.profile,
+            "run": os.environ.get("EASEL_RUN", ""),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - self._started, 1),
+            "machine": machine(),
+            "notice": self._notice,
+            "trained": sum(int(one.trained) for one in ledgers),
+            "reused": sum(int(one.reused) for one in ledgers),
+            "diverged": sum(len(one.diverged) for one in ledgers),
+            "figures": self._figures,
+            "tables": self._tables,
+            "verdicts": self._verdicts,
+            "keys": list(keys),
+        }
+        path = Saved(self.folder / "receipts" / f"{self.name}.json")
+        content = json.dumps(receipt, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        files.write_atomically(path, content.encode())
+        text = f"Saved {_count(self._figures, 'figure')}, {_count(self._tables, 'table')} and "
+        text += f"{_count(self._verdicts, 'verdict')} in {receipt['seconds']:.0f} s; "
+        text += f"trained {receipt['trained']}, reused {receipt['reused']} trials."
+        _show({"text/markdown": text, "text/plain": text})
+        return path
+
+    def _path(self, folder: str, name: str, suffix: str, saved: list, caption: str) -> Path:
+        """Path of a figure or table, noted for the receipt; a cell run again by hand replaces its own."""
+        file = f"{self.name}-{_plain(f'name in {folder}', name)}.{suffix}"
+        saved[:] = [one for one in saved if one["file"] != file]
+        saved.append({"file": file, "caption": caption})
+        return Saved(self.folder / folder / file)
+
+
+def verdict_cells(row: dict) -> tuple[str, str, str, str, str]:
+    """A verdict as words: claim, paper, here with interval and n, verdict, why."""
+    here = _words(row["here"])
+    if row.get("low") is not None:
+        here += f" [{_words(row['low'])}, {_words(row['high'])}]"
+    if row.get("n") is not None:
+        here += f", n = {row['n']:,}"
+    return row["claim"], _words(row["paper"]), here, VERDICTS[row["verdict"]], row["why"]
+
+
+def machine() -> str:
+    """The machine in words, without its name: processor, cores, GPU if one is in use, Python and PyTorch versions."""
+    processor = platform.processor() or platform.machine()
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        processor = found[1].strip() if found else processor
+    except OSError:
+        pass  # not Linux
+    words = [f"{processor}, {_count(range(os.cpu_count() or 1), 'core')}"]
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        words.append(torch.cuda.get_device_name())
+    words.append(f"Python {platform.python_version()}")
+    if torch is not None:
+        words.append(f"PyTorch {torch.__version__}")
+    return "; ".join(words)
+
+
+def _figure_of(thing):
+    """The matplotlib Figure that an Axes, an array or list of Axes, a SubFigure or a seaborn grid belongs to."""
+    from matplotlib.figure import Figure
+
+    given = thing
+    while not isinstance(thing, Figure):
+        if hasattr(thing, "flat"):
+            thing = next(iter(thing.flat))
+        elif isinstance(thing, list | tuple) and thing:
+            thing = thing[0]
+        elif getattr(thing, "figure", None) is not None and thing.figure is not thing:
+            thing = thing.figure
+        else:
+            raise ValueError(
+                f"a {type(given).__name__} is no figure; give a matplotlib Figure, its Axes or a seaborn grid"
+            )
+    return thing
+
+
+def _show(data: dict, metadata: dict | None = None) -> None:
+    """Displays a MIME bundle in a kernel; elsewhere does nothing."""
+    if "IPython" in sys.modules:
+        from IPython import get_ipython
+        from IPython.display import display
+
+        if hasattr(get_ipython(), "kernel"):
+            display(data, metadata=metadata or {}, raw=True)
+
+
+def _plain(what: str, name: str) -> str:
+    if not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name, re.ASCII)):
+        raise ValueError(f"{what} is {name!r}; it becomes part of a file name: letters, digits, _ - and .")
+    return name
+
+
+def _said(what: str, text: str) -> str:
+    if not (isinstance(text, str) and text.strip()):
+        raise ValueError(f"{what} is {text!r}; say it in words")
+    return " ".join(text.split())
+
+
+def _number(what: str, value):
+    """A finite int or float as Python's own, or None where it is missing or not finite."""
+    if value is None:
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{what} is {value!r}; it is a number or None")
+    return value if math.isfinite(value) else None
+
+
+def _value(value):
+    return " ".join(value.split()) if isinstance(value, str) else _number("value", value)
+
+
+def _words(value) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) >= 1000 or 0 < abs(value) < 0.01 else f"{value:.2f}"
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+def _count(things, word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"

@@ -1,0 +1,399 @@
+"""Notebooks executed in processes of their own: what counts as success, what a failure leaves alone, what stops it."""
+
+import csv
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import make_notebooks as make
+import psutil
+import pytest
+
+from easel import batch, parameters, plan, site
+from easel.errors import UserError
+
+PARAMETERS = """profile = "smoke"  # set by easel run
+data = "patterns"  # the paper: CIFAR-10
+epochs = 3  # paper: 300
+rate = 0.5  # paper: .3
+seed = 4  # of the first trial
+m = [1, 2]  # epochs
+models = ["mlp-1x10"]  # nets
+dry = False  # nothing is trained
+label = None  # of the run"""
+
+
+@pytest.fixture
+def notebooks(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("EASEL_NOTEBOOKS", str(tmp_path / "notebooks"))
+    monkeypatch.delenv("EASEL_STAGE", raising=False)
+    make.profiles(tmp_path / "notebooks")
+    return tmp_path / "notebooks"
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    return tmp_path / "results" / "smoke"
+
+
+def values(notebooks, **settings) -> dict:
+    (job,) = plan.plan("smoke", settings=settings)
+    return job.values
+
+
+# what is asked for -----------------------------------------------------------------------------------------------
+
+
+def test_the_parameters_of_a_notebook_are_the_literals_of_its_parameters_cell(notebooks):
+    make.write(notebooks, "00_one", parameters=PARAMETERS + '\ntext = "a # b"')
+    found = parameters.read(notebooks / "00_one.ipynb")
+    assert found["m"] == [1, 2]
+    assert found["text"] == "a # b"
+    assert list(found)[:3] == ["profile", "data", "epochs"]
+
+
+@pytest.mark.parametrize("cell", ["a = 1 + x", "print(1)", "a, b = 1, 2", "import os", "a = ", "a.b = 1"])
+def test_a_parameters_cell_that_computes_is_refused_and_not_run(notebooks, cell):
+    make.write(notebooks, "00_one", parameters=f'profile = "smoke"\n{cell}')
+    with pytest.raises(UserError, match="must only assign literals"):
+        plan.plan("smoke")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("5", "epochs", 5), ("1", "rate", 1.0), ("1e-3", "rate", 1e-3), (".25", "rate", 0.25), ("0", "seed", 0),
+        ("5", "m", [5]), ("1,2,5", "m", [1, 2, 5]), ("[1, 5]", "m", [1, 5]), ("true", "dry", True),
+        ("wrn-10-1, mlp-1x10", "models", ["wrn-10-1", "mlp-1x10"]), ("1234", "data", "1234"), ("x", "label", "x"),
+        ("0.5", "label", 0.5), ('"; import os; "', "data", '"; import os; "'),
+    ],
+)  # fmt: skip
+def test_a_setting_takes_the_type_of_the_default(notebooks, text, name, value):
+    make.write(notebooks, "00_one", parameters=PARAMETERS)
+    found = values(notebooks, **{name: text})[name]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("epochs", "three"), ("epochs", "-1"), ("epochs", "0"), ("epochs", "nan"), ("epochs", "2.5"),
+        ("epochs", "true"),
+        ("epochs", "null"), ("epochs", "[1]"), ("epochs", "1_0 0"), ("epochs", "{a: 1}"), ("epochs", "[1"),
+        ("rate", "nan"), ("rate", ".nan"), ("rate", "inf"), ("rate", "-.inf"), ("rate", "-0.1"), ("rate", "half"),
+        ("rate", "1e999"), ("rate", "9" * 400), ("seed", "-1"), ("m", "[]"), ("m", "1,x"), ("m", "0"), ("m", "1,,2"),
+        ("m", "[[1]]"), ("models", "3"), ("dry", "1"), ("dry", "maybe"), ("label", "nan\x00"), ("data", " \t\x07"),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_is_refused_in_one_line_that_names_it(notebooks, name, text):
+    make.write(notebooks, "00_one", parameters=PARAMETERS)
+    with pytest.raises(UserError) as refusal:
+        values(notebooks, **{name: text})
+    assert f"{name} = " in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_default_of_zero_allows_zero_and_a_negative_one_anything(notebooks):
+    make.write(notebooks, "00_one", parameters='profile = "smoke"\ndrop = 0.0\nshift = -1')
+    assert values(notebooks, drop="0", shift="-5") == {"profile": "smoke", "drop": 0.0, "shift": -5}
+    with pytest.raises(UserError, match="from 0 up"):
+        values(notebooks, drop="-0.5")
+
+
+@pytest.mark.parametrize("name", ["epoch", "Epochs", "x; import os; os._exit(0)\ny", "profile"])
+def test_a_name_that_no_notebook_has_is_refused_even_if_it_is_code(notebooks, name):
+    make.write(notebooks, "00_one", parameters=PARAMETERS)
+    with pytest.raises(UserError, match=r"no parameter|use --profile"):
+        values(notebooks, **{name: "3"})
+
+
+def test_a_setting_goes_to_every_notebook_that_has_it_and_to_no_other(notebooks):
+    make.write(notebooks, "00_one", parameters='profile = "smoke"\nepochs = 3')
+    make.write(notebooks, "01_two")
+    one, two = plan.plan("smoke", settings={"epochs": "7"})
+    assert (one.values, two.values) == ({"profile": "smoke", "epochs": 7}, {"profile": "smoke"})
+    with pytest.raises(UserError, match="no parameter 'epochs' in 01_two"):
+        plan.plan("smoke", only=["01"], settings={"epochs": "7"})
+
+
+def test_a_profile_overrides_and_a_setting_overrides_the_profile(notebooks):
+    make.write(notebooks, "00_one", parameters=PARAMETERS)
+    make.profiles(notebooks, "smoke:\n  00_one: {epochs: 1, rate: 1e-3, m: [5]}\nlaptop:\n")
+    assert values(notebooks, epochs="2") == {"profile": "smoke", "epochs": 2, "rate": 1e-3, "m": [5]}
+    assert plan.plan("laptop")[0].effective["epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("smoke:\n  00_one: {epoch: 1}", "no parameter 'epoch'"),
+        ("smoke:\n  00_one: {epochs: many}", "epochs = 'many'"),
+        ("smoke:\n  00_one: {'x; import os': 1}", "no parameter"),
+        ("smoke:\n  00_one: {profile: gpu}", "no parameter 'profile'"),
+        ("smoke:\n  02_none: {}", "no notebook '02_none'"),
+        ("smoke: [1]", "must map"),
+        ("smoke: {00_one: 3}", "must map"),
+        ("- smoke", "must map"),
+        ("smoke: {", "cannot be read"),
+        ("laptop: {}", "no profile 'smoke'; there are: laptop"),
+    ],
+)
+def test_a_profile_that_does_not_fit_the_notebooks_is_refused(notebooks, text, message):
+    make.write(notebooks, "00_one", parameters=PARAMETERS)
+    make.profiles(notebooks, text)
+    with pytest.raises(UserError, match=message) as refusal:
+        plan.plan("smoke")
+    assert "\n" not in str(refusal.value)
+
+
+def test_notebooks_are_chosen_by_number_or_name(notebooks):
+    for stem in ("00_one", "01_two", "02_three"):
+        make.write(notebooks, stem)
+    assert [job.stem for job in plan.plan("smoke", only=["02", "00_one"])] == ["00_one", "02_three"]
+    for wrong in ("3", "0", "two", "../00_one"):
+        with pytest.raises(UserError, match="there are: 00_one, 01_two, 02_three"):
+            plan.plan("smoke", only=[wrong])
+
+
+def test_a_data_folder_is_meant_from_where_the_command_is_typed(notebooks, tmp_path, monkeypatch):
+    make.write(notebooks, "00_one", parameters=PARAMETERS)
+    monkeypatch.chdir(tmp_path)
+    assert plan.plan("smoke", dataset="./mine")[0].values["data"] == str(tmp_path / "mine")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"models": "mlp-1x10,wrn-11-1"}, "wrn depth 11"), ({"data": "cifar11"}, "cifar11"), ({"data": "./none"}, "none")],
+)
+def test_an_unknown_net_or_data_set_is_refused_before_anything_starts(notebooks, results, settings, message):
+    make.write(notebooks, "00_one", make.END, parameters=PARAMETERS)
+    with pytest.raises(UserError, match=message):
+        batch.run("smoke", settings=settings)
+    assert list(results.iterdir()) == []
+
+
+# what comes out ---------------------------------------------------------------------------------------------------
+
+MEET = """import time, pathlib
+pathlib.Path(profile + "-{me}").touch()
+while not pathlib.Path(profile + "-{other}").exists():
+    time.sleep(0.05)"""
+
+
+@pytest.mark.slow
+def test_two_notebooks_run_at_once_and_leave_pages_figures_verdicts_and_an_index(notebooks, results, capfd):
+    """Each waits until the other has started: one after the other they would never end."""
+    claim = make.VERDICT.format(claim="Nets <agree>", word="holds")
+    title = "# EH 4: Do nets agree?\n\n**Table 1** is `the` question."
+    make.write(
+        notebooks, "00_one", MEET.format(me=0, other=1), make.FIGURE, claim, "page.verdicts()",
+        "import sys; print('this Python:', sys.executable, epochs)", make.END, parameters=PARAMETERS, title=title,
+    )  # fmt: skip
+    fails = make.VERDICT.format(claim="MLPs differ", word="fails")
+    make.write(notebooks, "01_two", MEET.format(me=1, other=0), fails, make.END)
+    assert batch.run("smoke", jobs=2, settings={"epochs": "2", "data": "patterns"}) == 0
+    said = capfd.readouterr().out
+    assert f"this Python: {sys.executable} 2" in said
+    assert "01_two  done in" in said
+    assert "trained 0, reused 0 trials; 1 holds, 1 fails" in said
+
+    assert {p.name for p in results.iterdir()} == {
+        "00_one.ipynb", "00_one.html", "01_two.ipynb", "01_two.html", "index.html", "verdicts.csv",
+        "figures", "receipts",
+    }  # fmt: skip
+    with open(results / "verdicts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["notebook"], row["claim"], row["verdict"]) for row in rows] == [
+        ("00_one", "Nets <agree>", "holds"),
+        ("01_two", "MLPs differ", "fails"),
+    ]
+    assert (rows[0]["here"], rows[0]["low"], rows[0]["n"]) == ("0.68", "0.6", "9")
+
+    index = (results / "index.html").read_text()
+    assert '<img loading="lazy" src="figures/00_one-line.png" alt="Fig. 1: a line through 3 points."' in index
+    assert (results / "figures/00_one-line.png").read_bytes().startswith(b"\x89PNG")
+    assert "EH 4: Do nets agree?" in index
+    assert "Table 1 is the question." in index
+    assert "Nets &lt;agree&gt;" in index
+    assert "✓ holds" in index
+    assert "✗ fails" in index
+    assert index.count('href="01_two.') == 2
+
+    page = (results / "00_one.html").read_text()
+    assert "<script" not in page
+    (image,) = re.findall(r"<img[^>]*>", page)
+    assert 'alt="Fig. 1: a line through 3 points."' in image
+    assert 'src="data:image/png;base64,' in image
+    notebook = (results / "00_one.ipynb").read_text()
+    assert str(notebooks) not in notebook
+    assert json.loads(notebook)["metadata"]["papermill"] == {
+        "parameters": {"profile": "smoke", "epochs": 2, "data": "patterns"}
+    }
+    assert {p.name for p in notebooks.iterdir()} == {
+        "00_one.ipynb", "01_two.ipynb", "profiles.yaml", "smoke-0", "smoke-1"
+    }  # fmt: skip
+
+
+FAILURES = {
+    "00_killed": ("import os\nos._exit(0)", "code cell 3: the kernel died"),
+    "01_raises": ("1 / 0", "code cell 3: ZeroDivisionError: division by zero"),
+    "02_no_receipt": ("1", "left no receipt"),
+    "03_old_receipt": (f"import os; os.environ['EASEL_RUN'] = 'old'; {make.END}", "of another run"),
+}
+
+
+@pytest.mark.slow
+def test_a_failed_run_says_why_and_leaves_the_older_results_alone(notebooks, results, capfd):
+    older = {}
+    for stem, (cell, _) in FAILURES.items():
+        make.write(notebooks, stem, cell)
+        receipt = {"notebook": stem, "run": "older", "notice": "", "machine": "m", "finished": "2026-01-01T00:00:00"}
+        receipt |= {"seconds": 1, "trained": 5, "reused": 0, "diverged": 0, "figures": [], "tables": [], "verdicts": []}
+        for name in (f"{stem}.ipynb", f"{stem}.html", f"receipts/{stem}.json"):
+            older[results / name] = json.dumps(receipt)
+            (results / name).parent.mkdir(parents=True, exist_ok=True)
+            (results / name).write_text(older[results / name])
+    assert batch.run("smoke", jobs=2) == 1
+    said = capfd.readouterr().err.splitlines()
+    for stem, (_, reason) in FAILURES.items():
+        (line,) = [line for line in said if stem in line]
+        assert reason in line
+    assert {path: path.read_text() for path in older} == older
+    kept = {p.name for p in results.glob("*.failed.ipynb")}
+    assert kept == {"00_killed.failed.ipynb", "01_raises.failed.ipynb"}
+    assert "ZeroDivisionError" in (results / "01_raises.failed.ipynb").read_text()
+    assert list(results.glob(".*")) == []
+
+
+@pytest.mark.slow
+def test_a_second_run_replaces_the_first_and_removes_what_only_the_first_made(notebooks, results):
+    make.write(notebooks, "00_one", make.FIGURE, make.FIGURE.replace('"line"', '"second"'), make.END)
+    assert batch.run("smoke") == 0
+    first = (results / "00_one.ipynb").stat().st_ino
+    (results / "00_one.failed.ipynb").write_text("from a failed run between")
+    (results / "figures/other.png").write_bytes(b"not ours")
+    make.write(notebooks, "00_one", make.FIGURE, make.END)
+    assert batch.run("smoke") == 0
+    assert {p.name for p in (results / "figures").iterdir()} == {"00_one-line.png", "other.png"}
+    assert (results / "00_one.ipynb").stat().st_ino != first
+    assert not (results / "00_one.failed.ipynb").exists()
+
+
+# what stops it ------------------------------------------------------------------------------------------------------
+
+ENDLESS = "import os, pathlib, subprocess, sys, time\n" + (
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "pathlib.Path('pids.part').write_text(f'{os.getpid()} {child.pid}')\n"
+    "os.rename('pids.part', 'pids')\ntime.sleep(600)"
+)
+
+
+def start(notebooks) -> tuple[subprocess.Popen, list[psutil.Process]]:
+    """`easel run` in a process of its own, and all that it started once the kernel has started a process too."""
+    make.write(notebooks, "00_one", make.FIGURE, ENDLESS, make.END)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "easel.cli", "run"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: (notebooks / "pids").exists())
+    others = psutil.Process(process.pid).children(recursive=True)
+    assert {int(pid) for pid in (notebooks / "pids").read_text().split()} < {other.pid for other in others}
+    return process, others
+
+
+def until(what) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline, "waited a minute in vain"
+        time.sleep(0.05)
+
+
+def ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_ends_everything_leaves_nothing_half_written_and_says_how_to_go_on(notebooks, results, how):
+    process, others = start(notebooks)
+    process.send_signal(how)
+    with process:
+        said = process.stderr.read()
+        assert process.wait(timeout=30) == 130
+    until(lambda: all(map(ended, others)))
+    assert said.strip() == "easel: stopped; finished trials are kept, the same command goes on from here"
+    assert list(results.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_killed_run_takes_all_that_it_started_along_and_leaves_no_trace(notebooks, results):
+    process, others = start(notebooks)
+    scratch = next(one.environ()["JUPYTER_RUNTIME_DIR"] for one in others)
+    assert os.path.isdir(scratch)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    until(lambda: all(map(ended, others)))
+    assert list(results.iterdir()) == []
+    assert not os.path.exists(scratch)
+
+
+def test_the_next_run_clears_up_after_a_machine_that_went_down(notebooks, results, monkeypatch):
+    make.write(notebooks, "00_one")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid in (gone.pid, os.getpid()):
+        (results / f".00_one.{platform.node()}.{pid}.stage" / "figures").mkdir(parents=True)
+    monkeypatch.setattr(batch, "_run_all", lambda *_: [batch.Outcome("00_one", 0.0, error="not run")])
+    assert batch.run("smoke") == 1
+    assert [path.name for path in results.glob(".*")] == [f".00_one.{platform.node()}.{os.getpid()}.stage"]
+
+
+# smaller things -------------------------------------------------------------------------------------------------------
+
+
+def test_a_results_folder_that_is_read_only_is_refused_before_anything_starts(notebooks, monkeypatch):
+    make.write(notebooks, "00_one")
+    notebooks.parent.chmod(0o755)
+    plans = plan.plan("smoke")
+    monkeypatch.setattr(batch, "plan", lambda *_: plans)  # pytest's folders are closed to the user who may not write
+    with make.read_only() as folder:
+        monkeypatch.setenv("EASEL_RESULTS", str(folder))
+        with pytest.raises(UserError, match=f"{folder}/smoke: no permission"):
+            batch.run("smoke")
+
+
+def test_progress_is_passed_on_thinned_out():
+    class Stream:
+        def __init__(self, *chunks):
+            self.chunks = list(chunks)
+
+        def read1(self, _):
+            return self.chunks.pop(0) if self.chunks else b""
+
+    assert list(batch._readable(Stream(b"caf", "é\nx".encode()[:1], "é\nx".encode()[1:], b"y\r\n\n"))) == ["café", "xy"]
+    bar = [f"\r{percent} %".encode() for percent in range(100)]
+    assert list(batch._readable(Stream(b"start\n", *bar, b"\rdone\n"))) == ["start", "0 %", "done"]
+    assert len(list(batch._readable(Stream(b"line\n" * 1000)))) in range(10, 13)
+    assert list(batch._readable(Stream(b"\x1b[31mred\x1b[0m" + b"." * 200 + b"\n"))) == ["red" + "." * 156 + "…"]
+
+
+def test_a_tally_counts_in_words():
+    rows = [{"verdict": v} for v in ("holds", "holds", "fails", "inconclusive")]
+    assert site.tally(rows) == "2 hold, 1 fails, 1 inconclusive"
+    assert site.tally([]) == "no verdicts"
+
+
+def test_a_damaged_or_foreign_receipt_is_passed_over(tmp_path):
+    (tmp_path / "receipts").mkdir()
+    (tmp_path / "receipts/00_one.json").write_text('{"notebook": "00_one"')
+    (tmp_path / "receipts/01_two.json").write_text('{"notebook": "00_one"}')
+    assert site.receipts(tmp_path) == []
+    assert "no verdicts" in site.build(tmp_path).read_text()

@@ -1,0 +1,246 @@
+"""The command line: every bad request is one line and exit status 2, and nothing was started."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import make_notebooks as make
+import numpy as np
+import pandas as pd
+import pytest
+
+from easel import batch, cli, run
+from easel.ledger import Store
+
+
+@pytest.fixture(autouse=True)
+def notebooks(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("EASEL_NOTEBOOKS", str(tmp_path / "notebooks"))
+    parameters = 'profile = "smoke"\nepochs = 3  # paper: 300\ndata = "patterns"\nmodels = ["mlp-1x10"]'
+    make.write(tmp_path / "notebooks", "00_one", make.END, parameters=parameters)
+    make.profiles(tmp_path / "notebooks", "smoke: {}\nlaptop: {}\n")
+    return tmp_path / "notebooks"
+
+
+@pytest.fixture
+def nothing_starts(monkeypatch):
+    def started(*_):
+        raise AssertionError("a notebook was started")
+
+    monkeypatch.setattr(batch, "_run_all", started)
+
+
+def refused(capsys, *argv: str) -> str:
+    """The one line on standard error of a request that ends with exit status 2 and prints nothing else."""
+    try:
+        status = cli.main(list(argv))
+    except SystemExit as exit_:  # argparse
+        status = exit_.code
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("easel: ")
+    return err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("run --profile enormous", "no profile 'enormous'; there are: smoke, laptop"),
+        ("run --only 07", "no notebook '07'; there are: 00_one"),
+        ("run --only ,", "no notebook was named"),
+        ("run --set epochs=three", "epochs = 'three' does not fit; it takes a whole number above 0"),
+        ("run --set epochs=-1", "epochs = -1"),
+        ("run --set epochs=nan", "epochs = 'nan'"),
+        ("run --set epochs", "NAME=VALUE"),
+        ("run --set =3", "NAME=VALUE"),
+        ("run --set epoch=3", "no parameter 'epoch' in 00_one; there are: epochs, data, models"),
+        ("run --set profile=laptop", "use --profile"),
+        ("run --set __import__('os').abort()=1", "no parameter"),
+        ("run --dataset cifar10 --set data=patterns", "the same thing"),
+        ("run --jobs 0", "--jobs 0"),
+        ("run --jobs two", "--jobs"),
+        ("run --engine slurm", "invalid choice: 'slurm'"),
+        ("run --quickly", "unrecognized arguments: --quickly"),
+        ("paint", "invalid choice: 'paint'"),
+        ("", "COMMAND"),
+        ("data cifar11", "cifar11"),
+        ("data ./no/such/folder", "no/such/folder"),
+        ("scores --profile laptop", "run: easel run --profile laptop"),
+        ("scores --out easiness.txt", "must end in .parquet or .csv"),
+        ("bench --repeats 0", "from 1 up"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_one_line_and_starts_nothing(capsys, nothing_starts, tmp_path, argv, message):
+    assert message in refused(capsys, *argv.split())
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "option", [("--dataset", "cifar11"), ("--set", "models=mlp-1x10,vgg-one"), ("--dataset", "./no")]
+)
+def test_an_unknown_data_set_or_net_is_one_line_and_starts_nothing(capfd, nothing_starts, option):
+    assert option[1].rpartition(",")[2].lstrip("./") in refused(capfd, "run", *option)
+
+
+@pytest.mark.slow
+def test_a_damaged_image_is_named_before_anything_starts(capfd, nothing_starts, tmp_path):
+    folder = tmp_path / "mine" / "train"
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "1.png").write_bytes(b"\x89PNG and then nothing")
+    assert str(folder / "cat" / "1.png") in refused(capfd, "run", "--dataset", str(tmp_path / "mine"))
+
+
+def test_missing_notebooks_are_one_line(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("EASEL_NOTEBOOKS", str(tmp_path / "elsewhere"))
+    assert "no notebooks (NN_name.ipynb)" in refused(capsys, "run")
+
+
+def test_a_results_folder_that_is_a_file_is_one_line(capsys, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EASEL_RESULTS", str(tmp_path / "file"))
+    assert "a part of the path is a file" in refused(capsys, "run")
+
+
+def test_help_and_refusals_do_not_import_the_heavy_packages(notebooks):
+    code = (
+        "import sys\nfrom easel import cli\n"
+        "try:\n    status = cli.main(sys.argv[1:])\nexcept SystemExit as exit_:\n    status = exit_.code\n"
+        "heavy = {'torch', 'pandas', 'papermill', 'IPython', 'matplotlib', 'nbconvert'}\n"
+        "print(status, sorted(heavy & set(sys.modules)))"
+    )
+    for argv, status in ((["--help"], 0), (["run", "--set", "epochs=three"], 2), (["run", "--profile", "none"], 2)):
+        done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == f"{status} []"
+
+
+@pytest.mark.parametrize("name", ["run", "bench", "data", "scores", "info"])
+def test_every_command_explains_itself_with_examples(capsys, name):
+    with pytest.raises(SystemExit) as end:
+        cli.main([name, "--help"])
+    assert end.value.code == 0
+    assert f"examples:\n  easel {name}" in capsys.readouterr().out
+
+
+def test_the_version_is_the_package_s(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.startswith("easel 0.")
+
+
+def test_run_hands_over_what_was_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(batch, "run", lambda *given: asked.append((given, os.environ["EASEL_ENGINE"])) or 1)
+    monkeypatch.setenv("EASEL_ENGINE", "local")
+    argv = ["run", "--only", "00, 01", "--dataset", "patterns", "--jobs", "3", "--set", "m=1,2", "--set", "a=b=c"]
+    assert cli.main([*argv, "--engine", "ray"]) == 1
+    assert asked == [(("smoke", ["00", "01"], "patterns", 3, {"m": "1,2", "a": "b=c"}), "ray")]
+
+
+def test_ctrl_c_is_status_130_and_one_line(capsys, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt("stopped; go on later")
+
+    monkeypatch.setattr(batch, "run", stopped)
+    assert cli.main(["run"]) == 130
+    assert capsys.readouterr().err == "\neasel: stopped; go on later\n"
+
+
+def test_bench_gets_only_what_was_given(monkeypatch):
+    asked = []
+    fake = types.SimpleNamespace(main=lambda **given: asked.append(given) or 0)
+    monkeypatch.setitem(sys.modules, "easel.bench", fake)
+    monkeypatch.setattr("easel.bench", fake, raising=False)
+    assert cli.main(["bench"]) == 0
+    assert cli.main(["bench", "--models", "mlp-1x10,wrn-10-1", "--device", "cpu", "--repeats", "2"]) == 0
+    assert asked == [{}, {"models": ["mlp-1x10", "wrn-10-1"], "device": "cpu", "repeats": 2}]
+
+
+def test_data_says_what_is_ready(capsys):
+    assert cli.main(["data", "patterns", "--check"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("patterns")
+    assert "10 classes; 32x32" in said
+
+
+# the store ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trained(tiny, tmp_path):
+    """Three trials in the store, two of one net, and a receipt that names them."""
+    trials = [tiny(0), tiny(1), tiny(0, model="mlp-1x12")]
+    records = [run.ensure([trial], workers=0, store=Store(), quiet=True).records[0] for trial in trials]
+    receipt = tmp_path / "results/smoke/receipts/00_one.json"
+    receipt.parent.mkdir(parents=True)
+    receipt.write_text(json.dumps({"notebook": "00_one", "keys": [record.key for record in records]}))
+    return records
+
+
+def test_info_counts_what_is_in_the_store_and_names_what_is_damaged(trained, capsys, recwarn):
+    path = Store().path(trained[0].key)
+    assert cli.main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(g["data"], g["model"], g["epochs"], g["precision"], g["trials"]) for g in found["groups"]] == [
+        ("patterns", "mlp-1x10", 2, "fp32", 2),
+        ("patterns", "mlp-1x12", 2, "fp32", 1),
+    ]
+    assert found["trials"] == 3
+    assert found["bytes"] == sum(Store().path(record.key).stat().st_size for record in trained)
+    assert found["bad"] == []
+
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    assert cli.main(["info"]) == 0
+    said = capsys.readouterr().out
+    assert f"damaged and set aside, to be trained again: {trained[0].key}.bad" in said
+    assert "2 trials" in said
+
+
+def test_info_on_an_empty_store_says_so(capsys):
+    assert cli.main(["info"]) == 0
+    assert "no trials yet" in capsys.readouterr().out
+
+
+def test_scores_are_one_row_an_example_net_and_m(trained, capsys, tmp_path):
+    assert cli.main(["scores"]) == 0
+    assert "400 rows, mlp-1x10 on patterns, mlp-1x12 on patterns" in capsys.readouterr().out
+    table = pd.read_parquet(tmp_path / "results/smoke/tables/easiness.parquet")
+    assert list(table.columns) == [
+        "dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"
+    ]  # fmt: skip
+    of_net = table[(table.model == "mlp-1x10") & (table.m == 2)].sort_values("example")
+    counts = trained[0].correct()[1].astype(int) + trained[1].correct()[1]
+    assert np.array_equal(of_net.correct_count, counts)
+    assert np.allclose(of_net.easiness, counts / counts.max())
+    assert set(of_net.n_trials) == {2}
+
+
+def test_scores_go_to_a_csv_file_too(trained, tmp_path):
+    assert cli.main(["scores", "--out", str(tmp_path / "new" / "easiness.csv")]) == 0
+    assert len(pd.read_csv(tmp_path / "new" / "easiness.csv")) == 400
+
+
+def test_scores_take_a_net_that_was_trained_in_two_ways_once(trained, tiny, tmp_path):
+    """Another number of epochs adds the m that the first way lacks; changed labels do not count at all."""
+    from easel.trial import Edit
+
+    longer = [tiny(0, epochs=3), tiny(5, edit=Edit(labels=np.zeros(100, int)))]
+    more = [run.ensure([trial], workers=0, store=Store(), quiet=True).records[0].key for trial in longer]
+    receipt = tmp_path / "results/smoke/receipts/01_two.json"
+    receipt.write_text(json.dumps({"notebook": "01_two", "keys": more}))
+    assert cli.main(["scores", "--out", str(tmp_path / "e.csv")]) == 0
+    table = pd.read_csv(tmp_path / "e.csv")
+    of_net = table[table.model == "mlp-1x10"].groupby("m").n_trials.agg(["size", "max"])
+    assert of_net.to_dict("index") == {m: {"size": 100, "max": n} for m, n in ((1, 2), (2, 2), (3, 1))}
+
+
+def test_scores_whose_trial_is_gone_say_how_to_get_it_back(trained, capsys):
+    Store().path(trained[1].key).unlink()
+    assert "run: easel run --profile smoke" in refused(capsys, "scores")

@@ -1,0 +1,225 @@
+"""What a notebook leaves: figures, tables, verdicts, receipt; and files that are old or new, never half."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from make_notebooks import read_only
+
+from easel import files, report
+from easel.errors import UserError
+
+GOOD = {"claim": "Nets agree.", "paper": 0.71, "here": 0.68, "verdict": "holds", "why": "The interval is above chance."}
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_RESULTS", str(tmp_path))
+    monkeypatch.delenv("EASEL_STAGE", raising=False)
+    monkeypatch.setenv("EASEL_RUN", "token")
+    matplotlib.use("agg")
+    return report.Page("01_matching", profile="smoke")
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the page would display in a kernel."""
+    bundles = []
+    monkeypatch.setattr(report, "_show", lambda data, metadata=None: bundles.append(data))
+    return bundles
+
+
+def receipt_of(path: Path) -> dict:
+    return json.loads(Path(path).read_text())
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    content = Path(path).read_bytes()
+    assert content.startswith(b"\x89PNG")
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+def test_a_figure_is_saved_shown_once_with_its_caption_below_and_closed(page, shown, tmp_path):
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots()
+    ax.plot([1, 2])
+    path = page.figure(ax, "curves", caption="Table 1; n = 20,\n none diverged.")
+    assert path == tmp_path / "smoke/figures/01_matching-curves.png"
+    assert png_size(path)[0] > 300
+    assert [set(bundle) for bundle in shown] == [{"image/png", "text/plain"}, {"text/markdown", "text/plain"}]
+    assert shown[0]["image/png"] == path.read_bytes()
+    assert shown[1]["text/markdown"] == "Table 1; n = 20, none diverged."
+    assert not plt.fignum_exists(figure.number)
+
+
+def test_a_figure_may_come_as_figure_axes_array_of_axes_or_grid(page):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, 2)
+    for thing in (figure, axes, axes[0, 0], list(axes[0]), SimpleNamespace(figure=figure)):
+        assert report._figure_of(thing) is figure
+    with pytest.raises(ValueError, match="a str is no figure"):
+        page.figure("curves", "curves", caption="Words.")
+    plt.close(figure)
+
+
+def test_the_data_sets_notice_stands_above_every_figure(page):
+    import matplotlib.pyplot as plt
+
+    def saved():
+        plt.subplots(figsize=(4, 3))[1].plot([1, 2])
+        return png_size(page.figure(plt.gcf(), "f", caption="c"))
+
+    plain = saved()
+    page.notice(SimpleNamespace(notice="patterns: images drawn by code; " * 5))
+    assert saved()[1] > plain[1] + 40  # three lines of 7 points at 150 dots an inch
+    assert receipt_of(page.close())["notice"].startswith("patterns: images drawn by code")
+
+
+def test_a_data_set_without_notice_shows_nothing(page, shown):
+    page.notice(SimpleNamespace(notice=""))
+    assert shown == []
+
+
+@pytest.mark.parametrize("caption", ["", "  \n", None])
+def test_a_figure_and_a_table_without_caption_are_refused(page, caption):
+    with pytest.raises(ValueError, match="caption"):
+        page.figure(None, "curves", caption=caption)
+    with pytest.raises(ValueError, match="caption"):
+        page.table(pd.DataFrame({"a": [1]}), "t", caption=caption)
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "", "with space", ".hidden"])
+def test_a_name_that_is_no_file_name_is_refused(page, name):
+    with pytest.raises(ValueError, match="file name"):
+        page.table(pd.DataFrame({"a": [1]}), name, caption="c")
+    with pytest.raises(ValueError, match="file name"):
+        report.Page(name, profile="smoke")
+
+
+def test_a_table_keeps_full_precision_on_disk_and_shows_three_decimals(page, shown):
+    frame = pd.DataFrame({"net": ["mlp", "wrn"], "easy": [1 / 3, np.nan]})
+    path = page.table(frame, "table1", caption="Rates.")
+    assert path.name == "01_matching-table1.csv"
+    assert pd.read_csv(path)["easy"][0] == 1 / 3
+    assert "0.333" in shown[0]["text/html"]
+    assert "0.3333" not in shown[0]["text/html"]
+    assert "–" in shown[0]["text/html"]
+    assert list(pd.read_csv(page.table(frame.set_index("net"), "by_net", caption="c")).columns) == ["net", "easy"]
+
+
+def test_a_long_table_shows_its_first_rows_and_says_where_the_others_are(page, shown):
+    path = page.table(pd.DataFrame({"a": range(1000)}), "long", caption="All.", rows=5)
+    assert len(pd.read_csv(path)) == 1000
+    assert shown[0]["text/html"].count("<tr") == 6
+    assert shown[1]["text/markdown"] == "All. First 5 of 1,000 rows, the others in `01_matching-long.csv`."
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"verdict": "maybe"}, "holds, fails, inconclusive"),
+        ({"claim": " "}, "claim"),
+        ({"why": ""}, "why"),
+        ({"low": 0.1}, "one end"),
+        ({"low": 0.3, "high": 0.1}, "upside down"),
+        ({"low": "a", "high": "b"}, "number"),
+        ({"here": None}, "inconclusive"),
+        ({"here": float("nan")}, "inconclusive"),
+        ({"n": True}, "number"),
+    ],
+)
+def test_a_verdict_that_does_not_hold_together_is_refused(page, change, message):
+    with pytest.raises(ValueError, match=message):
+        page.verdict(**GOOD | change)
+    assert receipt_of(page.close())["verdicts"] == []
+
+
+def test_verdicts_are_a_table_in_words_and_values_may_be_numpy_s(page, shown):
+    page.verdict(**GOOD | {"here": np.float32(0.5), "low": np.float64(0.25), "high": 0.75, "n": np.int64(1200)})
+    page.verdict(claim="<b>", paper=None, here=np.nan, verdict="inconclusive", why="Too few trials.")
+    page.verdicts()
+    assert "0.50 [0.25, 0.75], n = 1,200" in shown[-1]["text/html"]
+    assert "✓ holds" in shown[-1]["text/html"]
+    assert "<b>" not in shown[-1]["text/html"]
+    first, second = receipt_of(page.close())["verdicts"]
+    assert (first["here"], first["n"]) == (0.5, 1200)
+    assert second["here"] is None
+
+
+def test_the_receipt_says_what_was_saved_and_what_was_trained(page):
+    page.table(pd.DataFrame({"a": [1]}), "t", caption="once")
+    page.table(pd.DataFrame({"a": [1]}), "t", caption="again, by hand")
+    one = SimpleNamespace(keys=["k1", "k2"], trained=1, reused=1, diverged=[])
+    two = SimpleNamespace(keys=["k2", "k3"], trained=0, reused=2, diverged=["k3"])
+    receipt = receipt_of(page.close([one, two]))
+    assert receipt["tables"] == [{"file": "01_matching-t.csv", "caption": "again, by hand"}]
+    assert receipt["keys"] == ["k1", "k2", "k3"]
+    assert (receipt["trained"], receipt["reused"], receipt["diverged"]) == (1, 3, 1)
+    assert (receipt["run"], receipt["profile"], receipt["notebook"]) == ("token", "smoke", "01_matching")
+    assert receipt["seconds"] >= 0
+
+
+def test_a_staged_page_writes_into_the_stage_only(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_STAGE", str(tmp_path / "stage"))
+    staged = report.Page("02_other", profile="smoke")
+    assert staged.close() == tmp_path / "stage/receipts/02_other.json"
+    assert not (tmp_path / "smoke/receipts/02_other.json").exists()
+
+
+def test_report_needs_no_plotting_or_notebook_package_before_it_is_used():
+    code = "import sys, easel.report; print({'matplotlib', 'IPython', 'torch', 'pandas'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "record"
+    files.write_atomically(path, b"old")
+
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(UserError, match=f"{tmp_path}: the disk is full"):
+        files.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_stays_behind_when_writing_is_interrupted(tmp_path, monkeypatch):
+    def stops(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stops)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_atomically(tmp_path / "record", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("sync"), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (events.append("rename"), replace(a, b)))
+    files.write_atomically(tmp_path / "record", b"new")
+    assert events.index("rename") not in (0, len(events) - 1)
+    assert set(events) == {"sync", "rename"}
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match=f"{tmp_path}/file/results: a part of the path is a file"):
+        files.make_folder(tmp_path / "file" / "results")
+
+
+def test_a_read_only_folder_is_named():
+    with read_only() as folder, pytest.raises(UserError, match=f"{folder}: no permission"):
+        files.make_folder(folder)
