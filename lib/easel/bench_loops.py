@@ -1,0 +1,140 @@
+"""The loops that `easel bench` compares: the one that people write today, and easel's own. Nothing here measures.
+
+    plain      float32, PIL images and torchvision transforms through a DataLoader, AdamW as it comes
+    resident   the images on the device as uint8, cropped and mirrored by index arithmetic; else as plain
+    easel      easel.train.Run, as `ensure` trains: the recipe's precision, channels last, fused AdamW
+
+Each takes a trial and a device and gives tasks by name, functions that train or evaluate once over its images.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from easel import run
+from easel.data import Dataset
+from easel.models import build
+from easel.train import Run, crop_and_flip, epoch_draws, normalise, pad
+from easel.trial import Edit, Recipe, Trial, stream
+
+Tasks = dict[str, Callable[[], object]]
+
+
+def noise(images: int, size: int = 32) -> Dataset:
+    """Images and labels drawn at random: uint8 (images, 3, size, size), ten classes."""
+    draws = stream(0, "bench")
+    pixels = torch.randint(0, 256, (images, 3, size, size), generator=draws, dtype=torch.uint8)
+    labels = torch.randint(0, 10, (images,), generator=draws)
+    classes, half = tuple("0123456789"), (0.5, 0.5, 0.5)
+    return Dataset("noise", "train", pixels, labels, np.arange(images), classes, half, half, "noise")
+
+
+def trial_on(data: Dataset, model: str, images: int, recipe: Recipe) -> Trial:
+    """A trial of `model` on `images` of these, spread evenly over them. It must never reach a store."""
+    keep = np.arange(images) * len(data) // images
+    trial = Trial(model=model, seed=0, epochs=1, data="patterns", recipe=recipe, edit=Edit(keep))
+    trial.__dict__["examples"] = data  # instead of the named set
+    return trial
+
+
+class _Pictures(torch.utils.data.Dataset):
+    """Images as torchvision.datasets.CIFAR10 keeps and delivers them: rows of an array, a PIL image when asked for."""
+
+    def __init__(self, data: Dataset, keep: np.ndarray):
+        from torchvision import transforms
+
+        self.pixels = data.images[keep].permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels = data.labels[keep].tolist()
+        steps = [transforms.RandomCrop(data.images.shape[-1], padding=4), transforms.RandomHorizontalFlip()]
+        self.transform = transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(data.mean, data.std)])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int):
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
+
+
+def pil_loader(trial: Trial, device: str) -> torch.utils.data.DataLoader:
+    """On one CPU core in this process; for a GPU with workers that stay, and pinned memory."""
+    workers = min(8, run.cores() - 1) if device == "cuda" else 0
+    return torch.utils.data.DataLoader(
+        _Pictures(trial.examples, trial.edit.keep),
+        batch_size=trial.recipe.batch_size,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device == "cuda",
+    )
+
+
+def _net(trial: Trial, device: str) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    size = trial.examples.images.shape[-1]
+    net = build(trial.model, size=size, generator=stream(0, "weights")).to(device).train()
+    return net, torch.optim.AdamW(net.parameters(), lr=1e-3)
+
+
+def plain(trial: Trial, device: str) -> Tasks:
+    net, optimizer = _net(trial, device)
+    loader = pil_loader(trial, device)
+
+    def epoch() -> None:
+        for x, target in loader:
+            x, target = x.to(device, non_blocking=True), target.to(device, non_blocking=True)
+            loss = F.cross_entropy(net(x), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return {"plain": epoch}
+
+
+def resident(trial: Trial, device: str) -> Tasks:
+    net, optimizer = _net(trial, device)
+    augmented = augmentation(trial, device, torch.contiguous_format)
+
+    def epoch() -> None:
+        for x, target in augmented():
+            loss = F.cross_entropy(net(x), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return {"resident": epoch}
+
+
+def augmentation(trial: Trial, device: str, layout: torch.memory_format = torch.channels_last):
+    """A function that yields the (images, labels) of one epoch, in easel's way; images float32 in `layout`."""
+    data, recipe, size = trial.examples, trial.recipe, trial.examples.images.shape[-1]
+    padded, labels = pad(data.images.to(device), recipe.translation), data.labels.to(device)
+    mean, std = (torch.tensor(s, device=device) for s in (data.mean, data.std))
+    kept = torch.from_numpy(trial.edit.keep)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        order, offset, flip = epoch_draws(trial, len(kept), 0)
+        order, offset, flip = kept[order].to(device), offset.to(device), flip.to(device)
+        for index, corner, mirror in zip(*(t.split(recipe.batch_size) for t in (order, offset, flip)), strict=True):
+            x = crop_and_flip(padded, index, corner, mirror, size)
+            if layout is torch.channels_last:
+                yield normalise(x, recipe.normalisation, mean, std), labels[index]
+            else:
+                x = x.to(torch.float32, memory_format=layout)
+                yield (x - 255 * mean[:, None, None]) / (255 * std[:, None, None]), labels[index]
+
+    return batches
+
+
+def easel(trial: Trial, device: str) -> Tasks:
+    """Its epoch of training, and the evaluation of as many images."""
+    running = Run(trial, device)
+    evaluated = trial.examples.take(trial.edit.keep)
+
+    def evaluate() -> None:
+        running.rows.clear()
+        running._evaluate("train", evaluated)
+
+    return {"easel": running._train_epoch, "evaluation": evaluate}

@@ -1,0 +1,301 @@
+"""`easel bench` compares like with like, cancels drift, and estimates what notebooks really train. No test of speed."""
+
+import json
+import math
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from easel import bench, bench_loops, bench_report, plan, run
+from easel.errors import UserError
+from easel.models import multiply_adds
+from easel.trial import Recipe
+
+
+class Clock:
+    """A clock that stands still unless a task moves it."""
+
+    def __init__(self):
+        self.now, self.calls = 0.0, []
+
+    def task(self, name, seconds):
+        def go():
+            self.calls.append(name)
+            self.now += seconds(len(self.calls))
+
+        return go
+
+    def __call__(self):
+        return self.now
+
+
+def row(model, bf16, fp32=None):
+    """What the estimates read of a measured net: seconds an image."""
+    each = {"bf16": bf16} if fp32 is None else {"bf16": bf16, "fp32": fp32}
+    return {"model": model, "epoch_s": {p: {"10000": 1e4 * s, "50000": 5e4 * s} for p, s in each.items()}}
+
+
+def asked(**fields):
+    return {"model": "wrn-10-1", "trials": 5, "epochs": 2, "images": 1000, "precision": "auto"} | fields
+
+
+def setting(device="cpu", images=1024, seconds=0.01, precision="fp32"):
+    return bench.Setting(device, bench_loops.noise(images), Recipe(precision=precision), 1, seconds)
+
+
+def test_loops_take_turns_and_each_timing_is_its_own():
+    clock = Clock()
+    tasks = {name: clock.task(name, lambda _, s=s: s) for name, s in (("plain", 4.0), ("easel", 1.0))}
+    assert bench.interleaved(tasks, 3, clock=clock) == {"plain": [4.0] * 3, "easel": [1.0] * 3}
+    assert clock.calls == ["plain", "easel"] * 3
+
+
+def test_a_machine_that_slows_down_steadily_leaves_the_ratio_alone():
+    clock = Clock()
+    tasks = {  # each repeat twice as slow as the one before: calls 1 2 | 3 4 | 5 6
+        "plain": clock.task("plain", lambda call: 3.0 * 2 ** ((call - 1) // 2)),
+        "easel": clock.task("easel", lambda call: 1.0 * 2 ** ((call - 1) // 2)),
+    }
+    seconds = bench.interleaved(tasks, 3, clock=clock)
+    assert seconds["plain"] == [3.0, 6.0, 12.0]
+    assert bench_report.paired(seconds["plain"], seconds["easel"]) == {"median": 3.0, "min": 3.0, "max": 3.0}
+
+
+def test_a_ratio_is_the_median_of_pairs_with_its_extremes():
+    assert bench_report.paired([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == {"median": 3.0, "min": 2.0, "max": 4.0}
+    with pytest.raises(ValueError, match="shorter"):
+        bench_report.paired([1.0, 2.0], [1.0])
+
+
+def test_a_gpu_is_waited_for_before_and_after(monkeypatch):
+    events = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: events.append("wait"))
+    clock = Clock()
+    task = clock.task("kernel", lambda _: 2.0)
+    assert bench.timed(lambda: (events.append("task"), task()), "cuda", clock) == 2.0
+    assert events == ["wait", "task", "wait"]
+
+
+def test_rates_epochs_and_shares_by_hand():
+    seconds = {"plain": [6.0], "resident": [4.0], "easel": [2.0], "evaluation": [0.5]}
+    seconds |= {"easel_fp32": [3.0], "evaluation_fp32": [1.0]}
+    found = bench_report.derived({"images": 1000, "multiply_adds": 10**7, "seconds": seconds}, "bf16", ceiling=300.0)
+    assert found["images_per_s"]["plain"] == pytest.approx(1000 / 6)
+    assert found["easel_over_plain"]["median"] == 3.0  # training alone: the plain loop evaluates nothing
+    assert found["resident_over_plain"]["median"] == 1.5
+    assert found["evaluation_share"]["median"] == pytest.approx(0.2)
+    assert found["epoch_s"] == {"bf16": {"10000": 25.0, "50000": 125.0}, "fp32": {"10000": 40.0, "50000": 200.0}}
+    assert found["share_of_ceiling"] == pytest.approx(6 * 0.01 * 500 / 300)  # GFLOP an image x images/s / GFLOP/s
+
+
+def test_on_a_gpu_the_start_of_the_loader_does_not_shorten_the_timing(monkeypatch):
+    tried = []
+
+    def fake(trial, device):
+        return {"plain": lambda: tried.append(len(trial.edit.keep) // 128)}
+
+    monkeypatch.setattr(bench, "plain", fake)
+    monkeypatch.setattr(bench, "timed", lambda task, device: (task(), 0.1 + 0.01 * tried[-1])[1])
+    batches = bench.batches_for("wrn-10-1", setting("cuda", images=390 * 128, seconds=3.0))
+    assert 0.1 + 0.01 * batches == pytest.approx(3.0, rel=0.35)
+    assert bench.batches_for("wrn-10-1", setting("cpu", images=390 * 128, seconds=3.0)) == 50  # 2 batches: .12 s
+
+
+def test_resident_and_easel_train_on_the_same_numbers_in_other_layouts():
+    trial = bench_loops.trial_on(bench_loops.noise(300), "mlp-1x1", 256, Recipe())
+    rows = list(bench_loops.augmentation(trial, "cpu", torch.contiguous_format)())
+    last = list(bench_loops.augmentation(trial, "cpu")())
+    assert [len(x) for x, _ in rows] == [128, 128]
+    for (a, labels), (b, same) in zip(rows, last, strict=True):
+        assert a.is_contiguous()
+        assert b.is_contiguous(memory_format=torch.channels_last)
+        assert torch.allclose(a, b)
+        assert (labels == same).all()
+
+
+def test_the_plain_loop_normalises_and_crops_as_easel_does():
+    data = bench_loops.noise(200)
+    data.images.fill_(128)
+    trial = bench_loops.trial_on(data, "mlp-1x1", 128, Recipe())
+    for batches in (bench_loops.pil_loader(trial, "cpu"), bench_loops.augmentation(trial, "cpu")()):
+        ((x, labels),) = batches
+        assert x.shape == (128, 3, 32, 32)
+        assert x.dtype == torch.float32
+        assert x[:, :, 4:28, 4:28].sub((128 / 255 - 0.5) / 0.5).abs().max() < 1e-6  # no crop reaches here
+        assert x[..., 0].min() == -1.0  # black from outside
+        assert sorted(labels.tolist()) == sorted(data.labels[trial.edit.keep].tolist())
+
+
+@pytest.mark.parametrize("loop", [bench_loops.plain, bench_loops.resident, bench_loops.easel])
+def test_every_loop_takes_a_step_a_batch(loop, monkeypatch):
+    steps = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: (steps.append(1), step(self, *a, **k))[1])
+    trial = bench_loops.trial_on(bench_loops.noise(600), "mlp-1x4", 512, Recipe(precision="fp32"))
+    loop(trial, "cpu")[loop.__name__]()
+    assert len(steps) == 4
+
+
+def test_an_estimate_counts_both_groups_and_shared_trials_once():
+    notebooks = [asked(), asked(model=None, models=["wrn-10-1", "mlp-1x10"]), {"profile": "smoke"}]
+    notebooks[1].pop("model")
+    found = bench_report.estimate("smoke", notebooks, [row("wrn-10-1", 1e-3), row("mlp-1x10", 1e-4)], "bf16", workers=2)
+    # 10 trials of each net x 2 epochs x 1000 images, on two cores
+    assert found == {"profile": "smoke", "trials": 20, "seconds": pytest.approx((20 + 2) / 2), "scaled": []}
+
+
+def test_trials_that_differ_in_more_than_their_seed_are_counted_apart():
+    rows = [row("wrn-10-1", 1e-3, 4e-3)]
+    for change in ({"shared_order": 1}, {"data": "patterns"}, {"precision": "fp32"}, {"epochs": 1}, {"images": 500}):
+        assert bench_report.estimate("p", [asked(), asked(**change)], rows, "bf16", 1)["trials"] == 20
+    assert bench_report.estimate("p", [asked(), asked(precision="bf16", trials=3)], rows, "bf16", 1)["trials"] == 10
+
+
+def test_a_profile_in_float32_is_charged_for_float32():
+    rows = [row("wrn-10-1", 1e-3, 4e-3)]
+    assert bench_report.estimate("p", [asked()], rows, "bf16", 1)["seconds"] == pytest.approx(20)
+    assert bench_report.estimate("p", [asked(precision="fp32")], rows, "bf16", 1)["seconds"] == pytest.approx(80)
+    with pytest.raises(UserError, match="fp32, which was not measured"):
+        bench_report.estimate("p", [asked(precision="fp32")], [row("wrn-10-1", 1e-3)], "bf16", 1)
+
+
+def test_a_net_that_was_not_measured_is_scaled_by_work_from_its_family():
+    rows = [row("wrn-10-1", 1e-3), row("mlp-1x10", 1.0)]
+    work = {net: multiply_adds(net) + 3e6 for net in ("wrn-10-1", "wrn-16-1")}
+    expected = 1000 * 1e-3 * work["wrn-16-1"] / work["wrn-10-1"]
+    assert bench_report.epoch_seconds("wrn-16-1", 1000, "bf16", rows) == pytest.approx(expected)
+    assert bench_report.estimate("p", [asked(model="wrn-16-1")], rows, "bf16", 1)["scaled"] == ["wrn-16-1"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"model": "wrn-10-1"}, asked(trials="5"), asked(epochs=None), {"models": 3, "trials": 1, "epochs": 1}],
+)
+def test_a_notebook_that_does_not_say_what_it_trains_counts_nothing(settings):
+    assert bench_report.trials_of(settings, "bf16") == {}
+
+
+def test_groups_are_two_unless_the_notebook_says():
+    assert list(bench_report.trials_of(asked(), "bf16").values()) == [10]
+    assert list(bench_report.trials_of(asked(groups=3), "bf16").values()) == [15]
+
+
+def test_the_notebooks_train_two_groups_as_the_estimates_assume():
+    jobs = [job for job in plan.plan("smoke") if bench_report.trials_of(job.effective, "bf16")]
+    assert jobs
+    for job in jobs:
+        source = job.notebook.read_text(encoding="utf-8")
+        assert "groups" in job.effective or "range(2 * trials)" in source, f"{job.stem} counts its trials otherwise"
+
+
+def test_profiles_that_cannot_be_read_are_named_and_stop_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_NOTEBOOKS", str(tmp_path))
+    assert bench_report.profiles() == ({}, [f"no profiles.yaml to read in {tmp_path} (FileNotFoundError)"])
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": 'profile = "smoke"\ntrials = 2'}
+    (tmp_path / "00_one.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (tmp_path / "profiles.yaml").write_text("smoke: {00_one: {trials: 7}}\nwrong: {00_one: {trails: 7}}\nplain:")
+    found, faults = bench_report.profiles()
+    assert found == {"smoke": [{"profile": "smoke", "trials": 7}], "plain": [{"profile": "plain", "trials": 2}]}
+    assert len(faults) == 1
+    assert "trails" in faults[0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"device": "tpu"}, "tpu"),
+        ({"device": "cuda"}, "no GPU"),
+        ({"models": ["resnet-50"]}, "resnet-50"),
+        ({"repeats": 0}, "repeats=0"),
+        ({"json": "no/such/folder/bench.json"}, "no/such/folder"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line_before_anything_runs(wrong, word, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(bench, "noise", None)
+    with pytest.raises(UserError, match=word) as fault:
+        bench.main(**wrong)
+    assert "\n" not in str(fault.value)
+
+
+def test_two_processes_are_for_cpu_cores(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(UserError, match="parallel"):
+        bench.main(device="cuda", parallel=True)
+
+
+def numbers(value):
+    if isinstance(value, dict | list):
+        return [n for v in (value.values() if isinstance(value, dict) else value) for n in numbers(v)]
+    return [value] if isinstance(value, float) else []
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_small_run_prints_a_row_and_writes_every_timing(precision, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "RESIDENT", {"cpu": 1024})
+    monkeypatch.setattr(run, "precision", lambda name="auto": precision)
+    monkeypatch.setenv("EASEL_DEVICE", "cpu")
+    path = tmp_path / "bench.json"
+    assert bench.main(models=["mlp-1x10"], device="cpu", repeats=2, json=str(path), seconds=0.01) == 0
+    result, out = json.loads(path.read_text()), capsys.readouterr().out
+    (net,) = result["nets"]
+    names = {"plain", "resident", "easel", "evaluation"}
+    names |= {"easel_fp32", "evaluation_fp32"} if precision == "bf16" else set()
+    assert net["seconds"].keys() == net["first_two_batches_s"].keys() == net["images_per_s"].keys() == names
+    assert all(len(s) == 2 for s in net["seconds"].values())
+    assert net["epoch_s"].keys() == {precision, "fp32"}
+    assert net["images"] % 128 == 0
+    assert result["ceilings"].keys() == {"fp32_gflops", f"{precision}_gflops", "copy_gb_per_s"}
+    assert len(result["augmentation"]["seconds"]["plain"]) == 2
+    assert {"machine", "measured", "precision", "estimates", "parallel", "peak_process_mib"} <= result.keys()
+    assert all(
+        math.isfinite(n) and n > 0 for n in numbers({k: result[k] for k in ("nets", "ceilings", "augmentation")})
+    )
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("mlp-1x10")] == ["mlp-1x10"]
+    assert "augmentation: PIL loader" in out
+    assert "profile smoke, training alone, on this machine: about" in out
+
+
+def test_the_choice_of_device_ends_with_the_measurement(monkeypatch):
+    def measured():
+        with bench._as_device("cpu"):
+            assert run.device() == "cpu"
+            raise ZeroDivisionError
+
+    for before in ("cuda", None):
+        monkeypatch.setenv("EASEL_DEVICE", before) if before else monkeypatch.delenv("EASEL_DEVICE")
+        with pytest.raises(ZeroDivisionError):
+            measured()
+        assert os.environ.get("EASEL_DEVICE") == before
+
+
+def test_the_table_keeps_its_columns():
+    ratio = {"median": 3.0, "min": 2.9, "max": 12.34}
+    line = {
+        "model": "densenet-bc-100-12",
+        "images": 50_000,
+        "images_per_s": {"plain": 5.1, "resident": 66_000.0, "easel": 123_456.0, "evaluation": 1e6},
+        "easel_over_plain": ratio,
+        "evaluation_share": ratio,
+        "epoch_s": {"bf16": {"10000": 0.081, "50000": 7200.0}},
+        "share_of_ceiling": 0.123,
+    }
+    text = bench_report.table_row(line)
+    here = SimpleNamespace(device="cpu", recipe=Recipe())
+    head = bench_report.opening(here, {"fp32_gflops": 60.0, "copy_gb_per_s": 7.0})
+    assert len(text) == len(head[-1]) == len(head[-2])
+    assert text.split()[1:6] == ["50,000", "5", "66,000", "123,456", "3.00"]
+    assert text.split()[-5:] == ["0.081", "s", "2.0", "h", "12%"]
+
+
+@pytest.mark.slow
+def test_two_processes_are_measured_by_turns_against_one():
+    found = bench.measure_parallel("mlp-1x10", repeats=2, seconds=0.05)
+    assert (found["model"], found["workers"]) == ("mlp-1x10", 2)
+    assert len(found["alone"]) == len(found["together"]) == 2
+    assert np.all(np.array(found["alone"] + found["together"]) > 0)
+    ratios = [t / a for t, a in zip(found["together"], found["alone"], strict=True)]
+    assert found["speed_up"]["min"] == min(ratios)
