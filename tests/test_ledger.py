@@ -20,9 +20,7 @@ from easel.trial import Edit, Recipe
 
 @pytest.fixture
 def record(tiny):
-    return train(
-        tiny(views=("test:50", "online"), record=("margin",), edit=Edit(np.arange(0, 100, 2), np.arange(100) % 10))
-    )
+    return train(tiny(views=("test:50",), record=("margin",), edit=Edit(np.arange(0, 100, 2), np.arange(100) % 10)))
 
 
 def test_packed_arrays_come_back_and_numpy_reads_them():
@@ -135,6 +133,16 @@ def test_views_not_recorded_are_trained_for_and_older_views_kept(store, tiny):
     assert np.array_equal(record.correct(), train(tiny()).correct())
 
 
+def test_quantities_of_an_older_record_are_kept_with_a_newer_view(store, tiny):
+    store.put(train(tiny(record=("margin",))))
+    store.put(train(tiny(views=("test:50",))))
+    assert {"margin.train", "correct.test:50"} <= set(store.read(tiny().key).arrays)
+    foreign = train(tiny(record=("loss",)))
+    foreign.arrays["correct.train"] = ~foreign.arrays["correct.train"]  # as from hardware that adds in another order
+    store.put(foreign)
+    assert "margin.train" not in store.read(tiny().key).arrays
+
+
 def test_released_records_are_read_where_the_store_has_none(store, tiny, tmp_path):
     records = [train(tiny(seed=s)) for s in range(2)]
     for r in records:
@@ -147,6 +155,10 @@ def test_released_records_are_read_where_the_store_has_none(store, tiny, tmp_pat
     assert not (tmp_path / "elsewhere").exists()
     with zipfile.ZipFile(tmp_path / "released" / "tiny.zip") as archive:
         assert len(archive.namelist()) == 4
+        assert all(member.compress_size < member.file_size for member in archive.infolist())
+    (tmp_path / "released" / "cut.zip").write_bytes(b"PK")
+    with pytest.warns(UserWarning, match=r"cut\.zip"):
+        assert Store(tmp_path / "elsewhere", released=tmp_path / "released").get(tiny()) is not None
 
 
 def test_ledger_stacks_trials_and_leaves_out_the_diverged(tiny):

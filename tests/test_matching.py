@@ -429,3 +429,17 @@ def test_wrong_input_is_refused_in_one_line(call, says):
     with pytest.raises(UserError, match=says) as refusal:
         call()
     assert "\n" not in str(refusal.value)
+
+
+def test_agreement_within_classes_ignores_which_classes_are_easy():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 300)
+    by_class = labels * 10.0
+    a, b = (by_class + rng.random(3000) for _ in range(2))
+    assert matching.spearman(a, b) > 0.9
+    assert abs(matching.spearman_within(a, b, labels)) < 0.06
+    own = rng.random(3000)
+    assert matching.spearman_within(by_class + own, 50 - by_class + own, labels) == pytest.approx(1)
+    assert matching.spearman_within(own, -own, labels) == pytest.approx(-1)
+    assert matching.spearman_within(own, own, np.zeros(3000)) == pytest.approx(matching.spearman(own, own))
+    assert np.isnan(matching.spearman_within(by_class, own, labels))

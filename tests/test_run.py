@@ -13,7 +13,7 @@ from easel import run
 from easel.errors import UserError
 from easel.ledger import Store
 from easel.train import train
-from easel.trial import Recipe
+from easel.trial import Recipe, Trial
 
 DRIVER = """
 import sys
@@ -115,10 +115,64 @@ def test_a_folder_that_cannot_be_written_is_named(tiny, tmp_path):
 def test_watching_a_trial_shows_every_epoch_and_a_second_time_trains_nothing(tiny, store, monkeypatch):
     trial = tiny(epochs=3)
     live = [(epoch, source.correct().copy()) for epoch, source in run.watch(trial, store)]
-    monkeypatch.setattr(run, "Run", None)  # a second training would fail
+    assert run.ensure([trial], store=store, quiet=True).trained == 1  # the ledger counts what was watched, once
+    assert run.ensure([trial], store=store, quiet=True).trained == 0
+    monkeypatch.setattr(run, "epochs", None)  # a second training would fail
     replay = [(epoch, source.correct()) for epoch, source in run.watch(trial, store)]
     assert [e for e, _ in live] == [e for e, _ in replay] == [1, 2, 3]
     assert all((a == b).all() and a.shape == (e, 100) for (e, a), (_, b) in zip(live, replay, strict=True))
+
+
+def test_a_watched_trial_that_diverges_says_so(tiny, store):
+    wild = tiny(recipe=Recipe(precision="fp32", learning_rate=1e30, optimizer="sgd"))
+    for _ in range(2):  # trained, then replayed
+        with pytest.raises(UserError, match="diverged"):
+            list(run.watch(wild, store))
+
+
+def test_watching_and_ensuring_do_not_wait_for_each_other(tiny, store):
+    watched = run.watch(tiny(epochs=2), store)
+    next(watched)
+    assert run.ensure([tiny(epochs=2)], store=store, workers=0, quiet=True).trained == 1
+
+
+def test_a_plain_script_needs_no_main_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from easel import run\n"
+        "from easel.trial import Trial\n"
+        "plan = [Trial(data='patterns', images=100, model='mlp-1x10', seed=s, epochs=1) for s in range(2)]\n"
+        "print(len(run.ensure(plan, quiet=True)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+
+
+def test_a_moved_folder_of_images_is_read_where_it_is_now_and_a_changed_one_refused(tmp_path, store):
+    from PIL import Image
+
+    for i in range(12):
+        path = tmp_path / "here" / "train" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (20 * i, 0, 0)).save(path)
+
+    def trial(folder):
+        return Trial(data=str(tmp_path / folder), model="mlp-1x4", seed=0, epochs=1, recipe=Recipe(precision="fp32"))
+
+    first = run.ensure([trial("here")], store=store, workers=0, quiet=True)
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = run.ensure([trial("there")], store=store, workers=0, quiet=True)
+    assert (first.trained, moved.trained) == (1, 0)
+    assert moved.labels.tolist() == [0] * 6 + [1] * 6
+    Image.new("RGB", (8, 8), (255, 255, 255)).save(tmp_path / "there" / "train" / "a" / "0.png")
+    stale = store.ledger([moved.keys[0]])
+    stale.records[0].data = moved.records[0].data
+    with pytest.raises(UserError, match="files changed"):
+        _ = stale.labels
+
+
+def test_trials_share_one_copy_of_their_images(tiny):
+    assert tiny(seed=0).examples is tiny(seed=1, model="mlp-1x12").examples
 
 
 def test_progress_lines_are_few_and_end_with_the_total(tiny, capsys):

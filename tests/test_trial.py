@@ -78,6 +78,10 @@ def test_what_else_is_recorded_does_not_change_the_key(tiny):
     assert tiny(views=("test", "online"), record=("margin",)).key == tiny().key
 
 
+def test_numpys_whole_numbers_are_whole_numbers(tiny):
+    assert tiny(seed=np.int64(3), epochs=np.int32(2)).key == tiny(seed=3, epochs=2).key
+
+
 def test_edits_are_told_apart_by_content(tiny):
     labels = np.zeros(100, int)
     same = Edit(labels=labels.copy())
@@ -117,6 +121,7 @@ def test_canonical_json_has_one_form():
         ({"views": ("test:0",)}, "test:0"),
         ({"views": ("test:many",)}, "test:many"),
         ({"record": ("margins",)}, "margins"),
+        ({"views": ("online",), "edit": Edit(keep=np.arange(3))}, "online"),
     ],
 )
 def test_a_trial_that_cannot_be_is_refused_in_one_line(tiny, fields, word):
@@ -134,6 +139,8 @@ def test_a_trial_that_cannot_be_is_refused_in_one_line(tiny, fields, word):
         {"learning_rate": float("nan")},
         {"batch_size": 0},
         {"horizon": 1.5},
+        {"betas": (1.0, 0.9)},
+        {"shared_order": -1},
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(setting):

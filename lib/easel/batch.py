@@ -26,7 +26,7 @@ from easel import files, paths, site
 from easel.errors import UserError
 from easel.plan import Job, check_inputs, plan
 
-DRAFTS = ("draft.ipynb", "outcome.json", "log.txt")  # of a stage; not results
+DRAFTS = ("draft.ipynb", "log.txt")  # of a stage; not results
 STOP_S = 1.5  # given to a stopped notebook to end by itself, before it is killed
 STOPPED = "stopped; finished trials are kept, the same command goes on from here"
 LINES, LINES_PER_S = 10, 1.0  # of a notebook's own output that are passed on: at once, and in the long run
@@ -116,7 +116,7 @@ def _run_one(job: Job, folder: Path, crew: _Crew) -> Outcome:
         crew.say(job.stem, "started")
         status = _execute(job, stage, scratch, token, crew)
         outcome = Outcome(job.stem, time.monotonic() - started)
-        outcome.receipt, outcome.error = _judge(job, stage, token, status)
+        outcome.receipt, outcome.error = _judge(job, stage, scratch, token, status)
         if crew.stopping:
             return outcome
         if outcome.receipt:
@@ -197,11 +197,11 @@ def _readable(stream):
             yield line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 
-def _judge(job: Job, stage: Path, token: str, status: int) -> tuple[dict | None, str]:
+def _judge(job: Job, stage: Path, scratch: Path, token: str, status: int) -> tuple[dict | None, str]:
     """The receipt if the run succeeded, and otherwise why it did not."""
     if status != 0:
         with suppress(OSError, ValueError):
-            return None, json.loads((stage / "outcome.json").read_text())["error"]
+            return None, json.loads((scratch / "outcome.json").read_text())["error"]
         lines = (stage / "log.txt").read_text(errors="replace").strip().splitlines()
         return None, f"its process ended with status {status}" + (f": {lines[-1]}" if lines else "")
     try:

@@ -22,6 +22,7 @@ START_TIMEOUT_S = 120  # a kernel starts in seconds; a minute on a machine that 
 
 def main() -> int:
     """Executes the job that stands in the first line of standard input; returns the exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored in what started us (nohup, &)
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_stop_with_caller, daemon=True).start()
     warnings.simplefilter("ignore")  # of Jupyter's own packages; the notebook's are its kernel's
@@ -34,10 +35,10 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
         return 130
     except Exception as error:
-        outcome = {"error": explain(error, draft)}
+        outcome = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "outcome.json"  # the stage's disk may be full
+        outcome.write_text(json.dumps({"error": explain(error, draft)}))
         if draft.exists():
             save(draft, stage / f"{job['stem']}.failed.ipynb", job)
-        (stage / "outcome.json").write_text(json.dumps(outcome))
         return 1
     save(draft, stage / f"{job['stem']}.ipynb", job)
     from easel import site

@@ -9,6 +9,7 @@ import json
 import os
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -40,9 +41,9 @@ class Store:
         return self.folder / f"{key}.checkpoint"
 
     def put(self, record: Record) -> None:
-        """Write a record, whole or not at all. Views that an older record of this trial has are kept."""
+        """Write a record, whole or not at all. What an older record of the same run has besides is kept."""
         older = self.read(record.key)
-        if older is not None and set(older.views) - set(record.views):
+        if older is not None and np.array_equal(*(r.arrays.get("correct.train") for r in (older, record))):
             record.arrays = older.arrays | record.arrays
             record.views = older.views | record.views
         with files.writing_to(self.folder):
@@ -53,14 +54,17 @@ class Store:
     def get(self, trial: Trial) -> Record | None:
         """The trial's record if it is here, verified, and has every view and quantity that the trial asks for."""
         record = self.read(trial.key)
-        return record if record is not None and record.serves(trial) else None
+        if record is None or not record.serves(trial):
+            return None
+        record.data = {name: getattr(trial, name) for name in record.data}  # where this caller keeps the same images
+        return record
 
     def read(self, key: str) -> Record | None:
         """The record of a key, verified; None if there is none. A bad file is set aside with a warning."""
         path = self.path(key)
         try:
             blob = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # none there, or none that we may read
             return self._read_released(key)
         try:
             record = Record.from_bytes(blob, key)
@@ -89,8 +93,11 @@ class Store:
         """key -> the released pack that holds it."""
         found = {}
         for pack_path in sorted(self.released.glob("*.zip")) if self.released else []:
-            with zipfile.ZipFile(pack_path) as archive:
-                found |= {name[:-4]: pack_path for name in archive.namelist() if name.endswith(".npz")}
+            try:
+                with zipfile.ZipFile(pack_path) as archive:
+                    found |= {name[:-4]: pack_path for name in archive.namelist() if name.endswith(".npz")}
+            except zipfile.BadZipFile as fault:
+                warnings.warn(f"released records {pack_path} are damaged ({fault}) and not used", stacklevel=4)
         return found
 
     def _read_released(self, key: str) -> Record | None:
@@ -100,7 +107,7 @@ class Store:
             try:
                 record = Record.from_bytes(archive.read(f"{key}.npz"), key)
                 record.provenance = json.loads(archive.read(f"{key}.json")) | {"released": self._packs[key].name}
-            except (ValueError, KeyError, zipfile.BadZipFile) as fault:
+            except (ValueError, KeyError, zipfile.BadZipFile, zlib.error) as fault:
                 warnings.warn(f"{key[:12]} in {self._packs[key]} is damaged ({fault}) and not used", stacklevel=3)
                 return None
         record.path = self._packs[key]
@@ -130,7 +137,8 @@ class Store:
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for record in sorted(self.ledger(keys).records, key=lambda r: r.key):
                 for name, blob in ((".npz", record.to_bytes()), (".json", json.dumps(record.provenance).encode())):
-                    archive.writestr(zipfile.ZipInfo(record.key + name, (1980, 1, 1, 0, 0, 0)), blob)
+                    member = zipfile.ZipInfo(record.key + name, (1980, 1, 1, 0, 0, 0))
+                    archive.writestr(member, blob, zipfile.ZIP_DEFLATED)
                 count += 1
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, buffer.getvalue())
@@ -171,7 +179,10 @@ class Ledger:
     @cached_property
     def examples(self) -> Dataset:
         """The images that the trials were trained on, in the order of every array here."""
-        return self.records[0].trial.examples
+        examples, wanted = self.records[0].trial.examples, self.records[0].identity["fingerprint"]
+        if examples.fingerprint != wanted:
+            raise UserError(f"{self.records[0].data['data']} is not what the trials were trained on: its files changed")
+        return examples
 
     @property
     def ids(self) -> np.ndarray:

@@ -77,6 +77,22 @@ def spearman(a, b) -> float:
     return correlation(unit(stats.rankdata(a)), unit(stats.rankdata(b)))
 
 
+def spearman_within(a, b, labels) -> float:
+    """Spearman's correlation within classes, in -1..1: do two rankings agree beyond naming the same classes?
+
+    Ranks are taken in each class by itself, centred, and correlated over all examples; so a net pair that agrees only
+    on which classes are easy scores 0. labels: (examples,). nan where one is constant in every class.
+    """
+    a, b = pair_of(a, b)
+    classes = labels_of(labels, len(a))
+    ranks = np.zeros((2, len(a)))
+    for k in range(classes.max() + 1):
+        rows = classes == k
+        for of, x in zip(ranks, (a, b), strict=True):
+            of[rows] = (stats.rankdata(x[rows]) - (rows.sum() + 1) / 2) / rows.sum()
+    return correlation(*map(unit, ranks))
+
+
 # ---- two rankings --------------------------------------------------------------------------------------------------
 
 

@@ -192,6 +192,7 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
+@cache
 def multiply_adds(name: str, *, classes: int = 10, size: int = 32) -> int:
     """Multiply-adds of one image's forward pass, convolutions and linear layers only (a FLOP count is twice this)."""
     total = 0

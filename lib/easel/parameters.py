@@ -15,6 +15,7 @@ import yaml
 from easel.errors import UserError
 
 MAY_BE_ZERO = ("seed",)  # besides whatever has a default of zero
+LEAST = {"trials": 2}  # trials of a group: an interval leaves one out
 
 
 def read(notebook: Path) -> dict[str, object]:
@@ -81,6 +82,7 @@ def _scalar(name: str, value: object, default: object, where: str, wanted: str) 
     if fits and type(value) in (int, float):
         lowest = _lowest(name, default)
         fits = math.isfinite(value) and (lowest is None or value > 0 or (value == 0 and lowest == 0))
+        fits = fits and value >= LEAST.get(name, value)
     if fits and isinstance(value, str):
         fits = bool(value.strip()) and value.isprintable()
     if not fits:
@@ -97,6 +99,7 @@ def _lowest(name: str, default: object) -> int | None:
 
 def _kind(default: object, name: str) -> str:
     bound = {1: " above 0", 0: " from 0 up", None: ""}[_lowest(name, default)]
+    bound = f" from {LEAST[name]} up" if name in LEAST else bound
     kinds = {bool: "true or false", int: f"a whole number{bound}", float: f"a finite number{bound}", str: "a text"}
     return kinds.get(type(default), f"a text or a finite number{bound}")
 

@@ -115,11 +115,12 @@ def check_inputs(plans: list[Job]) -> None:
     sets = list(dict.fromkeys(job.effective["data"] for job in plans if "data" in job.effective))
     nets = [job.effective[name] for job in plans for name in NETS if name in job.effective]
     nets = list(dict.fromkeys(net for one in nets for net in (one if isinstance(one, list) else [one])))
+    values = [job.effective for job in plans]
     if not sets and not nets:
         return
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_inspect, args=(theirs, sets, nets))
+    process = context.Process(target=_inspect, args=(theirs, sets, nets, values))
     process.start()
     theirs.close()
     try:
@@ -137,12 +138,16 @@ def check_inputs(plans: list[Job]) -> None:
             job.values["data"] = job.effective["data"] = chosen[job.effective["data"]]
 
 
-def _inspect(answer, sets: list[str], nets: list[str]) -> None:
-    """In the other process: sends what each data set's name stands for, or the UserError."""
+def _inspect(answer, sets: list[str], nets: list[str], values: list[dict]) -> None:
+    """In the other process: sends what each data set's name stands for, or the UserError.
+
+    values: the parameters of each notebook, tried out on the first of its trials.
+    """
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during a download: no traceback
-    from easel import data, models
+    from easel import data, models, run
+    from easel.trial import Recipe, Trial
 
     try:
         for net in nets:
@@ -152,6 +157,14 @@ def _inspect(answer, sets: list[str], nets: list[str]) -> None:
             data.prepare(name)
             if name not in ("cifar10", "patterns"):
                 data.describe(name)  # reads the test images too
+        run.device()
+        run.check_engine()
+        for given in values:
+            if {"data", "images", "epochs"} <= set(given):
+                name = chosen[given["data"]]
+                images = min(given["images"], len(data.load(name)))  # as the notebooks do
+                recipe = Recipe(precision=run.precision(given.get("precision", "auto")))
+                _ = Trial(model="mlp-1x1", seed=0, data=name, images=images, epochs=given["epochs"], recipe=recipe).key
     except UserError as error:
         chosen = UserError(str(error))
     answer.send(chosen)

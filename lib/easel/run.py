@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import types
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -24,7 +25,7 @@ from easel import files, models
 from easel.errors import UserError
 from easel.ledger import Ledger, Store
 from easel.record import Record
-from easel.train import Run, train
+from easel.train import Run, epochs, train
 from easel.trial import Trial
 
 try:
@@ -62,6 +63,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def check_engine(name: str | None = None) -> str:
+    """The engine by name, by $EASEL_ENGINE, or "local"; UserError if there is none of that name."""
+    name = name or os.environ.get("EASEL_ENGINE") or "local"
+    if name not in ENGINES:
+        raise UserError(f"engine {name!r}: one of {', '.join(ENGINES)}")
+    return name
+
+
 def work(trial: Trial) -> float:
     """Estimated multiply-adds of an epoch: three passes over the training images, one over each evaluated set."""
     examples = trial.examples
@@ -89,19 +98,18 @@ def ensure(
     trials = list(trials)
     if not trials:
         raise UserError("no trials were asked for")
-    engine = engine or os.environ.get("EASEL_ENGINE") or "local"
-    if engine not in ENGINES:
-        raise UserError(f"engine {engine!r}: one of {', '.join(ENGINES)}")
+    engine = check_engine(engine)
     store = store or Store()
     found = {t.key: store.get(t) for t in trials}
-    trained = 0
+    trained = len(_watched & set(found))
+    _watched.difference_update(found)
     if not all(found.values()):
         with _only_driver(store.folder, quiet):
             missing = {t.key: t for t in trials if store.get(t) is None}  # another driver may have trained some
             todo = sorted(missing.values(), key=lambda t: -work(t) * t.epochs)
             if todo:
                 _train(todo, engine, workers, store, Progress(todo, quiet))
-            trained = len(todo)
+            trained += len(todo)
     records = [found[t.key] or store.get(t) for t in trials]
     if None in records:
         raise RuntimeError(f"{records.count(None)} of {len(records)} trials were trained but are not in {store.folder}")
@@ -111,19 +119,27 @@ def ensure(
 def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, Ledger | Run]]:
     """Train one trial in this process, or replay it from the store, epoch by epoch.
 
-    Yields (epoch from 1, source), where source.correct() holds the bits so far: bool (epoch, examples).
+    Yields (epoch from 1, source), where source.correct() holds the bits so far: bool (epoch, examples). It takes no
+    turn with other drivers: at worst one trial is trained twice, to the same record. UserError if the trial diverges.
     """
     store = store or Store()
     record = store.get(trial)
-    if record is not None:
+    if record is None:
+        checkpoint = store.checkpoint(trial.key)
+        for run in epochs(trial, device=device(), checkpoint=checkpoint, checkpoint_s=CHECKPOINT_S):
+            if not run.diverged:
+                yield run.done, run
+        record = run.record()
+        store.put(record)
+        checkpoint.unlink(missing_ok=True)
+        _watched.add(trial.key)
+    elif record.status == "complete":
         yield from ((epoch, _Replay(record, epoch)) for epoch in range(1, trial.epochs + 1))
-        return
-    with _only_driver(store.folder, quiet=True):
-        run = Run(trial, device())
-        while run.done < trial.epochs and not run.diverged:
-            run.epoch()
-            yield run.done, run
-        store.put(run.record())
+    if record.status == "diverged":
+        raise UserError(f"{trial.model}, seed {trial.seed}, diverged: watch another seed, or lower the learning rate")
+
+
+_watched: set[str] = set()  # keys that `watch` trained and no ledger has counted yet
 
 
 class _Replay:
@@ -199,12 +215,23 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
         _Pool(todo, min(workers or cores(), len(todo)), store, progress).run()
 
 
-def _train_one(trial: Trial, where: str, store: Store, on_epoch=None) -> None:
+def _train_one(trial: Trial, where: str, store: Store, on_epoch=None, checkpoint_s: float = CHECKPOINT_S) -> None:
     """Train one trial and put its record; idempotent, so that a retry or a second driver costs nothing."""
     if store.get(trial) is None:
         checkpoint = store.checkpoint(trial.key)
-        store.put(train(trial, device=where, checkpoint=checkpoint, checkpoint_s=CHECKPOINT_S, on_epoch=on_epoch))
+        store.put(train(trial, device=where, checkpoint=checkpoint, checkpoint_s=checkpoint_s, on_epoch=on_epoch))
         checkpoint.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """A spawned process runs the user's script once more, to find functions in it; our workers need nothing of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class _Pool:
@@ -230,8 +257,9 @@ class _Pool:
 
     def _start(self) -> None:
         ours, theirs = mp.get_context("spawn").Pipe()
-        process = mp.get_context("spawn").Process(target=_worker, args=(theirs, self.store), daemon=True)
-        process.start()
+        process = mp.get_context("spawn").Process(target=_worker, args=(theirs, self.store, CHECKPOINT_S), daemon=True)
+        with _without_main():
+            process.start()
         theirs.close()
         self.busy[ours] = (process, None)
         self._give(ours)
@@ -275,7 +303,7 @@ class _Pool:
         self._start()
 
 
-def _worker(connection: Connection, store: Store) -> None:
+def _worker(connection: Connection, store: Store, checkpoint_s: float) -> None:
     """A worker process: trials in, records into the store, until None comes or the driver is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     torch.set_num_threads(1)
@@ -283,8 +311,10 @@ def _worker(connection: Connection, store: Store) -> None:
     threading.Thread(target=lambda: (wait([driver.sentinel]), os._exit(1)), daemon=True).start()
     while (trial := connection.recv()) is not None:
         try:
-            _train_one(trial, "cpu", store, lambda run: connection.send("epoch"))
-        except Exception as fault:
+            _train_one(trial, "cpu", store, lambda run: connection.send("epoch"), checkpoint_s)
+        except UserError as fault:
             connection.send(fault)
+        except Exception as fault:  # of any kind, also one that cannot be pickled
+            connection.send(RuntimeError(f"{trial.model}, seed {trial.seed}: {type(fault).__name__}: {fault}"))
         else:
             connection.send("done")

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from easel import files, models
 from easel.data import Dataset
+from easel.perturb import Changed
 from easel.record import BadRecord, Record, pack, unpack
 from easel.trial import RECIPE_VERSION, Recipe, Trial, stream
 
@@ -160,13 +161,16 @@ class Run:
     @torch.no_grad()
     def _evaluate(self, view: str, examples: Dataset) -> None:
         self.net.eval()
-        images, labels = examples.images.to(self.device), examples.labels.to(self.device)
+        changed = isinstance(examples, Changed)  # its images are made here, a batch at a time, on the device
+        images = (examples.source if changed else examples).images.to(self.device)
+        labels = examples.labels.to(self.device)
         logits = torch.empty(len(images), len(examples.classes), device=self.device)
         batch = EVALUATION_BATCH[self.device.type]
         for start in range(0, len(images), batch):
             part = slice(start, start + batch)
+            x = examples.change(images[part], examples.ids[part]) if changed else images[part]
             with self.autocast():
-                logits[part] = self.net(self.prepare(images[part])).float()
+                logits[part] = self.net(self.prepare(x)).float()
         finite = logits.isfinite().all(1)  # argmax of NaN is class 0: never right
         self._append(f"correct.{view}", ((logits.argmax(1) == labels) & finite).cpu().numpy())
         for quantity in self.trial.record:
@@ -276,18 +280,13 @@ def _processor() -> str:
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
-def train(
-    trial: Trial,
-    *,
-    device: str = "cpu",
-    checkpoint: Path | None = None,
-    checkpoint_s: float = 60.0,
-    on_epoch: Callable[[Run], None] | None = None,
-) -> Record:
-    """Train one trial from its beginning, or from its checkpoint, to its record.
+def epochs(
+    trial: Trial, *, device: str = "cpu", checkpoint: Path | None = None, checkpoint_s: float = 60.0
+) -> Iterator[Run]:
+    """Train one trial from its beginning, or from its checkpoint, and yield the run after each epoch.
 
     checkpoint: file for the unfinished state, written after an epoch if `checkpoint_s` seconds have passed since the
-    last one, so short trials never write any; on_epoch: called after each epoch, e.g. to draw or to report progress.
+    last one, so short trials never write any.
     """
     run = Run(trial, device)
     if checkpoint is not None:
@@ -295,9 +294,16 @@ def train(
     saved = time.monotonic()
     while run.done < trial.epochs and not run.diverged:
         run.epoch()
-        if on_epoch is not None:
-            on_epoch(run)
+        yield run
         if checkpoint is not None and run.done < trial.epochs and time.monotonic() - saved >= checkpoint_s:
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
             run.save(checkpoint)
             saved = time.monotonic()
+
+
+def train(trial: Trial, *, on_epoch: Callable[[Run], None] | None = None, **where) -> Record:
+    """Train one trial to its record; on_epoch is called after each epoch, the rest are arguments of `epochs`."""
+    for run in epochs(trial, **where):
+        if on_epoch is not None:
+            on_epoch(run)
     return run.record()

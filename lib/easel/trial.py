@@ -8,13 +8,13 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 
 from easel import data as datasets
-from easel import models
+from easel import models, perturb
 from easel.errors import UserError
 
 RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/test_golden.py notices)
@@ -68,7 +68,12 @@ class Recipe:
                 raise UserError(f"recipe {name}={value!r}: a finite number, 0 or more")
         for name, least in (("horizon", 1), ("batch_size", 1), ("translation", 0)):
             _whole(f"recipe {name}", getattr(self, name), least)
-        object.__setattr__(self, "betas", tuple(self.betas))
+        if self.shared_order is not None:
+            _whole("recipe shared_order", self.shared_order, 0)
+        betas = tuple(self.betas)
+        if len(betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in betas):
+            raise UserError(f"recipe betas={self.betas!r}: two numbers, each from 0 and below 1")
+        object.__setattr__(self, "betas", betas)
 
     def weight_decay(self, examples: int) -> float:
         """AdamW's decay for `torch.optim.AdamW`, which multiplies it by the learning rate: lambda / alpha.
@@ -127,7 +132,9 @@ class Trial:
     views: what is evaluated after every epoch besides the plain training set ("train"):
         "test" or "test:2000"   the test set, or a class-balanced part of it
         "online"                the training batches' own hits, as they are trained on (augmented, training mode)
-    record: quantities kept beside right or wrong, float16, for "train" and "test": "margin", "loss", "probability".
+        "colour=0.3" "shuffle=4" "low-pass=3.2"     the plain training set's images, changed (easel.perturb)
+    record: quantities kept beside right or wrong, float16, for every view but "online": "margin", "loss",
+        "probability".
     Views and quantities do not change the training, so they are not part of the key.
     """
 
@@ -152,6 +159,9 @@ class Trial:
             raise UserError(f"epochs={self.epochs}: at most the schedule's horizon of {self.recipe.horizon}")
         if self.images is not None:
             _whole("images", self.images, 1)
+        for name in ("seed", "epochs", "images", "subset_seed", "size"):
+            if isinstance(getattr(self, name), np.integer):  # JSON, and so the key, wants Python's own
+                object.__setattr__(self, name, int(getattr(self, name)))
         for name, allowed in (("views", None), ("record", QUANTITIES)):
             values = getattr(self, name)
             values = (values,) if isinstance(values, str) else tuple(sorted(set(values)))
@@ -161,12 +171,13 @@ class Trial:
                     raise UserError(f"{name} {value!r}: one of {', '.join(allowed)}")
         for view in self.views:
             check_view(view)
+        if "online" in self.views and self.edit is not None and self.edit.keep is not None:
+            raise UserError("view 'online' with dropped examples: they are in no training batch, right or wrong")
 
     @cached_property
     def examples(self) -> datasets.Dataset:
-        """The examples that are trained on (before any edit) and evaluated as view "train"."""
-        whole = datasets.load(self.data, self.split, size=self.size)
-        return whole if self.images is None else datasets.subset(whole, self.images, self.subset_seed)
+        """The examples that are trained on (before any edit) and evaluated as view "train"; shared between trials."""
+        return _part(datasets.load(self.data, self.split, size=self.size), self.images, self.subset_seed)
 
     @cached_property
     def identity(self) -> dict:
@@ -207,9 +218,11 @@ class Trial:
         """The images on which a view is evaluated."""
         if view in ("train", "online"):
             return self.examples
+        if perturb.is_change(view):
+            return perturb.Changed(self.examples, view)
         test = datasets.load(self.data, "test", size=self.size)
         count = view.partition(":")[2]
-        return datasets.subset(test, int(count), self.subset_seed) if count else test
+        return _part(test, int(count) if count else None, self.subset_seed)
 
     def __getstate__(self) -> dict:  # a worker process needs the fields, not the cached images
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -218,8 +231,17 @@ class Trial:
         self.__dict__.update(state)
 
 
+@lru_cache(maxsize=8)
+def _part(whole: datasets.Dataset, images: int | None, seed: int) -> datasets.Dataset:
+    """A class-balanced part, one copy of it for all trials of a process."""
+    return whole if images is None else datasets.subset(whole, images, seed)
+
+
 def check_view(view: str) -> None:
-    """Raise UserError unless `view` is one that a trial can record."""
+    """Raise UserError unless `view` is one that a trial can record. (Whether tiles fit the images: view_examples.)"""
+    if perturb.is_change(view):
+        return perturb.check(view)
     name, colon, count = view.partition(":")
     if view not in ("online", "test") and not (name == "test" and colon and count.isdecimal() and int(count) > 0):
-        raise UserError(f"view {view!r}: one of test, test:2000 (a part of it), online")
+        changes = ", ".join(perturb.EXAMPLES.values())
+        raise UserError(f"view {view!r}: one of test, test:2000 (a part of it), online, {changes}")

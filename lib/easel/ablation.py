@@ -1,0 +1,197 @@
+"""Training sets with easy or hard examples dropped, or with random labels put on them (EH Sec. 7, Fig. 4 a-d).
+
+From an easiness (higher = easier), a rate and a seed to an `Edit` for a trial. All is drawn here, before any net is
+built; nothing is trained. Examples are taken by rank: sorted by easiness ascending, ties at random, u ~ Beta(a, b), the
+example at floor(u K), no example twice, until floor(rate K) are taken.
+    "easy"      Beta(3, 1): mostly easy examples are taken      "hard"    Beta(1, 3): mostly hard ones
+    "random"    Beta(1, 1): all alike
+(The paper's paragraph on labels lists the last two the other way round, a slip.) Controls: exactly the top of the
+ranking instead of a Beta-distributed part of it; the same share of every class.
+"""
+
+import math
+
+import numpy as np
+from scipy.stats import beta
+
+from easel.errors import UserError
+from easel.trial import Edit
+
+MODES = {"easy": (3, 1), "hard": (1, 3), "random": (1, 1)}  # a, b of the Beta distribution of the rank (Sec. 7)
+RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # [C]; the text names .3, .6, .9
+
+
+def beta_order(easiness: np.ndarray, a: float, b: float, count: int, *, seed: int) -> np.ndarray:
+    """The first `count` examples that Beta(a, b)-distributed ranks take, in the order of taking: int64 positions.
+
+    easiness: (examples,), higher = easier. Drawing u again whenever floor(u K) is taken already is successive sampling
+    with the cells' probabilities p, which at rate .9 of Beta(3, 1) would need billions of draws. It has the same law as
+    a race: example i arrives at time E_i / p_i, E_i standard exponential, and the first `count` are taken (memoryless:
+    whoever has arrived, the next is i with probability p_i over the sum of those still out). One sort, no rejection.
+    From one seed a smaller count is the beginning of a larger one, and every a, b uses the same E and order of ties.
+    UserError: a, b not positive; more examples than there are, or than have a probability above 0 in float64.
+    """
+    easiness = _checked(easiness, seed)
+    return _race(easiness, _cells(a, b, len(easiness)), count, *_lots(len(easiness), seed))
+
+
+def select(
+    easiness: np.ndarray,
+    rate: float,
+    mode: str,
+    *,
+    seed: int,
+    labels: np.ndarray | None = None,
+    balanced: bool = False,
+    deterministic: bool = False,
+) -> np.ndarray:
+    """The floor(rate K) examples that a mode takes: int64 positions, ascending.
+
+    easiness: (examples,), higher = easier; rate: 0 <= rate < 1; mode: "easy" | "hard" | "random" (the module's text).
+    balanced: the same share of each class of `labels` (examples,), ranked within the class; what does not divide goes
+    to the classes with the largest remainders, then to the first. deterministic: the top of the ranking, ties at random
+    (easy and hard only). From one seed the set of a smaller rate lies in that of a larger one, unless balanced, where
+    single examples may differ. UserError for anything outside.
+    """
+    easiness = _checked(easiness, seed)
+    if mode not in MODES:
+        raise UserError(f"mode {mode!r}: one of {', '.join(MODES)}")
+    if deterministic and mode == "random":
+        raise UserError("mode 'random' with deterministic=True: only easy and hard have a top of the ranking")
+    count = _count(rate, len(easiness))
+    tie, exponential = _lots(len(easiness), seed)
+    groups, counts = [np.arange(len(easiness))], [count]
+    if balanced:
+        labels = _labels(labels, len(easiness))
+        groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+        counts = _shares(count, np.array([len(g) for g in groups]))
+    taken = []
+    for group, k in zip(groups, counts, strict=True):
+        if deterministic:
+            order = np.lexsort((tie[group], easiness[group] if mode == "hard" else -easiness[group]))[:k]
+        else:
+            cells = _cells(*MODES[mode], len(group))
+            order = _race(easiness[group], cells, k, tie[group], exponential[group])
+        taken.append(group[order])
+    return np.sort(np.concatenate(taken))
+
+
+def drop(easiness: np.ndarray, rate: float, mode: str, *, seed: int, **control) -> Edit | None:
+    """The edit that trains without what `select` takes (Fig. 4 a, b); arguments and errors as there.
+
+    None at a rate that takes nothing: that trial is the plain one, the same for all modes.
+    """
+    taken = select(easiness, rate, mode, seed=seed, **control)
+    return Edit(keep=np.delete(np.arange(len(easiness)), taken)) if len(taken) else None
+
+
+def random_labels(
+    easiness: np.ndarray, rate: float, mode: str, *, seed: int, labels: np.ndarray, classes: int, **control
+) -> Edit | None:
+    """The edit that puts random labels on what `select` takes (Fig. 4 c, d); arguments and errors as there.
+
+    labels: (examples,) in 0..classes-1. The random label is uniform over ALL classes, the true one too, so a share
+    rate (1 - 1 / classes) of labels is wrong. It is `noise`'s, so each image that two modes or nets take has one random
+    label. None at a rate that takes nothing.
+    """
+    taken = select(easiness, rate, mode, seed=seed, labels=labels, **control)
+    labels = _labels(labels, len(easiness), classes)
+    if not len(taken):
+        return None
+    changed = labels.copy()
+    changed[taken] = noise(len(labels), classes, rate, seed=seed)[taken]
+    return Edit(labels=changed)
+
+
+def noise(examples: int, classes: int, rate: float, *, seed: int) -> np.ndarray:
+    """A random label for every example, uniform over all classes, drawn from (rate, seed) alone: int64 (examples,)."""
+    if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 2:
+        raise UserError(f"classes={classes!r}: a whole number from 2")
+    _count(rate, examples)
+    return (_uniform(examples, seed, f"labels {rate:.10g}") * classes).astype(np.int64)
+
+
+def decile_left(easiness: np.ndarray, keep: np.ndarray | None, deciles: int = 10) -> np.ndarray:
+    """The share of each tenth of the examples that is left, hardest first: float (deciles,) in 0..1.
+
+    easiness: (examples,), higher = easier; keep: (kept,) positions that are left, as in `Edit`, None = all. Examples of
+    one easiness that lie across a border count for both sides alike (the expectation over random ties).
+    """
+    easiness = _checked(easiness, 0)
+    kept = np.ones(len(easiness))
+    if keep is not None:
+        kept[:] = 0
+        kept[keep] = 1
+    _, level, size = np.unique(easiness, return_inverse=True, return_counts=True)
+    left = np.bincount(level, kept) / size  # share of each level of easiness, lowest first
+    cumulated = np.concatenate([[0], np.repeat(left, size).cumsum()])
+    borders = np.linspace(0, len(easiness), deciles + 1)
+    return np.diff(np.interp(borders, np.arange(len(easiness) + 1), cumulated)) / np.diff(borders)
+
+
+# ---- the arithmetic -------------------------------------------------------------------------------------------------
+
+
+def _uniform(count: int, seed: int, purpose: str) -> np.ndarray:
+    """Uniform numbers, never 0 or 1, from a stream of (seed, purpose): raw bits, which no NumPy version changes."""
+    bits = np.random.PCG64([int(seed), *f"ablation {purpose}".encode()]).random_raw(count)
+    return ((bits >> np.uint64(12)) + 0.5) * 2.0**-52
+
+
+def _lots(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is drawn for each example, whatever mode, rate and net: its lot among ties, its exponential E."""
+    return _uniform(count, seed, "ties"), -np.log(_uniform(count, seed, "race"))
+
+
+def _cells(a: float, b: float, count: int) -> np.ndarray:
+    """P(floor(u count) = i) for u ~ Beta(a, b): (count,). From the nearer end, so that small ones are exact too."""
+    if not (math.isfinite(a) and math.isfinite(b) and a > 0 and b > 0):
+        raise UserError(f"Beta({a}, {b}): both parameters are finite numbers above 0")
+    borders = np.arange(count + 1) / count
+    return np.where(borders[1:] <= 0.5, np.diff(beta.cdf(borders, a, b)), -np.diff(beta.sf(borders, a, b)))
+
+
+def _race(easiness: np.ndarray, cells: np.ndarray, count: int, tie: np.ndarray, exponential: np.ndarray) -> np.ndarray:
+    if not 0 <= count <= np.count_nonzero(cells):
+        raise UserError(f"count={count}: {np.count_nonzero(cells)} examples at most can be taken by this distribution")
+    ranked = np.lexsort((tie, easiness))  # hardest first: rank i has probability cells[i]
+    with np.errstate(divide="ignore"):
+        arrival = np.log(exponential[ranked]) - np.log(cells)
+    return ranked[np.argsort(arrival, kind="stable")[:count]]
+
+
+def _shares(total: int, sizes: np.ndarray) -> list[int]:
+    """`total` shared out in proportion to sizes, in whole numbers; what is left goes to the largest remainders."""
+    counts, remainders = np.divmod(total * sizes, sizes.sum())
+    counts[np.argsort(-remainders, kind="stable")[: total - counts.sum()]] += 1
+    return counts.tolist()
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+def _count(rate: float, examples: int) -> int:
+    number = isinstance(rate, int | float | np.number) and not isinstance(rate, bool)
+    if not number or not 0 <= rate < 1:
+        raise UserError(f"rate={rate!r}: a number from 0, below 1 (the share of examples dropped or relabelled)")
+    return math.floor(rate * examples + 1e-9)  # .29 * 100 is 28.999999999999996
+
+
+def _checked(easiness: np.ndarray, seed: int) -> np.ndarray:
+    easiness = np.asarray(easiness, dtype=float)
+    if easiness.ndim != 1 or not len(easiness) or not np.isfinite(easiness).all():
+        raise UserError(f"easiness {easiness.shape}: a finite number for each of at least one example")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise UserError(f"seed={seed!r}: a whole number from 0")
+    return easiness
+
+
+def _labels(labels: np.ndarray | None, examples: int, classes: int | None = None) -> np.ndarray:
+    if labels is None:
+        raise UserError("balanced=True needs the labels of the examples: labels=ledger.labels")
+    labels = np.asarray(labels)
+    if labels.shape != (examples,) or labels.dtype.kind not in "iu":
+        raise UserError(f"labels {labels.shape} {labels.dtype}: a whole number for each of {examples} examples")
+    if classes is not None and not (labels.min() >= 0 and labels.max() < classes):
+        raise UserError(f"labels {labels.min()}..{labels.max()}: classes={classes} means 0..{classes - 1}")
+    return labels.astype(np.int64)
