@@ -113,6 +113,10 @@ def ensure(
     records = [found[t.key] or store.get(t) for t in trials]
     if None in records:
         raise RuntimeError(f"{records.count(None)} of {len(records)} trials were trained but are not in {store.folder}")
+    released = [r.provenance for r in records if "released" in r.provenance]
+    if released and not quiet:
+        made = f"released records, made on {released[0].get('device', 'another machine')}"
+        print(f"{len(released)} of {len(records)} trials are {made}; EASEL_RETRAIN=1 trains them here", flush=True)
     return Ledger(records, trained)
 
 
