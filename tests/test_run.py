@@ -175,6 +175,12 @@ def test_trials_share_one_copy_of_their_images(tiny):
     assert tiny(seed=0).examples is tiny(seed=1, model="mlp-1x12").examples
 
 
+def test_progress_guesses_no_time_before_there_is_any_to_go_by(tiny, capsys):
+    progress = run.Progress([tiny(seed=s) for s in range(2)])
+    progress.trial()  # found in the store meanwhile
+    assert capsys.readouterr().out.startswith("trained 1 of 2 trials, 0 s\n")
+
+
 def test_progress_lines_are_few_and_end_with_the_total(tiny, capsys):
     progress = run.Progress([tiny(seed=s) for s in range(50)])
     for s in range(50):

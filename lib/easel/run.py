@@ -196,8 +196,8 @@ class Progress:
         if self.quiet or (now - self.said < (0.5 if self.live else 20) and not last):
             return
         self.said, spent = now, now - self.started
-        left = spent * max(0.0, self.work / max(self.done, 1) - 1)
-        tail = "" if last else f", about {_minutes(left)} left"
+        left = f", about {_minutes(spent * max(0.0, self.work / self.done - 1))} left" if self.done else ""
+        tail = "" if last else left
         line = f"trained {self.finished:.0f} of {self.trials} trials, {_minutes(spent)}{tail}"
         print(f"\r{line:<78}" if self.live else line, end="\n" if last or not self.live else "", flush=True)
 

@@ -98,6 +98,8 @@ def index_html(folder: Path, found: list[dict]) -> str:
     parts.append("<dl>" + "".join(f"<div><dt>{k}</dt><dd>{_safe(v)}</dd></div>" for k, v in facts) + "</dl>")
     if verdicts:
         parts.append('<p class="small">All verdicts as a table: <a href="verdicts.csv">verdicts.csv</a></p>')
+    if (Path(folder) / "explorer.html").exists():
+        parts.append('<p class="small">Look for yourself: <a href="explorer.html">the explorer</a></p>')
     parts += [_card(Path(folder), one) for one in found]
     profile = _safe(Path(folder).name)
     return f"""<!doctype html>

@@ -1,0 +1,197 @@
+"""Distances within sets are expectations over all ways to break the ties, by brute force; spaces mean what they say."""
+
+from itertools import combinations
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easel import matching, paths, run, similarity
+from easel.errors import UserError
+
+
+def brute_force(distance, counts, which, k):
+    """Both measures, averaged over all sets of k that some breaking of the ties gives."""
+    c = counts if which == "easy" else -counts
+    cut = np.sort(c)[-k]
+    sure, tied = np.flatnonzero(c > cut), np.flatnonzero(c == cut)
+    values = []
+    for lot in combinations(tied, k - len(sure)):
+        members = [*sure, *lot]
+        mean = np.mean([distance[i, j] for i, j in combinations(members, 2)])
+        nearest = np.mean([min(distance[i, j] for j in members if j != i) for i in members])
+        values.append((mean, nearest))
+    return np.mean(values, axis=0)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10**6), st.integers(3, 9), st.integers(1, 4), st.sampled_from(["easy", "hard"]), st.data())
+def test_both_measures_are_the_mean_over_all_ways_to_break_the_ties(seed, n, levels, which, data):
+    k = data.draw(st.integers(2, n))
+    rng = np.random.default_rng(seed)
+    counts, points = rng.integers(0, levels, n), rng.random((n, 2)).round(1)  # rounded: equal distances occur
+    distance = np.linalg.norm(points[:, None] - points, axis=2)
+    found = similarity.within(distance, counts, which=which, fraction=k / n)
+    assert found == pytest.approx(brute_force(distance, counts, which, k), abs=1e-12)
+
+
+def test_three_points_on_a_line_by_hand():
+    at = np.array([0.0, 1.0, 10.0])
+    distance = np.abs(at[:, None] - at)
+    assert similarity.within(distance, [2, 2, 0], fraction=2 / 3) == (1.0, 1.0)
+    assert similarity.within(distance, [2, 2, 0], which="hard", fraction=2 / 3) == (9.5, 9.5)  # 10, and 0 or 1
+    assert similarity.within(distance, [1, 1, 1], fraction=1.0) == pytest.approx((20 / 3, 11 / 3))
+
+
+def test_distances_are_euclidean_with_nothing_on_the_diagonal():
+    points = np.random.default_rng(0).normal(100, 1, (30, 5)).astype(np.float32)  # far from the origin
+    found = similarity.distances(points)
+    assert found == pytest.approx(np.linalg.norm(points[:, None] - points, axis=2), abs=1e-4)
+    assert not np.diag(found).any()
+
+
+def test_pixel_distance_is_the_root_mean_square_difference():
+    images = torch.zeros(3, 3, 4, 4, dtype=torch.uint8)
+    images[1] = 255
+    images[2, 0] = 30  # one channel of three
+    distance = similarity.distances(similarity.pixels(images))
+    assert distance[0, 1] == pytest.approx(255)
+    assert distance[0, 2] == pytest.approx(30 / 3**0.5)
+
+
+def test_large_images_are_averaged_down_before_pixels_are_compared():
+    image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    small = image.float().reshape(2, 3, 32, 2, 32, 2).mean((3, 5)).flatten(1) / 3072**0.5
+    assert similarity.pixels(image) == pytest.approx(small.numpy(), abs=1e-4)
+
+
+def test_colour_distance_ignores_places_and_is_one_without_a_common_colour():
+    images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    images[0, :, :4], images[1, :, 4:] = 255, 255  # white above, white below: the same colours
+    images[2, 2] = 255  # all blue
+    distance = similarity.distances(similarity.colours(images))
+    assert distance[0, 1] == pytest.approx(0, abs=1e-6)
+    assert distance[0, 2] == pytest.approx(1)
+
+
+def test_colour_cells_do_not_mix_channels():
+    red, green = torch.zeros(2, 1, 3, 2, 2, dtype=torch.uint8)
+    red[:, 0], green[:, 1] = 200, 200
+    assert similarity.colours(red).argmax() == 3 * 16
+    assert similarity.colours(green).argmax() == 3 * 4
+
+
+def test_directions_have_length_one_and_no_constant_feature():
+    features = np.random.default_rng(0).normal(3, 2, (50, 4))
+    features[:, 2] = 7
+    found = similarity.directions(features)
+    assert found.shape == (50, 3)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1)
+    assert found == pytest.approx(similarity.directions(features * 10 + 5), abs=1e-5)
+    with pytest.raises(UserError, match="not finite"):
+        similarity.directions(np.full((3, 2), np.nan))
+
+
+def test_clustered_easy_images_are_found_alike_and_random_counts_are_not():
+    rng = np.random.default_rng(1)
+    labels, correct = np.repeat([0, 1], 100), rng.random((12, 200)) < 0.3
+    correct[:, ::10] = True  # the easy tenth of both classes
+    points = rng.normal(0, 1, (200, 3))
+    points[::10] *= 0.1
+    spaces = {"made": points, "unrelated": rng.normal(0, 1, (200, 3))}
+    table = similarity.table(correct, labels, spaces, classes=("one", "two"))
+    assert len(table) == 2 * 2 * 2 * 3
+    overall = table[(table["class"] == "all") & (table.measure == "mean distance")].set_index(["space", "which"])
+    easy = overall.loc[("made", "easy")]
+    assert (easy.ratio, easy.high - easy.low) == (pytest.approx(0.1, abs=0.05), pytest.approx(0))
+    assert similarity.verdict(easy, "alike") == "holds"
+    assert similarity.verdict(easy, "diverse") == "fails"
+    assert similarity.verdict(overall.loc[("unrelated", "easy")], "alike") != "holds"
+    assert (table.band_low < 1).all()
+    assert (table.band_high > 1).all()
+    classes = table[(table.space == "made") & (table.which == "easy") & (table.measure == "mean distance")]
+    assert classes[classes["class"] != "all"].ratio.mean() == pytest.approx(easy.ratio)
+
+
+def test_the_interval_is_the_delete_one_jackknife_over_trials():
+    rng = np.random.default_rng(2)
+    correct, points = rng.random((5, 40)) < rng.random(40), rng.normal(0, 1, (40, 2))
+    table = similarity.table(correct, np.zeros(40, int), {"x": points}, fraction=0.25, draws=5)
+    row = table[(table["class"] == "0") & (table.which == "hard") & (table.measure == "nearest neighbour")].iloc[0]
+    distance = similarity.distances(points)
+    random = similarity.within(distance, np.zeros(40), fraction=0.25)[1]
+    groups = matching.jackknife(
+        correct,
+        None,
+        lambda c: similarity.within(distance, c, which="hard", fraction=0.25)[1] / random,
+        limits=(0, np.inf),
+    )
+    assert (row.ratio, row.low, row.high) == pytest.approx(groups[:3])
+    reach = ((row.high - row.ratio) ** 2 + ((row.band_high - row.band_low) / 2) ** 2) ** 0.5
+    assert (row.total_low, row.total_high) == pytest.approx((max(0, row.ratio - reach), row.ratio + reach))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "alike", "diverse"),
+    [
+        (0.7, 0.9, "holds", "fails"),
+        (0.9, 1.01, "inconclusive", "fails"),  # may be alike, is at most 1% more diverse than chance
+        (0.9, 1.1, "inconclusive", "inconclusive"),
+        (0.96, 1.04, "fails", "fails"),  # like a random set to within 5%
+        (0.97, 1.2, "fails", "inconclusive"),
+        (1.01, 1.3, "fails", "holds"),
+    ],
+)
+def test_a_verdict_asks_where_the_total_interval_lies(low, high, alike, diverse):
+    row = SimpleNamespace(total_low=low, total_high=high)
+    assert (similarity.verdict(row, "alike"), similarity.verdict(row, "diverse")) == (alike, diverse)
+
+
+def test_an_average_image_weighs_tied_images_by_their_chance():
+    images = np.zeros((5, 3, 2, 2), np.uint8)
+    images[:4] = np.array([200, 100, 50, 0])[:, None, None, None]
+    found = similarity.average(images, [3, 2, 2, 0, 9], [0, 0, 0, 0, 1], fraction=0.5)
+    assert found.shape == (2, 3, 2, 2)
+    assert (found[0] == 138).all()  # 200 for sure, 100 or 50: (200 + 75) / 2, rounded to even
+    assert (similarity.average(images, np.zeros(5), [0, 0, 0, 0, 1])[0] == 88).all()  # the mean of the class, 87.5
+
+
+def test_features_are_trained_once_kept_and_those_of_the_record_s_net(tiny, store):
+    trial = tiny(seed=5)
+    first, ledger = similarity.features(trial, store=store)
+    assert (ledger.trained, ledger.reused) == (1, 0)
+    again, ledger = similarity.features(trial, store=store)
+    assert (ledger.trained, ledger.reused) == (0, 1)
+    assert (first == again).all()
+    assert first.shape == (100, 10)
+    assert run.ensure([trial], store=store).trained == 0  # the record came out of it as well
+    file = paths.results_dir() / "features" / f"{trial.key}.npz"
+    file.write_bytes(file.read_bytes()[:-70] + b"x" * 70)
+    assert (similarity.features(trial, store=store)[0] == first).all()  # a damaged file is made anew, and the same
+
+
+def test_untrained_features_need_no_training_and_differ_from_trained_ones(tiny, store):
+    before, nothing = similarity.features(tiny(), trained=False, store=store)
+    assert nothing is None
+    assert not store.keys()
+    assert before.shape == (100, 10)
+    assert (before != similarity.features(tiny(), store=store)[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda d: similarity.within(d, np.arange(9), fraction=0.1), "a set of 1 of 9 examples has no pair"),
+        (lambda d: similarity.within(d, np.arange(8)), "give \\(examples, examples\\)"),
+        (lambda d: similarity.within(d, np.arange(9), which="best"), "which='best'"),
+        (lambda d: similarity.within(d, np.arange(9), fraction=2), "fraction=2"),
+        (lambda d: similarity.verdict(None, "pretty"), "claim 'pretty'"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(call, said):
+    with pytest.raises(UserError, match=said) as refused:
+        call(np.zeros((9, 9)))
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,348 @@
+"""The explorer shows the right images, with a kernel and without; its page is opened, filtered and clicked."""
+
+import base64
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from easel import explorer, run, widgets
+from easel.errors import UserError
+from easel.explorer import Choice
+
+NETS = ["mlp-1x10", "mlp-1x12"]
+AWKWARD = "a & b </script><b>c</b> é"  # a class of a folder may be called that
+
+
+@pytest.fixture
+def collection(tiny, store):
+    plan = [tiny(model=net, seed=seed) for net in NETS for seed in range(3)]
+    return explorer.Collection(run.ensure(plan, store=store, workers=0, quiet=True))
+
+
+# ---- who is shown --------------------------------------------------------------------------------------------------
+
+
+def test_ranked_sorts_by_count_and_ties_by_the_seed_whatever_the_order_of_the_images():
+    counts, ids = np.array([2, 0, 2, 1, 2, 0]), np.array([10, 11, 12, 13, 14, 15])
+    easy, hard = (explorer.ranked(counts, ids, which=which) for which in ("easy", "hard"))
+    assert sorted(easy[:3]) == [0, 2, 4]
+    assert sorted(hard[:2]) == [1, 5]
+    shuffled = np.random.default_rng(0).permutation(6)
+    assert (ids[shuffled][explorer.ranked(counts[shuffled], ids[shuffled])] == ids[easy]).all()
+
+
+def test_the_lot_is_fair_and_differs_between_seeds_and_nets():
+    ids = np.arange(1000)
+    orders = [explorer.ranked(np.zeros(1000), ids, seed=s, net=n) for s, n in ((0, "a"), (1, "a"), (0, "b"))]
+    for one, two in itertools.combinations(orders, 2):
+        assert len(set(one[:100]) & set(two[:100])) < 30  # 10 by chance
+    first = [explorer.ranked(np.zeros(10), np.arange(10), seed=s)[0] for s in range(2000)]
+    assert np.bincount(first, minlength=10).min() > 140  # 200 each
+
+
+def test_the_number_of_tied_images_at_the_cut_is_said():
+    counts = [5, 4, 4, 4, 0, 0]
+    assert explorer.tied_at(counts, 2) == (1, 3)
+    assert explorer.tied_at(counts, 4) == (0, 0)
+    assert explorer.tied_at(counts, 1, which="hard") == (1, 2)
+    with pytest.raises(UserError, match=r"k=7: a whole number of examples in 1\.\.6"):
+        explorer.tied_at(counts, 7)
+
+
+def test_a_sheet_holds_the_easiest_of_its_class_and_says_how_many_are_tied(collection):
+    label = collection.examples.classes[3]
+    of, counts = collection.members(label), collection.counts(NETS[0], 2)
+    assert set(collection.examples.labels[of].tolist()) == {3}
+    easy, hard = (collection.sheet(Choice(NETS[0], label, 2, which), size=4) for which in ("easy", "hard"))
+    assert sorted(counts[easy], reverse=True) == sorted(counts[of], reverse=True)[:4] == counts[easy].tolist()
+    assert counts[hard].tolist() == sorted(counts[of])[:4]
+    whole = collection.describe(Choice(NETS[0], label, 2), size=len(of))
+    assert "No lot at the end" in whole
+    flat = collection.describe(Choice(NETS[0], None, 1, "hard"), size=1)
+    lowest = collection.counts(NETS[0], 1)
+    assert f"{(lowest == lowest.min()).sum()} images have the last one's count; the 1 of them" in flat
+
+
+def test_passing_over_all_of_the_ranking_ends_with_its_last_images(collection):
+    order = collection.sheet(Choice(NETS[0]), size=100)
+    assert (collection.sheet(Choice(NETS[0], start=100), size=10) == order[-10:]).all()
+    assert (collection.sheet(Choice(NETS[0], start=50), size=10) == order[45:55]).all()
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (Choice("wrn-16-4"), "no net 'wrn-16-4' in this ledger; there are: mlp-1x10, mlp-1x12"),
+        (Choice(NETS[0], "unicorn"), "no class 'unicorn' in patterns; there are: "),
+        (Choice(NETS[0], m=0), r"m=0: a whole number of epochs in 1\.\.2"),
+        (Choice(NETS[0], m=3), r"m=3: a whole number of epochs in 1\.\.2"),
+        (Choice(NETS[0], which="best"), "which='best': give 'easy' or 'hard'"),
+        (Choice(NETS[0], start=101), r"start=101: a percentage in 0\.\.100"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_one_line(collection, choice, said):
+    with pytest.raises(UserError, match=said) as refused:
+        collection.sheet(choice)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_page_that_cannot_hold_all_holds_both_ends_of_every_class_and_net(collection):
+    held = set(collection.embedded(60).tolist())
+    assert len(held) == 60
+    for net, label, which in itertools.product(NETS, collection.examples.classes, ("easy", "hard")):
+        counts = collection.counts(net, 1)[sorted(held & set(collection.members(label).tolist()))]
+        all_of_class = collection.counts(net, 1)[collection.members(label)]
+        extreme = max if which == "easy" else min
+        assert extreme(counts) == extreme(all_of_class)
+    assert (collection.embedded(100) == np.arange(100)).all()
+
+
+# ---- with a kernel -------------------------------------------------------------------------------------------------
+
+
+def decoded(png):
+    import io
+
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def test_images_are_the_right_way_up_and_in_their_true_colours(collection):
+    image = torch.zeros(100, 3, 32, 32, dtype=torch.uint8)
+    image[:, 0, :16], image[:, 2, :, :8] = 250, 120  # red above; blue on the left
+    collection.examples = replace(collection.examples, images=image)
+    shown = widgets.Explorer(collection, size=3)
+    picture = decoded(shown._images[0].value)
+    assert picture.shape == (64, 64, 3)  # every pixel twice, unmixed
+    assert picture[0, -1].tolist() == [250, 0, 0]
+    assert picture[0, 0].tolist() == [250, 0, 120]
+    assert picture[-1, 0].tolist() == [0, 0, 120]
+    assert picture[31, 40].tolist() == [250, 0, 0]
+    assert picture[32, 40].tolist() == [0, 0, 0]
+    sprite = explorer._sprite(image[:5].numpy(), 3)
+    assert sprite.shape == (64, 96, 3)
+    assert sprite[32, 32].tolist() == [250, 0, 120]  # the fifth, on the second line
+    assert not sprite[32:, 64:].any()  # no sixth
+    assert (decoded(explorer.encoded(sprite, "webp")) == sprite).all()
+
+
+def test_the_widget_follows_its_controls_and_opens_an_image(collection):
+    shown = widgets.Explorer(collection, size=12)
+    label = collection.examples.classes[1]
+    shown.choice = Choice(NETS[1], label, 2, "hard", 0.0, 7)
+    assert (shown.shown == collection.sheet(shown.choice, 12)).all()
+    assert len(shown.shown) == 10
+    assert [c.layout.display for c in shown._cells] == [None] * 10 + ["none"] * 2
+    counts = collection.counts(NETS[1], 2)
+    assert [b.description for b in shown.buttons[:10]] == [f"{counts[i]}/3" for i in shown.shown]
+    shown.buttons[4].click()
+    at = shown.shown[4]
+    assert f"image {collection.examples.ids[at]}" in shown.detail.value
+    for net in NETS:
+        assert f"{net}: {collection.counts(net, 2)[at]} of 3" in shown.detail.value
+    right = sum(int(c[:, :, at].sum()) for c in collection.correct.values())
+    assert shown.detail.value.count(widgets._RIGHT) == right
+    shown._label.value = None
+    assert len(shown.shown) == 12
+    with pytest.raises(UserError, match="no class 'unicorn'"):
+        shown.choice = Choice(NETS[0], "unicorn")
+    with pytest.raises(UserError, match=r"place 12: the sheet has places 0\.\.11"):
+        shown.open(12)
+    with pytest.raises(UserError, match="nothing to explore"):
+        widgets.Explorer([])
+
+
+def test_several_data_sets_stand_in_one_explorer(collection):
+    other = explorer.Collection.__new__(explorer.Collection)
+    other.__dict__ |= vars(collection) | {"examples": replace(collection.examples, name="another")}
+    shown = widgets.Explorer([collection, other])
+    shown._set.value = "another"
+    shown.open(0)
+    assert "of another" in shown.detail.value
+
+
+def test_names_of_classes_cannot_become_markup(collection):
+    classes = (AWKWARD, *collection.examples.classes[1:])
+    collection.examples = replace(collection.examples, classes=classes)
+    shown = widgets.Explorer(collection)
+    shown.choice = Choice(NETS[0], AWKWARD)
+    shown.open(0)
+    assert "<b>c" not in shown.detail.value
+    assert explorer.page(collection).count("</script>") == 2  # the page's own
+
+
+def test_nothing_is_displayed_where_nobody_can_press_a_button(collection, monkeypatch):
+    monkeypatch.setenv("EASEL_RUN", "token")
+    assert widgets.show(collection) is None
+
+
+# ---- in a browser, from a disk -------------------------------------------------------------------------------------
+
+
+class Browser:
+    """One page of a headless Chromium, spoken to over its DevTools."""
+
+    def __init__(self, socket):
+        self.socket, self.number = socket, 0
+
+    def call(self, method, **parameters):
+        self.number += 1
+        self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
+        while (answer := json.loads(self.socket.recv())).get("id") != self.number:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def ask(self, expression):
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def until(self, expression, seconds=60):
+        end = time.monotonic() + seconds
+        while not self.ask(expression):
+            assert time.monotonic() < end, f"never came true: {expression}"
+            time.sleep(0.05)
+
+    def choose(self, **values):
+        for name, value in values.items():
+            self.ask(f"(e => {{ e.value = {value!r}; e.dispatchEvent(new Event('input')) }})($('{name}'))")
+
+    def press(self, key):
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+
+    def click(self, selector):
+        """With the mouse, in the middle of the element."""
+        box = f"document.querySelector('{selector}').getBoundingClientRect()"
+        x, y = self.ask(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def picture(self, file):
+        png = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+        file.write_bytes(png)
+        return decoded(png)[..., :3]
+
+
+@contextmanager
+def browsing(page, profile):
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: install chromium or google-chrome to test the explorer's page")
+    websocket = pytest.importorskip("websocket", reason="comes with jupyter_server")
+    command = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    command += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "--window-size=1300,900", "about:blank"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            told = profile / "DevToolsActivePort"
+            end = time.monotonic() + 60
+            while not (told.exists() and told.read_text().count("\n")):
+                assert process.poll() is None, f"{chromium} ended with {process.returncode}"
+                assert time.monotonic() < end, f"{chromium} did not start"
+                time.sleep(0.05)
+            local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with local.open(f"http://127.0.0.1:{told.read_text().split()[0]}/json") as answer:
+                target = next(t for t in json.load(answer) if t["type"] == "page")["webSocketDebuggerUrl"]
+            socket = websocket.create_connection(target, suppress_origin=True, http_no_proxy=["127.0.0.1"], timeout=60)
+            try:
+                browser = Browser(socket)
+                browser.call("Page.enable")
+                browser.call("Page.navigate", url=page.as_uri())
+                browser.until("document.querySelectorAll('#sheet button').length > 0")
+                yield browser
+            finally:
+                socket.close()
+        finally:
+            process.terminate()
+
+
+IDS = "shown.map(i => set.ids[i])"
+
+
+@pytest.mark.slow
+def test_the_page_is_opened_filtered_and_clicked_in_a_browser(collection, tmp_path):
+    classes = (AWKWARD, *collection.examples.classes[1:])
+    collection.examples = replace(collection.examples, classes=classes)
+    page = explorer.save(collection, tmp_path / "results", title="what is easy")
+    with browsing(page, tmp_path / "profile") as browser:
+        assert browser.ask("document.title") == "what is easy"
+        assert (
+            browser.ask("performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length") == 0
+        )
+        assert "drawn by code" in browser.ask("$('notice').textContent")
+        assert "all 100 images" in browser.ask("$('intro').textContent")
+        ids, numbers = collection.examples.ids, range(len(NETS))
+        for net, label, m, which, start, seed in [
+            (0, None, 1, "easy", 0, 0),
+            (1, classes[0], 2, "hard", 0, 0),
+            (0, None, 2, "hard", 37, 5),
+            (1, None, 1, "easy", 100, 999_999),
+        ]:
+            number = -1 if label is None else classes.index(label)
+            browser.choose(
+                net=str(net), m=str(m), which=which, start=str(start), seed=str(seed), **{"class": str(number)}
+            )
+            choice = Choice(NETS[net], label, m, which, start, seed)
+            assert browser.ask(IDS) == ids[collection.sheet(choice)].tolist()  # ties too: the same lot as Python's
+            assert browser.ask("$('line').textContent") == collection.describe(choice)
+        at = int(collection.sheet(choice)[2])
+        browser.click("#sheet button:nth-child(3)")
+        detail = browser.ask("$('detail').textContent")
+        assert f"image {ids[at]} of patterns; labelled {classes[collection.examples.labels[at]]}" in detail
+        for net in numbers:
+            count = int(collection.counts(NETS[net], 1)[at])
+            assert f"({NETS[net]}): {count} of 3 at m = 1" in detail
+            strip = browser.ask(
+                f"[...document.querySelectorAll('.strip')[{net}].children].map(i => i.className === 'r')"
+            )
+            assert strip == collection.correct[NETS[net]][:, :, at].T.ravel().tolist()
+        pixels = "[...document.querySelector('#detail canvas').getContext('2d').getImageData(0, 0, 32, 32).data]"
+        drawn = np.array(browser.ask(pixels)).reshape(32, 32, 4)
+        assert (drawn[..., :3] == collection.examples.images[at].numpy().transpose(1, 2, 0)).all()
+        assert (drawn[..., 3] == 255).all()
+        light = browser.picture(tmp_path / "light.png")
+        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        dark = browser.picture(tmp_path / "dark.png")
+        assert light[5, 5].min() > 200
+        assert dark[5, 5].max() < 60
+        assert len(np.unique(light.reshape(-1, 3), axis=0)) > 100  # pictures, not an empty page
+        if folder := os.environ.get("EASEL_SCREENSHOTS"):
+            for name in ("light.png", "dark.png"):
+                shutil.copy(tmp_path / name, folder)
+
+
+@pytest.mark.slow
+def test_the_page_works_by_keyboard_and_names_what_it_shows(collection, tmp_path):
+    page = explorer.save(collection, tmp_path / "results", limit=60)
+    with browsing(page, tmp_path / "profile") as browser:
+        assert "60 of 100 images" in browser.ask("$('intro').textContent")
+        assert browser.ask("$('line').textContent").startswith("48 of 100 images")
+        named = "[...document.querySelectorAll('select, input')].every(e => e.closest('label').textContent.trim())"
+        assert browser.ask(named)
+        assert browser.ask("[...$('sheet').children].every(b => /^image \\d+, .+, right in/.test(b.ariaLabel))")
+        assert browser.ask("document.querySelectorAll('#sheet button[tabindex=\"0\"]').length") == 1  # one stop for Tab
+        browser.ask("$('seed').focus()")
+        browser.press("Tab")
+        assert browser.ask("[...$('sheet').children].indexOf(document.activeElement)") == 0
+        browser.press("ArrowRight")
+        browser.press("ArrowRight")
+        browser.press("ArrowLeft")
+        assert browser.ask("[...$('sheet').children].indexOf(document.activeElement)") == 1
+        browser.press("End")
+        assert browser.ask("[...$('sheet').children].indexOf(document.activeElement)") == 47
+        browser.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", text="\r")
+        last = browser.ask("set.ids[shown[47]]")
+        assert f"image {last} of" in browser.ask("document.querySelector('#detail canvas').ariaLabel")
+        assert "epoch 2: right in" in browser.ask("document.querySelector('.strip').ariaLabel")
