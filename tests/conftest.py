@@ -13,6 +13,7 @@ FP32 = Recipe(precision="fp32")
 @pytest.fixture(autouse=True)
 def _own_results(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("EASEL_DATA", str(paths.data_dir()))
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
     for name in ("EASEL_ENGINE", "EASEL_RUN", "EASEL_RETRAIN"):
         monkeypatch.delenv(name, raising=False)

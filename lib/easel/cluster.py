@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from easel import paths, run
+from easel import paths, pool, run
 from easel.errors import UserError
 from easel.ledger import Store
 from easel.trial import Trial
@@ -78,7 +78,7 @@ def _task(trial: Trial, key: str, where: str, store: Store, data: str) -> None:
             f"node {os.uname().nodename} has another {trial.data} or another version of easel than the driver: "
             "install the same version and name the data's folder in its EASEL_DATA"
         )
-    run._train_one(trial, where, store)
+    pool.train_one(trial, where, store)
 
 
 def _where(available: dict[str, float]) -> tuple[str, dict[str, float]]:

@@ -7,25 +7,19 @@ outlives it.
 """
 
 import contextlib
-import multiprocessing as mp
 import os
-import signal
 import sys
-import threading
 import time
-import types
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
 
-from easel import files, models
+from easel import files, models, pool
 from easel.errors import UserError
 from easel.ledger import Ledger, Store
 from easel.record import Record
-from easel.train import Run, epochs, train
+from easel.train import Run, epochs
 from easel.trial import Trial
 
 try:
@@ -34,8 +28,6 @@ except ImportError:  # Windows: two drivers may train the same trial; the store 
     fcntl = None
 
 ENGINES = ("local", "ray")
-DEATHS = 2  # a trial whose worker was killed this often is given up
-CHECKPOINT_S = 60.0  # seconds of training after which an unfinished trial's state is written
 
 
 def device() -> str:
@@ -130,7 +122,7 @@ def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, Ledge
     record = store.get(trial)
     if record is None:
         checkpoint = store.checkpoint(trial.key)
-        for run in epochs(trial, device=device(), checkpoint=checkpoint, checkpoint_s=CHECKPOINT_S):
+        for run in epochs(trial, device=device(), checkpoint=checkpoint, checkpoint_s=pool.CHECKPOINT_S):
             if not run.diverged:
                 yield run.done, run
         record = run.record()
@@ -213,112 +205,7 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
         cluster.train(todo, store, progress)
     elif device() == "cuda" or workers == 0:
         for trial in todo:
-            _train_one(trial, device(), store, lambda run: progress.epoch(run.trial))
+            pool.train_one(trial, device(), store, lambda run: progress.epoch(run.trial))
             progress.trial()
     else:
-        _Pool(todo, min(workers or cores(), len(todo)), store, progress).run()
-
-
-def _train_one(trial: Trial, where: str, store: Store, on_epoch=None, checkpoint_s: float = CHECKPOINT_S) -> None:
-    """Train one trial and put its record; idempotent, so that a retry or a second driver costs nothing."""
-    if store.get(trial) is None:
-        checkpoint = store.checkpoint(trial.key)
-        store.put(train(trial, device=where, checkpoint=checkpoint, checkpoint_s=checkpoint_s, on_epoch=on_epoch))
-        checkpoint.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """A spawned process runs the user's script once more, to find functions in it; our workers need nothing of it."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-class _Pool:
-    """One process a core, each with a trial at a time; a killed worker is replaced and its trial given again."""
-
-    def __init__(self, todo: list[Trial], workers: int, store: Store, progress: Progress):
-        self.todo, self.workers, self.store, self.progress = deque(todo), workers, store, progress
-        self.busy: dict[Connection, tuple[mp.process.BaseProcess, Trial | None]] = {}
-        self.deaths: dict[str, int] = {}
-
-    def run(self) -> None:
-        try:
-            for _ in range(self.workers):
-                self._start()
-            while self.busy:
-                for connection in wait(list(self.busy)):
-                    self._hear(connection)
-        finally:
-            for process, _ in self.busy.values():
-                process.terminate()
-            for process, _ in self.busy.values():
-                process.join()
-
-    def _start(self) -> None:
-        ours, theirs = mp.get_context("spawn").Pipe()
-        process = mp.get_context("spawn").Process(target=_worker, args=(theirs, self.store, CHECKPOINT_S), daemon=True)
-        with _without_main():
-            process.start()
-        theirs.close()
-        self.busy[ours] = (process, None)
-        self._give(ours)
-
-    def _give(self, connection: Connection) -> None:
-        process, _ = self.busy[connection]
-        trial = self.todo.popleft() if self.todo else None
-        self.busy[connection] = (process, trial)
-        with contextlib.suppress(BrokenPipeError):  # it died between trials: its end of file is heard next
-            connection.send(trial)
-
-    def _hear(self, connection: Connection) -> None:
-        process, trial = self.busy[connection]
-        try:
-            message = connection.recv()
-        except (EOFError, ConnectionResetError):
-            del self.busy[connection]
-            process.join()
-            if trial is not None:
-                self._bury(trial, process.exitcode)
-            return
-        if message == "epoch":
-            self.progress.epoch(trial)
-        elif message == "done":
-            self.progress.trial()
-            self._give(connection)
-        else:
-            raise message  # the exception that ended the trial
-
-    def _bury(self, trial: Trial, exitcode: int | None) -> None:
-        self.deaths[trial.key] = self.deaths.get(trial.key, 0) + 1
-        if self.deaths[trial.key] >= DEATHS:
-            raise UserError(
-                f"the process that trained {trial.model} (seed {trial.seed}) was killed {DEATHS} times (exit code "
-                f"{exitcode}; -9 is usually lack of memory): free memory or use fewer workers; finished trials are kept"
-            )
-        print(
-            f"a worker was killed (exit code {exitcode}) while it trained {trial.model}; training it again", flush=True
-        )
-        self.todo.appendleft(trial)
-        self._start()
-
-
-def _worker(connection: Connection, store: Store, checkpoint_s: float) -> None:
-    """A worker process: trials in, records into the store, until None comes or the driver is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
-    torch.set_num_threads(1)
-    driver = mp.parent_process()
-    threading.Thread(target=lambda: (wait([driver.sentinel]), os._exit(1)), daemon=True).start()
-    while (trial := connection.recv()) is not None:
-        try:
-            _train_one(trial, "cpu", store, lambda run: connection.send("epoch"), checkpoint_s)
-        except UserError as fault:
-            connection.send(fault)
-        except Exception as fault:  # of any kind, also one that cannot be pickled
-            connection.send(RuntimeError(f"{trial.model}, seed {trial.seed}: {type(fault).__name__}: {fault}"))
-        else:
-            connection.send("done")
+        pool.Pool(todo, min(workers or cores(), len(todo)), store, progress).run()
