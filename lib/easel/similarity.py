@@ -229,17 +229,17 @@ def table(
     return frame.assign(total_low=(frame.ratio - reach).clip(lower=0), total_high=frame.ratio + reach)
 
 
-def verdict(row, claim: str, margin: float = 0.05) -> str:
+def verdict(row, claim: str) -> str:
     """Of a row of `table`: is the set more "alike", or more "diverse", than a random one? holds | fails | inconclusive.
 
-    Judged by the total interval. holds: all of it lies on that side of 1, by however little; fails: it does not, and
-    none of it lies further than `margin` on that side: the set is like a random one to within 5%, or differs otherwise.
+    Judged by the total interval. holds: all of it lies on that side of 1, by however little; fails: all of it lies on
+    the other side; inconclusive: it holds 1, a random set's value.
     """
     if claim not in ("alike", "diverse"):
         raise UserError(f"claim {claim!r}: give 'alike' or 'diverse'")
-    if claim == "alike":
-        return "holds" if row.total_high < 1 else "fails" if row.total_low > 1 - margin else "inconclusive"
-    return "holds" if row.total_low > 1 else "fails" if row.total_high < 1 + margin else "inconclusive"
+    below, above = row.total_high < 1, row.total_low > 1
+    holds, fails = (below, above) if claim == "alike" else (above, below)
+    return "holds" if holds else "fails" if fails else "inconclusive"
 
 
 def _plain(distance: np.ndarray, members: np.ndarray) -> np.ndarray:
