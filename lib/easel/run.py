@@ -69,7 +69,7 @@ def work(trial: Trial) -> float:
     trained = len(examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
     evaluated = len(examples) + sum(len(trial.view_examples(v)) for v in trial.views if v != "online")
     size = examples.images.shape[-1]
-    # the constant stands for what small nets spend outside multiplications (measured on CPU: some 3 M an image)
+    # 3e6: a rough guess at what small nets spend outside multiplications; it only orders trials and guides the ETA
     per_image = models.multiply_adds(trial.model, classes=len(examples.classes), size=size) + 3e6
     return per_image * (3 * trained + evaluated)
 
@@ -112,7 +112,7 @@ def ensure(
     return Ledger(records, trained)
 
 
-def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, Ledger | Run]]:
+def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, "Run | _Replay"]]:
     """Train one trial in this process, or replay it from the store, epoch by epoch.
 
     Yields (epoch from 1, source), where source.correct() holds the bits so far: bool (epoch, examples). It takes no
