@@ -1,0 +1,89 @@
+"""Figures of matching rates: Table 1, tie rules, cuts, epochs (notebook 01)."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from easel.plot.base import COLOURS, WHICH
+
+
+def matching(table: pd.DataFrame, *, value: str = "rate", ax: Axes | None = None) -> Axes:
+    """Table 1 as a heat map: nets against nets, the diagonal is one group of trials against another.
+
+    table: a, b (nets' labels), and the column `value`.
+    """
+    nets = list(dict.fromkeys([*table.a, *table.b]))
+    ax = ax or plt.subplots(figsize=(5.4, 4.4), layout="constrained")[1]
+    square = table.pivot(index="a", columns="b", values=value).reindex(index=nets, columns=nets)
+    sns.heatmap(square, vmin=0, vmax=1, cmap="crest", annot=True, fmt=".2f", square=True, linewidths=2, ax=ax)
+    ax.collections[0].colorbar.set_label("matching rate")
+    ax.grid(False)
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", rotation=20)
+    return ax
+
+
+def pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Matching rate of every pair with its interval, its chance lines and the printed value.
+
+    table: pair, which, rate, low, high, stratified_chance, paper (nan where not printed).
+    """
+    order = list(dict.fromkeys(table.pair))
+    ax = ax or plt.subplots(figsize=(8, 1 + 0.5 * len(order)), layout="constrained")[1]
+    for which, shift in (("easy", -0.16), ("hard", 0.16)):
+        rows = table[table.which == which]
+        y = np.array([order.index(p) for p in rows.pair]) + shift
+        error = [rows.rate - rows.low, rows.high - rows.rate]
+        ax.errorbar(rows.rate, y, xerr=error, fmt="o", color=WHICH[which], label=f"{which}, here", markersize=6)
+        ax.scatter(rows.stratified_chance, y, marker="|", s=110, color="0.35", linewidth=2, zorder=3)
+        ax.scatter(rows.paper, y, marker="x", s=45, color=WHICH[which], label=f"{which}, printed", zorder=3)
+    ax.axvline(0.1, color="0.5", linestyle=":", label="chance")
+    ax.scatter([], [], marker="|", s=110, color="0.35", linewidth=2, label="chance, classes kept")
+    ax.set(
+        yticks=range(len(order)), yticklabels=order, xlabel="matching rate", xlim=(0, 1), ylim=(len(order) - 0.5, -0.5)
+    )
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def tie_rules(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """One pair a row: what each tie rule says, inside the range that any breaking of the ties can give.
+
+    table: pair, expected, inclusive, index, tie_low, tie_high.
+    """
+    ax = ax or plt.subplots(figsize=(8, 1 + 0.4 * len(table)), layout="constrained")[1]
+    y = np.arange(len(table))
+    ax.hlines(y, table.tie_low, table.tie_high, color="0.8", linewidth=9, label="any tie-breaking")
+    for rule, marker, which in (("expected", "o", 0), ("inclusive", "s", 1), ("index", "^", 4)):
+        ax.plot(table[rule], y, marker, color=COLOURS[which], markersize=7, label=rule, linestyle="none")
+    ax.axvline(0.1, color="0.5", linestyle=":", label="chance")
+    ax.set(yticks=y, yticklabels=table.pair, xlabel="matching rate", xlim=(0, 1), ylim=(len(table) - 0.5, -0.5))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Matching rate against the cut, for several pairs (`matching.overlap_curve` with a column pair)."""
+    ax = ax or plt.subplots(layout="constrained")[1]
+    palette = sns.color_palette("colorblind", n_colors=table.pair.nunique())
+    for shade, (pair, rows) in zip(palette, table.groupby("pair", sort=False), strict=True):
+        ax.plot(100 * rows.fraction, rows.rate, color=shade, label=pair)
+        ax.fill_between(100 * rows.fraction, rows.low, rows.high, color=shade, alpha=0.1, linewidth=0)
+    ax.plot(100 * rows.fraction, rows.chance, ":", color="0.4", label="chance")
+    ax.set(xlabel="images in the set (%)", ylabel="matching rate", ylim=(0, 1), xlim=(0, 50))
+    return ax
+
+
+def over_epochs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Matching rate of each pair against m. table: pair, m, rate, low, high."""
+    ax = ax or plt.subplots(layout="constrained")[1]
+    palette = sns.color_palette("colorblind", n_colors=table.pair.nunique())
+    for shift, (shade, (pair, rows)) in enumerate(zip(palette, table.groupby("pair", sort=False), strict=True)):
+        at = rows.m + 0.03 * (shift - table.pair.nunique() / 2)
+        ax.errorbar(at, rows.rate, [rows.rate - rows.low, rows.high - rows.rate], fmt="o-", color=shade, label=pair)
+    ax.axhline(0.1, color="0.5", linestyle=":", label="chance")
+    ax.set(xlabel="m, epochs before counting", ylabel="matching rate", ylim=(0, 1), xticks=sorted(table.m.unique()))
+    return ax
