@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from easel import cifar, data, download
 from easel.errors import UserError
@@ -104,6 +105,93 @@ def test_patterns_are_drawn_without_any_folder(tmp_path, monkeypatch):
     data._load.cache_clear()
     assert len(data.load("patterns")) == 10_000
     assert not (tmp_path / "nowhere").exists()
+
+
+# names with a size ---------------------------------------------------------------------------------------------------
+
+
+def test_pixels_after_the_name_are_the_side_and_the_name_stays_plain(drawn):
+    large = data.load("patterns@48", "test")
+    assert large.images.shape == (2_000, 3, 48, 48)
+    assert (large.name, large.classes, large.notice) == ("patterns", drawn.classes, drawn.notice)
+    assert large is data.load("patterns", "test", size=48)
+    assert data.load("patterns@32") is data.load("patterns")
+    plain = data.load("patterns", "test")
+    assert torch.equal(large.labels, plain.labels)
+    assert (large.images.float().mean((2, 3)) - plain.images.float().mean((2, 3))).abs().max() < 2
+    assert data.load("patterns@48", "merged").images.shape == (12_000, 3, 48, 48)
+
+
+def test_only_an_at_and_digits_at_the_end_are_a_size():
+    assert data.parts("cifar10@64") == ("cifar10", 64)
+    assert data.parts("cifar10") == ("cifar10", None)
+    assert data.parts("./me@home/birds@96") == ("./me@home/birds", 96)
+    assert data.parts("./birds@96/") == ("./birds@96/", None)
+    assert data.parts("./birds@large") == ("./birds@large", None)
+    assert data.parts("./birds@48@96") == ("./birds@48", 96)
+    assert data.known("patterns@064") == "patterns@064"
+    for name in ("cifar10@", "cifar10@x", "cifar10@6.4", "cifar10@-8", "cifar10@64 ", "cifar10@8@64", "@64"):
+        assert "no data set" in refusal(data.parts, name)
+
+
+@pytest.mark.parametrize("end", ["@7", "@0", "@513", "@999999999"])
+def test_a_size_after_the_name_out_of_range_is_refused_by_every_caller(end):
+    for call in (data.load, data.known, data.choose, data.prepare, data.describe):
+        assert "a whole number of pixels from 8 to 512" in refusal(call, "patterns" + end)
+    assert "8 to 512" in refusal(data.choose, "photographs" + end)
+
+
+def test_a_chosen_and_a_described_name_keep_their_size():
+    assert data.choose("patterns@16") == "patterns@16"
+    assert len(data.prepare("patterns@16")) == 10_000
+    facts = data.describe("patterns@16")
+    assert (facts["name"], facts["size"], facts["ready"]) == ("patterns@16", 16, True)
+    assert facts["fingerprint"] == data.load("patterns", size=16).fingerprint
+
+
+def test_images_too_many_for_this_machine_at_a_size_are_refused_before_they_are_made(drawn, monkeypatch):
+    monkeypatch.setattr(data.os, "sysconf", lambda name: 30_000)  # 900 MB
+    assert data.load("patterns@40").images.shape[-1] == 40
+    assert "patterns: 10000 images of 512x512 take 7.3 GiB" in refusal(data.load, "patterns@512")
+
+
+def test_a_choice_is_made_by_choose_alone():
+    for name in ("auto", "photographs", "photographs@48"):
+        for call in (data.load, data.known, data.describe):
+            assert "choose" in refusal(call, name)
+
+
+def test_photographs_are_the_users_imagenet_else_tiny_imagenet_else_drawn(tmp_path, monkeypatch, no_network):
+    monkeypatch.setenv("EASEL_DATA", str(tmp_path))
+    monkeypatch.delenv("EASEL_IMAGENET", raising=False)
+    monkeypatch.setattr(download, "fetch", lambda *a, **k: pytest.fail("downloaded"))
+    monkeypatch.setattr(download, "within", lambda *a, **k: pytest.fail("downloaded"))
+
+    def lay(folder, classes):
+        for split in ("train", "val"):
+            for k, name in enumerate(classes):
+                (folder / split / name).mkdir(parents=True)
+                Image.new("RGB", (64, 64), (20 * k, 0, 0)).save(folder / split / name / "0.png")
+
+    assert data.choose("photographs@48") == "patterns@48"
+    lay(tmp_path / "tiny-imagenet-10", data.TINY_IMAGENET_10)
+    assert data.choose("photographs@48") == "tiny-imagenet-10@48"
+    assert data.choose("photographs") == "tiny-imagenet-10"
+    tiny = data.load("tiny-imagenet-10@48")
+    assert tiny.images.shape == (10, 3, 48, 48)
+    assert "stand in for its mini ImageNet" in tiny.notice
+    assert "\n" not in tiny.notice
+    assert len(set(data.TINY_IMAGENET_10) & set(data.MINI_IMAGENET)) == 2  # as the notice says
+    lay(tmp_path / "imagenet", data.MINI_IMAGENET)
+    assert data.choose("photographs@48") == "mini-imagenet@48"
+    assert data.load("mini-imagenet@48").images.shape == (10, 3, 48, 48)
+    monkeypatch.setenv("EASEL_IMAGENET", str(tmp_path / "elsewhere"))
+    assert str(tmp_path / "elsewhere") in refusal(data.choose, "photographs@48")
+
+
+def test_auto_keeps_its_size(tmp_path, monkeypatch, no_network):
+    monkeypatch.setenv("EASEL_DATA", str(tmp_path))
+    assert data.choose("auto@64", wait_s=0) == "patterns@64"
 
 
 # rows, fingerprints, subsets -----------------------------------------------------------------------------------------

@@ -85,7 +85,17 @@ def test_the_side_is_the_images_own_where_they_share_one_else_224(tmp_path):
     save(a_set(tmp_path / "mixed") / "train/ant/0.png", flat(size=(17, 17)))
     assert data.load(str(tmp_path / "mixed")).images.shape[-2:] == (224, 224)
     assert data.load(str(tmp_path / "mixed"), size=10).images.shape[-2:] == (10, 10)
+    assert data.load(f"{tmp_path}/mixed@10").images.shape[-2:] == (10, 10)
     assert data.load(str(a_set(tmp_path / "large", size=(600, 300)))).images.shape[-2:] == (224, 224)
+
+
+def test_a_folder_whose_own_name_ends_like_a_size_is_meant_by_a_slash_after_it(tmp_path):
+    root = a_set(tmp_path / "set@24")
+    assert data.load(f"{root}/").images.shape[-2:] == (16, 16)
+    assert data.load(f"{root}@24").images.shape[-2:] == (24, 24)
+    assert data.choose(f"{root}@24") == f"{root}@24"
+    assert data.describe(f"{root}@24")["images"] == {"train": 4, "test": 4}
+    assert "no such folder" in refused(root)
 
 
 def test_the_centre_is_cut_out_of_a_long_image(tmp_path):

@@ -5,11 +5,15 @@ patterns           drawn by code, with known frequent, rare and contradicted pat
 tiny-imagenet-10   ten classes of Tiny ImageNet, 64x64, from data/tiny-imagenet-10
 mini-imagenet      the paper's ten classes, picked out of your own ImageNet folder
 ./a/folder         your own images: train/CLASS/…, and val/CLASS/… if there is one; a path has a slash in it
+
+Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, tiny-imagenet-10@48,
+./a/folder@96. (A folder whose own name ends so is meant by a slash after it: ./odd@96/)
 """
 
 import hashlib
 import math
 import os
+import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,12 +28,17 @@ from easel import cifar, download, folders, patterns
 from easel.errors import UserError
 from easel.paths import data_dir
 
+CHOICES = ("auto", "photographs")  # what `choose` decides
 NAMES = ("cifar10", "patterns", "tiny-imagenet-10", "mini-imagenet")
 SPLITS = ("train", "test", "merged")
 SIZES = range(8, 513)  # pixels: sides that images can be brought to
 PATTERNS_NOTICE = (
     "patterns: these images are drawn by code, with known frequent, rare and contradicted patterns; "
     "for real photographs run: easel data cifar10"
+)
+TINY_NOTICE = (
+    "tiny-imagenet-10: real photographs of Tiny ImageNet, 64x64 pixels, in ten classes of which two (Persian cat and "
+    "bow tie) are the paper's; they stand in for its mini ImageNet"
 )
 # The paper prints n04355358 for the eighth, no class of ImageNet 2012; n04355338, sundial, is one digit away [C].
 MINI_IMAGENET = {
@@ -62,7 +71,7 @@ TINY_IMAGENET_10 = {
 class Dataset:
     """One split of a data set. Its tensors may be shared with other callers: read them, never write to them."""
 
-    name: str
+    name: str  # without @PIXELS, for captions
     split: str  # "train", "test" or "merged" (train, then test: ids go on where train's end)
     images: torch.Tensor  # (n, 3, H, W) uint8, contiguous
     labels: torch.Tensor  # (n,) int64
@@ -103,15 +112,15 @@ def fingerprint(images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, 
 def load(name: str | os.PathLike, split: str = "train", *, size: int | None = None) -> Dataset:
     """A data set by name or by its folder's path; a second call for unchanged files reads none of them again.
 
-    size: side of the square images in pixels, 8..512; None is the set's own (folders: the short side that all images
-    share, if at most 224, else 224). CIFAR-10 that is not on disk is downloaded, with progress. Raises UserError for
-    unknown names, splits and sizes, for missing or unreadable folders, and for the file that is damaged.
+    The images are squares of the side that the name says, 8..512 pixels, else of the set's own (folders: the short side
+    that all images share, if at most 224, else 224). size: the same for callers that have it as a number; it goes
+    before the name's. CIFAR-10 that is not on disk is downloaded, with progress. Raises UserError for unknown names,
+    splits and sizes, for missing or unreadable folders, and for the file that is damaged.
     """
-    name = known(name)
+    name, pixels = parts(name)
     if split not in SPLITS:
         raise UserError(f"no split {split!r}: it is one of {', '.join(SPLITS)}")
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size not in SIZES):
-        raise UserError(f"size {size!r}: a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
+    size = pixels if size is None else _side(size)
     if name == "cifar10":
         _fetched()
     state = _state(name)
@@ -150,23 +159,29 @@ def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
 
 
 def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
-    """A data set that can be had: for "auto", "cifar10" if on disk or delivered within wait_s seconds, else "patterns".
+    """A data set that can be had, by its name with @PIXELS if that was asked for.
 
-    A mirror that would deliver CIFAR-10 in time is used at once. That none would is remembered, so that nothing in this
-    process waits twice. Other names are checked and returned: UserError if unknown or if their folder is not there.
+    "auto": "cifar10" if it is on disk or delivered within wait_s seconds, else "patterns". A mirror that would deliver
+    it in time is used at once; that none would is remembered, so that nothing in this process waits twice.
+    "photographs": "mini-imagenet" if there is a folder of ImageNet (or EASEL_IMAGENET names one), else
+    "tiny-imagenet-10" if it is on disk, else "patterns"; nothing is downloaded.
+    Other names are checked and returned: UserError if unknown, or if their folder is not there or has not its classes.
     """
-    if str(name) != "auto":
-        name = known(name)
-        if name not in ("cifar10", "patterns"):
-            for split in ("train", "test") if name in NAMES else ("train",):
-                folders.listing(_root(name), split, _wnids(name))
-        return name
-    if _on_disk():
-        return "cifar10"
-    if download.within(cifar.ARCHIVE, _archive(), seconds=wait_s, **_ARCHIVE):
-        _fetched()
-        return "cifar10"
-    return "patterns"
+    plain, pixels = _split(name)
+    end = "" if pixels is None else f"@{pixels}"
+    if plain == "auto":
+        return ("cifar10" if _delivered(wait_s) else "patterns") + end
+    if plain == "photographs":
+        if os.environ.get("EASEL_IMAGENET") or _root("mini-imagenet").is_dir():
+            plain = "mini-imagenet"
+        else:
+            plain = "tiny-imagenet-10" if _root("tiny-imagenet-10").is_dir() else "patterns"
+        name = plain + end
+    name = known(name)
+    if plain not in ("cifar10", "patterns"):
+        for split in ("train", "test") if plain in NAMES else ("train",):
+            folders.listing(_root(plain), split, _wnids(plain))
+    return name
 
 
 def prepare(name: str | os.PathLike) -> Dataset:
@@ -180,15 +195,16 @@ def describe(name: str | os.PathLike) -> dict:
     It downloads nothing: what is not on disk has ready=False and where says why. Raises UserError for an unknown name.
     """
     name = known(name)
-    where = "drawn by easel itself" if name == "patterns" else str(_root(name))
-    if name == "cifar10" and not _on_disk():
+    plain, _ = parts(name)
+    where = "drawn by easel itself" if plain == "patterns" else str(_root(plain))
+    if plain == "cifar10" and not _on_disk():
         return {"name": name, "where": f"not yet in {where}", "ready": False}
     try:
         train = load(name)
     except UserError as error:
         return {"name": name, "where": str(error), "ready": False}
     images = {"train": len(train)}
-    if name in NAMES or folders.split_folder(_root(name), "test"):
+    if plain in NAMES or folders.split_folder(_root(plain), "test"):
         images["test"] = len(load(name, "test", size=train.images.shape[-1]))
     return {
         "name": name,
@@ -203,12 +219,39 @@ def describe(name: str | os.PathLike) -> dict:
 
 
 def known(name: str | os.PathLike) -> str:
-    """The name itself, as a string, if it is a data set's or a path; UserError listing the names otherwise."""
+    """The name itself, as a string, if it is a data set's or a path, with @PIXELS or without; else UserError."""
+    parts(name)
+    return os.fspath(name)
+
+
+def parts(name: str | os.PathLike) -> tuple[str, int | None]:
+    """A data set's name without @PIXELS, and the pixels (None where it has none): "cifar10@64" is ("cifar10", 64).
+
+    Raises UserError that lists the names where there is no such data set, or the sizes where 8..512 does not hold it.
+    """
+    plain, pixels = _split(name)
+    if plain in CHOICES:
+        raise UserError(f"{os.fspath(name)!r} stands for one of several data sets: easel.data.choose says which")
+    if plain in NAMES or "/" in plain or os.sep in plain:
+        return plain, pixels
+    shown = repr(os.fspath(name)) if isinstance(name, str | os.PathLike) else repr(repr(name))
+    raise UserError(
+        f"no data set {shown}: it is one of {', '.join((*CHOICES, *NAMES))}, or a folder's path with a slash in it; "
+        "each with @PIXELS at its end if another size is wanted"
+    )
+
+
+def _split(name: object) -> tuple[str, int | None]:
+    """Before and after a trailing @ and digits, whatever the name; the size is checked."""
     text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
-    if text in NAMES or "/" in text or os.sep in text:
-        return text
-    names = ", ".join(("auto", *NAMES))
-    raise UserError(f"no data set {text!r}: it is one of {names}, or a folder's path with a slash in it")
+    found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
+    return (found[1], _side(int(found[2]))) if found else (text, None)
+
+
+def _side(size: object) -> int:
+    if isinstance(size, bool) or not isinstance(size, int) or size not in SIZES:
+        raise UserError(f"size {size!r}: a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
+    return size
 
 
 # where things lie ----------------------------------------------------------------------------------------------------
@@ -224,6 +267,16 @@ def _on_disk() -> bool:
     if not cifar.complete(data_dir()) and _archive().is_file():
         cifar.unpack(data_dir())
     return cifar.complete(data_dir())
+
+
+def _delivered(wait_s: float) -> bool:
+    """Whether CIFAR-10 is on disk, or is now, after at most so many seconds of downloading."""
+    if _on_disk():
+        return True
+    if download.within(cifar.ARCHIVE, _archive(), seconds=wait_s, **_ARCHIVE):
+        _fetched()
+        return True
+    return False
 
 
 def _fetched() -> None:
@@ -298,6 +351,8 @@ def _load(name: str, split: str, size: int, state: tuple) -> Dataset:
         classes, notice = patterns.CLASSES, PATTERNS_NOTICE
     else:
         images, labels, classes = _folder(name, split, size)
+        notice = TINY_NOTICE if name == "tiny-imagenet-10" else ""
+    _room(name, len(images), size)
     images = _resized(images, size)
     if name == "cifar10":
         mean, std = cifar.MEAN, cifar.STD
@@ -319,21 +374,21 @@ def _folder(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray, t
         pair = {split: files, other: folders.listing(root, other, wnids)}
         folders.same_classes(root, pair["train"], pair["test"])
     paths = _files(files)
-    _room(root, len(paths), size)
+    _room(str(root), len(paths), size)
     labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
     words = {**MINI_IMAGENET, **TINY_IMAGENET_10} if wnids else {}
     crop = 224 / 256 if name == "mini-imagenet" else 1.0
     return folders.read(paths, size, crop), labels, tuple(words.get(k, k) for k in files)
 
 
-def _room(root: Path, images: int, size: int) -> None:
+def _room(where: str, images: int, size: int) -> None:
     """UserError where the images would not fit into three quarters of this machine's memory."""
     need = images * 3 * size * size
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
     if need > 0.75 * have:
         raise UserError(
-            f"{root}: {images} images of {size}x{size} take {need / 2**30:.1f} GiB, this machine has "
-            f"{have / 2**30:.1f}; load them with a smaller size"
+            f"{where}: {images} images of {size}x{size} take {need / 2**30:.1f} GiB, this machine has "
+            f"{have / 2**30:.1f}; load them with a smaller size (@PIXELS after the name)"
         )
 
 

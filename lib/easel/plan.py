@@ -47,7 +47,8 @@ def plan(profile: str, only=None, dataset: str | None = None, settings=None) -> 
     if dataset is not None:
         settings["data"] = dataset
     if "/" in str(settings.get("data", "")):
-        settings["data"] = os.path.abspath(os.path.expanduser(settings["data"]))  # a notebook runs in another folder
+        path = os.path.abspath(os.path.expanduser(settings["data"]))  # a notebook runs in another folder
+        settings["data"] = path + "/" * settings["data"].endswith("/")  # it says that no @PIXELS is meant
     defaults = {stem: parameters.read(found[stem]) for stem in found}
     for name in settings:
         if not any(name in defaults[stem] for stem in chosen):
