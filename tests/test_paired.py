@@ -1,0 +1,179 @@
+"""Paired accuracies: t-intervals, claims about several points, and who is paired with whom."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from easel import paired, run
+from easel.ablation import drop
+from easel.errors import UserError
+from easel.ledger import Store
+from easel.paired import accuracies, at, bend, judge, steps, t_interval, with_intervals
+
+
+def arm(mode, rate, values):
+    rows = [{"mode": mode, "rate": rate, "seed": s, "accuracy": v} for s, v in enumerate(values)]
+    return pd.DataFrame(rows)
+
+
+TABLE = pd.concat(
+    [arm("easy", 0.0, [0.8, 0.9]), arm("easy", 0.3, [0.7, 0.9]), arm("hard", 0.3, [0.5, 0.4])], ignore_index=True
+)
+
+
+# ---- intervals -----------------------------------------------------------------------------------------------------
+
+
+def test_the_interval_worked_out_by_hand():
+    interval = t_interval([0.1, 0.3])  # mean .2, sd .1414, / sqrt(2) = .1; t(.975, 1) = 12.706
+    assert interval == pytest.approx((0.2, 0.2 - 1.2706, 0.2 + 1.2706, 2), abs=1e-4)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=12).filter(lambda v: np.ptp(v) > 1e-6), st.integers(1, 9))
+def test_the_interval_is_scipys(values, points):
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(1 - 0.05 / points)
+    assert t_interval(values, points=points)[1:3] == pytest.approx((low, high))
+
+
+def test_a_missing_trial_is_left_out_and_not_wrong():
+    assert t_interval([0.1, np.nan, 0.3]) == t_interval([0.1, 0.3])
+    assert t_interval([0.4, np.nan])[0] == 0.4
+    assert np.isnan(t_interval([0.4, np.nan])[1:3]).all()
+    assert t_interval([np.nan]).n == 0
+
+
+def test_several_intervals_cover_together():
+    generator = np.random.default_rng(0)
+    draws = generator.normal(0, 1, (1500, 6, 5))
+    both = [all(i.low < 0 < i.high for i in (t_interval(v, points=6) for v in draw)) for draw in draws]
+    one = [all(i.low < 0 < i.high for i in (t_interval(v) for v in draw)) for draw in draws]
+    assert 0.94 < np.mean(both) < 0.965
+    assert np.mean(one) < 0.80  # without the correction: .95 to the sixth
+
+
+# ---- claims --------------------------------------------------------------------------------------------------------
+
+CLEAR, OTHER, DOUBT = [0.10, 0.12, 0.11], [-0.10, -0.12, -0.11], [-0.1, 0.2, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("claims", "verdict", "where"),
+    [
+        ({".3": CLEAR, ".6": CLEAR}, "holds", ".3"),
+        ({".3": CLEAR, ".6": DOUBT}, "inconclusive", ".6"),
+        ({".3": CLEAR, ".6": OTHER, ".9": DOUBT}, "fails", ".6"),
+        ({".3": CLEAR, ".6": [0.1]}, "inconclusive", ".6"),  # one trial
+        ({".3": CLEAR, ".6": [0.1, 0.1, 0.1]}, "inconclusive", ".6"),  # no spread: decides nothing
+        ({".3": [-0.1, -0.1]}, "inconclusive", ".3"),
+    ],
+)
+def test_every_point_must_hold_and_one_can_fail(claims, verdict, where):
+    found = judge(claims, above=0)
+    assert (found.verdict, found.where) == (verdict, where)
+    mirrored = judge({k: -np.array(v) for k, v in claims.items()}, below=0)
+    assert (mirrored.verdict, mirrored.where) == (verdict, where)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low), nan_ok=True)
+
+
+def test_the_interval_shown_is_the_one_that_the_verdict_stands_on():
+    claims = {".3": CLEAR, ".6": OTHER}
+    assert judge(claims, above=0)[1:4] == pytest.approx(t_interval(OTHER, points=2)[:3])
+    assert judge({".3": CLEAR, ".6": CLEAR}, above=0)[1:4] == pytest.approx(t_interval(CLEAR)[:3])
+    assert judge({"": CLEAR}, above=0.2).verdict == "fails"
+    assert judge({"": CLEAR}, above=0.05).row().keys() == {"here", "low", "high", "n", "verdict"}
+    assert judge({"": [0.1]}, above=0).row() == {"here": 0.1, "n": 1, "verdict": "inconclusive"}
+
+
+@pytest.mark.parametrize("points", [1, 6])
+def test_chance_seldom_decides_whatever_the_number_of_points(points):
+    generator = np.random.default_rng(points)
+    draws = generator.normal(0, 1, (1500, points, 5))
+    verdicts = [judge(dict(enumerate(draw)), above=0).verdict for draw in draws]
+    assert verdicts.count("fails") / 1500 < 0.04  # .025, plus three standard errors
+    worst = draws.copy()
+    worst[:, 1:] += 100  # the hardest case for "holds": all other points are beyond doubt
+    assert [judge(dict(enumerate(draw)), above=0).verdict for draw in worst].count("holds") / 1500 < 0.04
+
+
+# ---- who is paired with whom ---------------------------------------------------------------------------------------
+
+
+def test_arms_subtract_seed_by_seed():
+    difference = at(TABLE, mode="easy", rate=0.3) - at(TABLE, mode="hard", rate=0.3).iloc[::-1]
+    assert difference.to_dict() == pytest.approx({0: 0.2, 1: 0.5})
+    without = at(TABLE, mode="easy", rate=0.3) - at(TABLE[TABLE.seed == 0], mode="hard", rate=0.3)
+    assert t_interval(without).n == 1
+
+
+def test_steps_and_bends_by_hand():
+    curve = {0.0: pd.Series([0.9, 0.8]), 0.6: pd.Series([0.84, 0.8]), 0.9: pd.Series([0.24, 0.5])}
+    falls = steps(curve)
+    assert list(falls) == ["0 to 0.6", "0.6 to 0.9"]
+    assert falls["0.6 to 0.9"].tolist() == pytest.approx([-0.6, -0.3])
+    assert bend(curve, 0.6).tolist() == pytest.approx([0.2 - 0.01, 0.1])  # a tenth: .6 / 3 - .06 / 6; .3 / 3 - 0
+    assert bend(curve, 0.5).tolist() == bend(curve, 0.6).tolist()
+    assert bend({r: curve[r] for r in (0.0, 0.9)}, 0.6).isna().all()
+    straight = {r: pd.Series([1 - r]) for r in (0.0, 0.3, 0.6, 0.9)}
+    assert bend(straight, 0.6).tolist() == pytest.approx([0])
+
+
+def test_every_row_gets_the_interval_of_its_point():
+    table = with_intervals(TABLE, ["mode", "rate"])
+    assert len(table) == len(TABLE)
+    easy = table[(table["mode"] == "easy") & (table.rate == 0.3)]
+    assert easy["mean"].tolist() == pytest.approx([0.8, 0.8])
+    assert easy.low.iloc[0] == pytest.approx(t_interval([0.7, 0.9]).low)
+    assert easy.n.tolist() == [2, 2]
+    assert set(with_intervals(TABLE, ["mode"]).n) == {4, 2}
+
+
+def test_accuracies_are_the_records(tiny, tmp_path):
+    easiness = np.arange(100)
+    rows = []
+    for seed in (0, 1):
+        for mode, rate in (("easy", 0.0), ("hard", 0.0), ("easy", 0.5)):
+            edit = drop(easiness, rate, mode, seed=seed)
+            rows.append({"mode": mode, "rate": rate, "trial": tiny(seed=seed, edit=edit, views=("test:50",))})
+    points = pd.DataFrame(rows)
+    unique = list({t.key: t for t in points.trial}.values())
+    ledger = run.ensure(unique, workers=0, store=Store(tmp_path), quiet=True)
+    table = accuracies(points, [ledger], "test:50")
+    assert len(unique) == 4
+    assert list(table.columns) == ["mode", "rate", "seed", "accuracy"]
+    assert at(table, mode="easy", rate=0).equals(at(table, mode="hard", rate=0))
+    record = ledger.records[[t.key for t in unique].index(points.trial[2].key)]
+    assert table.accuracy[2] == pytest.approx(record.correct("test:50")[-1].sum() / 50)
+    with pytest.raises(UserError, match="2 of 6 trials"):
+        accuracies(points, [ledger.where(edit=[None])], "test:50")
+
+
+# ---- what is refused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda: at(TABLE, mode="medium"), "mode='medium'"),
+        (lambda: at(TABLE, mode="easy"), "several trials of one seed"),
+        (lambda: t_interval([1, 2], level=1.5), "1.5"),
+        (lambda: t_interval([1, 2], points=0), "points=0"),
+        (lambda: judge({}, above=0), "at least one point"),
+        (lambda: judge({"": CLEAR}), "one of above"),
+        (lambda: judge({"": CLEAR}, above=0, below=0), "one of above"),
+        (lambda: steps({0.3: 1}), "two"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(call, word):
+    with pytest.raises(UserError) as refusal:
+        call()
+    assert word in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_nothing_is_written_into_the_callers_arrays():
+    values = np.array(CLEAR)
+    paired.judge({"": values}, below=0)
+    assert values.tolist() == CLEAR
