@@ -10,14 +10,23 @@ ranking instead of a Beta-distributed part of it; the same share of every class.
 """
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from scipy.stats import beta
 
 from easel.errors import UserError
-from easel.trial import Edit
+from easel.trial import Edit, Trial
 
 MODES = {"easy": (3, 1), "hard": (1, 3), "random": (1, 1)}  # a, b of the Beta distribution of the rank (Sec. 7)
+CHANGES = ("drop", "label")
+CONTROLS = {  # how examples are taken from the ranking
+    "Beta": {},  # the paper's way
+    "top": {"deterministic": True},
+    "balanced": {"balanced": True},
+}
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # [C]; the text names .3, .6, .9
 
 
@@ -64,7 +73,7 @@ def select(
     if balanced:
         labels = _labels(labels, len(easiness))
         groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-        counts = _shares(count, np.array([len(g) for g in groups]))
+        counts = shares(count, np.array([len(g) for g in groups]))
     taken = []
     for group, k in zip(groups, counts, strict=True):
         if deterministic:
@@ -129,6 +138,58 @@ def decile_left(easiness: np.ndarray, keep: np.ndarray | None, deciles: int = 10
     return np.diff(np.interp(borders, np.arange(len(easiness) + 1), cumulated)) / np.diff(borders)
 
 
+# ---- as an experiment ------------------------------------------------------------------------------------------------
+
+
+def sweep(
+    plain: Trial,
+    easiness: np.ndarray,
+    *,
+    change: str,
+    rates: Iterable[float],
+    seeds: Iterable[int],
+    modes: Iterable[str] = tuple(MODES),
+    control: str = "Beta",
+) -> pd.DataFrame:
+    """The trials of Fig. 4: `plain` with every seed, and the edit of every mode and rate drawn from the trial's seed.
+
+    change: "drop" | "label"; control: "Beta" (as printed) | "top" (of the ranking) | "balanced" (the same share of each
+    class). Arms share their seeds: trial i of each has the same initial weights, streams, lots and random labels.
+    Columns: change, control, mode, rate, trial; rate 0 is the plain trial in every mode. UserError as in `drop`.
+    """
+    for what, value, allowed in (("change", change, CHANGES), ("control", control, CONTROLS)):
+        if value not in allowed:
+            raise UserError(f"{what} {value!r}: one of {', '.join(allowed)}")
+    labels, classes = plain.examples.labels.numpy(), len(plain.examples.classes)
+    make, more = (drop, {}) if change == "drop" else (random_labels, {"classes": classes})
+    rows = []
+    for mode in modes:
+        for rate in rates:
+            for seed in seeds:
+                edit = make(easiness, rate, mode, seed=seed, labels=labels, **more, **CONTROLS[control])
+                rows.append((change, control, mode, float(rate), replace(plain, seed=seed, edit=edit)))
+    return pd.DataFrame(rows, columns=["change", "control", "mode", "rate", "trial"])
+
+
+def left(points: pd.DataFrame, easiness: np.ndarray) -> pd.DataFrame:
+    """What the edits of a sweep leave to train on, one row a trial: change, control, mode, rate, seed, and
+
+    images: number left; easiest, hardest: share left of that tenth of the examples (`decile_left`); smallest_class:
+    share of the smallest class among what is left (1 / classes if all are alike).
+    """
+    rows = []
+    for row in points.itertuples(index=False):
+        trial = row.trial
+        keep = None if trial.edit is None else trial.edit.keep
+        tenths = decile_left(easiness, keep)
+        labels = trial.examples.labels.numpy()
+        sizes = np.bincount(labels if keep is None else labels[keep], minlength=len(trial.examples.classes))
+        about = (row.change, row.control, row.mode, row.rate, trial.seed)
+        rows.append((*about, int(sizes.sum()), tenths[-1], tenths[0], sizes.min() / sizes.sum()))
+    names = ["change", "control", "mode", "rate", "seed", "images", "easiest", "hardest", "smallest_class"]
+    return pd.DataFrame(rows, columns=names)
+
+
 # ---- the arithmetic -------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +221,7 @@ def _race(easiness: np.ndarray, cells: np.ndarray, count: int, tie: np.ndarray, 
     return ranked[np.argsort(arrival, kind="stable")[:count]]
 
 
-def _shares(total: int, sizes: np.ndarray) -> list[int]:
+def shares(total: int, sizes: np.ndarray) -> list[int]:
     """`total` shared out in proportion to sizes, in whole numbers; what is left goes to the largest remainders."""
     counts, remainders = np.divmod(total * sizes, sizes.sum())
     counts[np.argsort(-remainders, kind="stable")[: total - counts.sum()]] += 1
