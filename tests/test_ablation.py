@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from easel import ablation
-from easel.ablation import MODES, beta_order, decile_left, drop, noise, random_labels, select
+from easel.ablation import MODES, beta_order, decile_left, drop, left, noise, random_labels, select, sweep
 from easel.errors import UserError
 from easel.train import Run
 
@@ -308,3 +308,40 @@ def test_the_other_functions_refuse_too(call, word):
         call()
     assert word in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+# ---- as an experiment ----------------------------------------------------------------------------------------------
+
+
+def test_arms_of_a_sweep_share_seeds_and_the_plain_trial(tiny):
+    easiness = np.arange(100)
+    arms = {"change": "drop", "rates": [0, 0.3, 0.6], "seeds": [0, 1]}
+    points = sweep(tiny(), easiness, **arms)
+    assert len(points) == 3 * 3 * 2
+    assert len({t.key for t in points.trial[points.rate == 0]}) == 2
+    assert len({t.key for t in points.trial}) == 2 + 3 * 2 * 2
+    assert {t.seed for t in points.trial} == {0, 1}
+    top = sweep(tiny(), easiness, **arms, modes=["easy"], control="top")
+    assert top.trial.iloc[-1].edit.keep.tolist() == list(range(40))
+    label = sweep(tiny(), easiness, **(arms | {"change": "label"}))
+    easy, hard = (label[(label["mode"] == m) & (label.rate == 0.6)].trial.iloc[1] for m in ("easy", "hard"))
+    labels, both = tiny().examples.labels.numpy(), [t.edit.labels for t in (easy, hard)]
+    changed = (both[0] != labels) & (both[1] != labels)
+    assert changed.sum() > 5
+    assert (both[0] == both[1])[changed].all()
+
+
+def test_what_a_sweep_leaves(tiny):
+    labels = tiny().examples.labels.numpy()
+    points = sweep(tiny(), labels, change="drop", rates=[0, 0.4], seeds=[0], modes=["easy"], control="top")
+    shares = left(points, labels)  # the class is its easiness: the last four classes go
+    assert shares.images.tolist() == [100, 60]
+    assert shares.easiest.tolist() == [1, 0]
+    assert shares.hardest.tolist() == [1, 1]
+    assert shares.smallest_class.tolist() == pytest.approx([0.1, 0])
+
+
+@pytest.mark.parametrize(("bad", "word"), [({"change": "blur"}, "drop, label"), ({"control": "x"}, "top, balanced")])
+def test_a_sweep_refuses_what_it_does_not_know(tiny, bad, word):
+    with pytest.raises(UserError, match=word):
+        sweep(tiny(), np.arange(100), **({"change": "drop", "rates": [0.1], "seeds": [0]} | bad))
