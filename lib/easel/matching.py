@@ -346,3 +346,55 @@ def _without_each(pairs: list[tuple[_Group, _Group]], ties: str) -> list[np.ndar
         thetas.append(np.array([others + rate_of(cut, two.cut, ties) for cut in one.left_out]) / len(pairs))
         thetas.append(np.array([others + rate_of(one.cut, cut, ties) for cut in two.left_out]) / len(pairs))
     return thetas
+
+
+# ---- more than two groups ------------------------------------------------------------------------------------------
+
+
+def jackknife_of(
+    groups, statistics: Callable[[list[np.ndarray]], np.ndarray], *, level: float = 0.95
+) -> list[Interval]:
+    """`jackknife` for any number of groups of trials, and for several statistics at once: one Interval a statistic.
+
+    groups: arrays (trials, examples) bool, independent of each other, one epoch, the same examples. statistics: takes
+    the groups' counts in their order, gives (d,) floats. A trial is left out of everything it counts in, so what two
+    statistics share cancels in their difference. A statistic that is nan for some trial left out has no limits (nan).
+    UserError: as `jackknife`.
+    """
+    groups = [trials_of(group, least=2) for group in groups]
+    if len({group.shape[1] for group in groups}) > 1:
+        raise UserError("groups of different numbers of examples: give records of the same examples")
+    counts = [group.sum(0) for group in groups]
+    left_out = [
+        np.array([statistics([*counts[:at], counts[at] - trial, *counts[at + 1 :]]) for trial in group])
+        for at, group in enumerate(groups)
+    ]
+    whole, level = np.asarray(statistics(counts), dtype=float), level_of(level)
+    anywhere = (-np.inf, np.inf)
+    return [_interval(float(whole[d]), [of[:, d] for of in left_out], level, anywhere) for d in range(len(whole))]
+
+
+def contrast(
+    groups: Mapping[str, tuple], pairs, others, *, which: str = "easy", fraction: float = 0.10, level: float = 0.95
+) -> Interval:
+    """The mean matching rate over `pairs` of nets less that over `others`, in -1..1, with a `jackknife_of` interval.
+
+    groups: as for `table`; pairs, others: (a, b) of its names, two different nets, rates as in `table` (expected ties).
+    UserError: no pair, a net that is not there or is paired with itself; else as `table`.
+    """
+    cut, names = asked(which, fraction), list(groups)
+    both = [list(of) for of in (pairs, others)]
+    for a, b in both[0] + both[1]:
+        if a not in groups or b not in groups or a == b:
+            raise UserError(f"no pair ({a}, {b}): give two different nets of {', '.join(names)}")
+    if not all(both):
+        raise UserError("nothing to contrast: give at least one pair on either side")
+
+    def difference(counts: list[np.ndarray]) -> list[float]:
+        at = {name: [cut_at(vector(c), *cut) for c in counts[2 * i : 2 * i + 2]] for i, name in enumerate(names)}
+        means = [np.mean([rate_of(at[a][i], at[b][1 - i], "expected") for a, b in of for i in (0, 1)]) for of in both]
+        return [means[0] - means[1]]
+
+    used = {name for of in both for pair in of for name in pair}
+    names = [name for name in names if name in used]
+    return jackknife_of([half for name in names for half in groups[name]], difference, level=level)[0]

@@ -5,6 +5,8 @@ EH = "Empirical study of easy and hard examples in CNN training" (Kishida & Naka
 
 import pandas as pd
 
+from easel import data as datasets
+
 _CIFAR = ["MLP", "WRN", "DenseNet-BC", "ResNeXt"]
 _MINI = ["MLP", "AlexNet", "VGG", "VGG-BN", "ResNet", "DenseNet"]
 # rows of the upper triangle, diagonal first
@@ -18,7 +20,7 @@ TABLE_1 = {
             [0.87, 0.72, 0.41, 0.50, 0.48],
             [0.90, 0.37, 0.59, 0.59],
             [0.87, 0.25, 0.31],
-            [0.96, float("nan")],  # not legible in the text we have
+            [0.96, float("nan")],  # ResNet – DenseNet: the cell is empty in the text we have, .96 stands there twice
             [0.75],
         ],
     ),
@@ -36,13 +38,53 @@ TABLE_1 = {
 }
 
 
+# where they stand: the letters of Table 1 (it prints "(c)" twice, for easy and for hard), and the sheets of images
+PLACES = {
+    "cifar10": {"easy": "a", "hard": "b", "sheets": "Figs 1 (a-d) and 6"},
+    "mini-imagenet": {"easy": "c", "hard": "d", "sheets": "Figs 1 (e-h) and 7"},
+}
+PHOTOGRAPHS = ("mini-imagenet", "tiny-imagenet-10")  # the paper's second data set, and what stands in for it
+
+
+def stands_for(data: str) -> str:
+    """Which of the paper's two data sets a name answers to: "cifar10" or "mini-imagenet".
+
+    data: a name of easel.data, with @PIXELS or without. Sets that the paper does not have (drawn by code, folders) go
+    by their size: above CIFAR's 32 pixels they stand for its photographs. UserError for an unknown name.
+    """
+    plain, pixels = datasets.parts(data)
+    if plain == "cifar10":
+        return plain
+    return "mini-imagenet" if plain in PHOTOGRAPHS or (pixels or 32) > 32 else "cifar10"
+
+
 def table_1(data: str = "cifar10") -> pd.DataFrame:
-    """EH Table 1 (a, b: "cifar10"; c, d: "mini-imagenet"), tidy: a, b, which, paper; one row a pair and set."""
+    """EH Table 1 (a, b: CIFAR-10; c, d: mini ImageNet), tidy: a, b, which, paper; one row a pair and set.
+
+    data: a name of easel.data, with @PIXELS or without; "tiny-imagenet-10" has mini ImageNet's numbers beside it. No
+    rows for a set that is neither (drawn by code, a folder). UserError for an unknown name.
+    """
+    plain = datasets.parts(data)[0]
+    printed = stands_for(data) if plain == "cifar10" or plain in PHOTOGRAPHS else ""
     rows = [
         (nets[i], nets[i + j], which, rate)
         for (of, which), (nets, triangle) in TABLE_1.items()
-        if of == data
+        if of == printed
         for i, row in enumerate(triangle)
         for j, rate in enumerate(row)
     ]
     return pd.DataFrame(rows, columns=["a", "b", "which", "paper"])
+
+
+# SL = "Comparing sample-wise learnability across deep neural network models" (arXiv:1901.02347): linear correlations of
+# two nets' learnability, and the second number that it prints beside each in parentheses without saying what it is
+_LEARNABILITY = [
+    ("ResNet-20", "VGG-16", 0.796, 0.867),
+    ("ResNet-20", "MobileNet", 0.774, 0.782),
+    ("VGG-16", "MobileNet", 0.713, 0.792),
+]
+
+
+def learnability() -> pd.DataFrame:
+    """SL's correlations between nets, tidy: a, b, paper, paper_in_parentheses; one row a pair, a and b in this order."""
+    return pd.DataFrame(_LEARNABILITY, columns=["a", "b", "paper", "paper_in_parentheses"])
