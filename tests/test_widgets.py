@@ -25,7 +25,8 @@ AWKWARD = "a & b </script><b>c</b> é"  # a class of a folder may be called that
 
 @pytest.fixture
 def collection(tiny, store):
-    plan = [tiny(model=net, seed=seed) for net in NETS for seed in range(3)]
+    asked = {NETS[0]: ("prediction",), NETS[1]: ()}
+    plan = [tiny(model=net, seed=seed, record=asked[net]) for net in NETS for seed in range(3)]
     return explorer.Collection(run.ensure(plan, store=store, workers=0, quiet=True))
 
 
@@ -107,6 +108,46 @@ def test_a_page_that_cannot_hold_all_holds_both_ends_of_every_class_and_net(coll
     assert (collection.embedded(100) == np.arange(100)).all()
 
 
+# ---- what it is taken for ------------------------------------------------------------------------------------------
+
+
+def test_the_favourite_wrong_class_is_the_one_named_most_often_where_the_image_is_wrong(collection):
+    net, labels = NETS[0], collection.examples.labels.numpy()
+    predicted = collection.predictions[net]
+    assert ((predicted == labels) == collection.correct[net]).all()  # what was recorded are these nets' own answers
+    times, which = collection.favourites(net, 2, range(100))
+    for at in range(100):
+        wrong = [k for k in predicted[:, 1, at].tolist() if k != labels[at]]
+        most = max(map(wrong.count, wrong), default=0)
+        assert times[at] == most
+        assert np.flatnonzero(which[at]).tolist() == sorted({k for k in wrong if wrong.count(k) == most})
+    assert collection.favourites(NETS[1], 2, [0]) is None  # not recorded
+    assert collection.mistaken(NETS[1], 2, 0) == ""
+
+
+def test_the_favourite_wrong_class_in_words(collection):
+    net, classes = NETS[0], collection.examples.classes
+    collection.predictions[net] = np.zeros((3, 2, 100), np.uint16)
+    one, other = np.flatnonzero(collection.examples.labels.numpy() == 3)[:2]
+    collection.predictions[net][:, 0, one] = [5, 3, 5]
+    collection.predictions[net][:, 0, other] = [7, 2, 3]
+    collection.predictions[net][:, 1, one] = 3
+    said = f"where wrong, mostly taken for {classes[5]}: 2 of 3 trials"
+    assert collection.mistaken(net, 1, one) == said
+    assert collection.mistaken(net, 1, other).endswith(f" for {classes[2]} or {classes[7]}: 1 of 3 trials each")
+    assert collection.mistaken(net, 2, one) == "never taken for another class"
+    shown = widgets.story_html(collection, int(one), 1)
+    assert shown.count("mostly taken for") == 1  # the other net's answers are not recorded
+    assert said in shown
+
+
+def test_a_page_holds_the_favourites_and_not_every_prediction(collection):
+    packed = explorer._packed(collection, 60)["nets"]
+    assert "times" not in packed[1]
+    length = {name: len(base64.b64decode(packed[0][name])) for name in ("times", "taken")}
+    assert length == {"times": 2 * 60 * 2, "taken": 2 * 60 * 2}  # epochs, images, bytes
+
+
 # ---- with a kernel -------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +221,27 @@ def test_names_of_classes_cannot_become_markup(collection):
     shown.open(0)
     assert "<b>c" not in shown.detail.value
     assert explorer.page(collection).count("</script>") == 2  # the page's own
+
+
+def test_from_control_to_sheet_takes_less_than_a_fifth_of_a_second_among_50_000_images(collection):
+    n, rng = 50_000, np.random.default_rng(0)
+    pictures = torch.from_numpy(rng.integers(0, 256, (n, 3, 32, 32), np.uint8))  # noise: the slowest to encode
+    fields = {"images": pictures, "labels": torch.from_numpy(rng.integers(0, 10, n)), "ids": np.arange(n)}
+    collection.examples = replace(collection.examples, **fields)
+    collection.correct = {net: rng.random((20, 3, n)) < 0.5 for net in NETS}
+    collection.epochs = 3
+    shown = widgets.Explorer(collection)
+    controls = {"_start": range(1, 12), "_seed": range(1, 12), "_m": [2, 3, 1] * 4}
+    controls["_label"] = [*collection.examples.classes, None]
+    for name, values in controls.items():
+        seconds = []
+        for value in values:
+            before, started = shown.shown, time.perf_counter()
+            getattr(shown, name).value = value
+            seconds.append(time.perf_counter() - started)
+            assert len(shown.shown) == 40
+            assert (shown.shown != before).any()
+        assert np.median(seconds) < 0.2, f"{name}: {np.round(seconds, 3)}"
 
 
 def test_nothing_is_displayed_where_nobody_can_press_a_button(collection, monkeypatch):
@@ -275,7 +337,8 @@ IDS = "shown.map(i => set.ids[i])"
 def test_the_page_is_opened_filtered_and_clicked_in_a_browser(collection, tmp_path):
     classes = (AWKWARD, *collection.examples.classes[1:])
     collection.examples = replace(collection.examples, classes=classes)
-    page = explorer.save(collection, tmp_path / "results", title="what is easy")
+    page = explorer.save(collection, tmp_path / "results", title="what is easy", variant="photographs")
+    assert page.name == "explorer-photographs.html"
     with browsing(page, tmp_path / "profile") as browser:
         assert browser.ask("document.title") == "what is easy"
         assert (
@@ -308,6 +371,13 @@ def test_the_page_is_opened_filtered_and_clicked_in_a_browser(collection, tmp_pa
                 f"[...document.querySelectorAll('.strip')[{net}].children].map(i => i.className === 'r')"
             )
             assert strip == collection.correct[NETS[net]][:, :, at].T.ravel().tolist()
+        for i, m in itertools.product(browser.ask("shown.slice(0, 30)"), (1, 2)):
+            browser.choose(m=str(m))
+            browser.ask(f"choose({i})")
+            words = [collection.mistaken(NETS[0], m, int(np.flatnonzero(ids == browser.ask(f"set.ids[{i}]"))[0]))]
+            assert browser.ask("[...document.querySelectorAll('.taken')].map(p => p.textContent)") == words
+        browser.choose(m="1")
+        browser.ask(f"choose([...set.ids].indexOf({ids[at]}))")
         pixels = "[...document.querySelector('#detail canvas').getContext('2d').getImageData(0, 0, 32, 32).data]"
         drawn = np.array(browser.ask(pixels)).reshape(32, 32, 4)
         assert (drawn[..., :3] == collection.examples.images[at].numpy().transpose(1, 2, 0)).all()

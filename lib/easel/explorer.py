@@ -77,11 +77,15 @@ class Choice:
 
 
 class Collection:
-    """The images of a ledger and, for each of its nets, who was right when. Any number of nets, one data set."""
+    """The images of a ledger and, for each of its nets, who was right when. Any number of nets, one data set.
+
+    What a wrong image was taken for is known where its trials recorded it: Trial(record=("prediction",)).
+    """
 
     def __init__(self, ledger: Ledger):
         self.examples = ledger.examples
         self.correct = {net: ledger.where(model=net).correct() for net in ledger.models}  # bool (trials, epochs, n)
+        self.predictions = {net: _predictions(ledger.where(model=net)) for net in ledger.models}
         self.epochs = ledger.epochs
         self._counts = lru_cache(maxsize=64)(lambda net, m: self.correct[net][:, m - 1].sum(0, dtype=np.int64))
         self._ranking = lru_cache(maxsize=32)(self._ranked)  # a slider moves along one ranking many times
@@ -141,6 +145,35 @@ class Collection:
         """What each net made of an image: {net: (count, trials, bool (trials, epochs))}."""
         return {n: (int(self.counts(n, m)[position]), len(c), c[:, :, position]) for n, c in self.correct.items()}
 
+    def favourites(self, net: str, m: int, positions) -> tuple[np.ndarray, np.ndarray] | None:
+        """The wrong classes that a net most often takes images for, after epoch m; None where it is not recorded.
+
+        positions: (images,). Returns times, int64 (images,): in how many trials an image was taken for its favourite
+        wrong class, 0 if it never was for any; and which, bool (images, classes): that class, or those that share the
+        first place. UserError: as `counts`.
+        """
+        self.counts(net, m)
+        if self.predictions[net] is None:
+            return None
+        of = np.asarray(positions, dtype=np.int64)
+        classes, taken = len(self.examples.classes), self.predictions[net][:, m - 1, of].astype(np.int64)
+        at = np.arange(len(of))
+        times = np.bincount((taken + classes * at).ravel(), minlength=classes * len(of)).reshape(len(of), classes)
+        times[at, self.examples.labels.numpy()[of]] = 0
+        most = times.max(1)
+        return most, (times == most[:, None]) & (most > 0)[:, None]
+
+    def mistaken(self, net: str, m: int, position: int) -> str:
+        """The favourite wrong class of an image in words, with how often; "" where it is not recorded."""
+        found = self.favourites(net, m, [position])
+        if found is None:
+            return ""
+        times, names = int(found[0][0]), [self.examples.classes[k] for k in np.flatnonzero(found[1][0])]
+        if not names:
+            return "never taken for another class"
+        each = " each" if len(names) > 1 else ""
+        return f"where wrong, mostly taken for {_either(names)}: {times} of {len(self.correct[net])} trials{each}"
+
     def embedded(self, limit: int) -> np.ndarray:
         """Positions of the images that a page holds, ascending: all if they are not more than `limit`.
 
@@ -167,6 +200,18 @@ class Collection:
         return np.sort(np.fromiter(chosen, np.int64))
 
 
+def _predictions(ledger: Ledger) -> np.ndarray | None:
+    """uint16 (trials, epochs, examples): the class that each was taken for; None if a trial did not record it."""
+    if not all("prediction.train" in record.arrays for record in ledger.records):
+        return None
+    return ledger.predictions().astype(np.uint16)
+
+
+def _either(names: list[str]) -> str:
+    """Names as a choice: a or b; a, b or c."""
+    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
 def page(
     collections: Collection | Iterable[Collection], *, title: str = "easel explorer", limit: int = EMBEDDED
 ) -> str:
@@ -181,10 +226,21 @@ def page(
     return template.replace('"EASEL-DATA"', text)
 
 
-def save(collections: Collection | Iterable[Collection], folder: Path, *, limit: int = EMBEDDED, **options) -> Path:
-    """Writes `page` as explorer.html into a folder (a Page's, say) and returns its path."""
+def save(
+    collections: Collection | Iterable[Collection],
+    folder: Path,
+    *,
+    variant: str = "",
+    limit: int = EMBEDDED,
+    **options,
+) -> Path:
+    """Writes `page` as explorer.html into a folder (a Page's, say) and returns its path.
+
+    variant: a word (a Page's, say) that the name ends in, explorer-WORD.html, so that two pages stand in one folder.
+    """
     folder = files.make_folder(Path(folder))
-    return files.write_atomically(folder / "explorer.html", page(collections, limit=limit, **options).encode())
+    name = f"explorer-{variant}.html" if variant else "explorer.html"
+    return files.write_atomically(folder / name, page(collections, limit=limit, **options).encode())
 
 
 def _packed(one: Collection, limit: int) -> dict:
@@ -201,6 +257,10 @@ def _packed(one: Collection, limit: int) -> dict:
         salt, bits = zlib.crc32(net.encode()), _base64(np.packbits(correct[:, :, at], axis=-1))
         name = f"{models.label(net)} ({net})"
         nets.append({"name": name, "salt": salt, "trials": trials, "bits": bits, "spread": spread})
+        if one.predictions[net] is not None:  # the favourites alone: 4 bytes an image and epoch
+            times, which = zip(*(one.favourites(net, m, at) for m in range(1, one.epochs + 1)), strict=True)
+            nets[-1]["times"] = _base64(np.stack(times).astype("<u2"))
+            nets[-1]["taken"] = _base64(np.packbits(np.stack(which), axis=-1))
     return {
         "name": examples.name,
         "notice": examples.notice,

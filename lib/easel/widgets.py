@@ -120,7 +120,10 @@ class Explorer:
 
 
 def story_html(one: Collection, position: int, m: int) -> str:
-    """An image, enlarged, and each net's count and learning strip (a row an epoch, a column a trial, blue = right)."""
+    """An image, enlarged, and each net's count, learning strip and favourite wrong class at m.
+
+    A strip has a row an epoch and a column a trial, blue = right. The wrong class stands where it was recorded.
+    """
     name, number = html.escape(_class(one, position)), one.examples.ids[position]
     png = explorer.encoded(_enlarged(one.examples.images[position].numpy(), 256))
     alt = f"image {number} of {html.escape(one.examples.name)}, labelled {name}, enlarged"
@@ -134,6 +137,8 @@ def story_html(one: Collection, position: int, m: int) -> str:
         spoken = "; ".join(f"epoch {e}: {hits} of {trials}" for e, hits in enumerate(right.sum(0), start=1))
         strip = f'<div role="img" aria-label="right after {spoken}" style="line-height:8px">{"<br>".join(rows)}</div>'
         parts.append(f"<p style='margin:.5em 0 .1em'><b>{models.label(net)}</b> {net}: {count} of {trials}</p>{strip}")
+        if mistaken := one.mistaken(net, m, position):
+            parts.append(f"<p style='margin:0'>{html.escape(mistaken)}</p>")
     return "".join(parts)
 
 
