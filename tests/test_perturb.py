@@ -146,7 +146,8 @@ def slow_low_pass(channel, radius):
 
 
 def test_the_mask_keeps_as_many_frequencies_as_it_should():
-    radii = list(perturb.views("low-pass", 32))
+    *radii, corner = perturb.views("low-pass", 32)
+    assert perturb.radial_mask(32, 32, corner).all()
     assert radii == [1.6, 3.2, 4.8, 6.4, 8.0, 9.6, 11.2, 12.8, 14.4]
     counts = [int(perturb.radial_mask(32, 32, r).sum()) for r in radii]
     assert counts == [9, 37, 69, 129, 197, 293, 401, 509, 657]
@@ -280,10 +281,10 @@ def test_every_grid_is_of_views_that_its_images_allow(name):
         grid = perturb.views(name, size)
         assert list(grid) == sorted(grid)
         assert len(grid) >= (2 if size < 32 else 6)  # few tiles fit 14 pixels
+        assert list(grid.values()).count("train") == 1
         for strength, view in grid.items():
             if view == "train":
-                assert strength == 1
-                assert name != "low-pass"
+                assert strength == (1 if name != "low-pass" else pytest.approx(size / 2**0.5, abs=0.01))
             else:
                 perturb.check(view, size)
                 assert view == f"{name}={strength:g}"
@@ -292,7 +293,22 @@ def test_every_grid_is_of_views_that_its_images_allow(name):
 def test_the_grids_are_the_papers():
     assert list(perturb.views("colour", 32)) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
     assert list(perturb.views("shuffle", 32)) == [1, 2, 3, 4, 5, 6, 8, 16]
-    assert list(perturb.views("low-pass", 224)) == [1.12, 2.24, 3.36, 4.48, 5.6, 6.72, 7.84, 8.96, 10.08]
+    mini = [1.12, 2.24, 3.36, 4.48, 5.6, 6.72, 7.84, 8.96, 10.08]
+    assert list(perturb.views("low-pass", 224)) == [*mini, pytest.approx(112 * 2**0.5, abs=0.01)]
+    assert list(perturb.views("low-pass", 64))[:9] == mini  # as many waves across an image, whatever its pixels
+    assert int(perturb.radial_mask(224, 224, 1.12).sum()) == int(perturb.radial_mask(64, 64, 1.12).sum()) == 5
+
+
+def test_a_short_grid_is_a_part_that_has_both_ends():
+    for size in (32, 48, 64, 224):
+        short, full = perturb.grids(size, "short"), perturb.grids(size)
+        assert list(short) == list(full) == list(perturb.EXAMPLES)
+        for name, grid in short.items():
+            assert grid.items() <= full[name].items()
+            assert {min(full[name]), max(full[name])} <= set(grid)
+        assert [len(grid) for grid in short.values()] == [4, 5, 6]
+    with pytest.raises(UserError, match="one of short, full"):
+        perturb.grids(32, "medium")
 
 
 def test_a_changed_data_set_is_the_plain_one_with_other_images(tiny):

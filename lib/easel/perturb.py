@@ -82,7 +82,8 @@ def radial_mask(height: int, width: int, radius: float) -> Tensor:
     """M_r of Sec. 6: bool (height, width), true where a frequency's distance from the constant one is <= radius.
 
     The constant frequency (DC) stands at (height // 2, width // 2), where `fftshift` puts it; radius in pixels of that
-    plane, 0 or more. For 32 x 32 and 1.6, 3.2, 4.8: 9, 37, 69 frequencies; for 8.0: 197, four of them at just 8.0.
+    plane, 0 or more. For 32 x 32 and 1.6, 3.2, 4.8: 9, 37, 69 frequencies; for 8.0: 197, of which
+    four lie at just 8.0: we keep them, as "<=" is what the paper prints; with "<" there would be 193.
     """
     rows, columns = torch.arange(height) - height // 2, torch.arange(width) - width // 2
     return (rows[:, None] ** 2 + columns**2).double().sqrt() <= radius
@@ -123,11 +124,13 @@ def parse(view: str) -> Callable[[Tensor, Tensor | np.ndarray], Tensor]:
 
 
 def views(name: str, size: int) -> dict[float, str]:
-    """Fig. 2's grid for images of this side: strength -> view; "train", the plain view, where nothing is changed.
+    """Fig. 2's grid for images of this side: strength -> view, ascending; "train", the plain view, at its plain end.
 
     colour: alpha 0, .1 .. 1. shuffle: tiles a side, 1 .. 6, 8, 16 (those that fit; tile size = 1 / tiles). low-pass:
-    radius in pixels, .1 .. .9 of the half side, for images of 128 pixels and more .01 .. .09 of it (CIFAR-10: 1.6, 3.2
-    .. 14.4; 224 pixels: 1.12 .. 10.08). [A], and [C] for sizes that the paper does not have.
+    radius in pixels of the Fourier plane, .1 .. .9 of the half side (CIFAR-10: 1.6, 3.2 .. 14.4), and the corner's
+    distance, from where on nothing is masked. A radius counts waves across the image, whatever its pixels: so images of
+    more than 32 pixels have the radii that the paper has at 224, 1.12 .. 10.08, which blur them alike. [A], and [C] for
+    sizes that the paper does not have.
     """
     if name not in EXAMPLES:
         raise UserError(f"change {name!r}: one of {', '.join(EXAMPLES)}")
@@ -136,9 +139,25 @@ def views(name: str, size: int) -> dict[float, str]:
     if name == "shuffle":
         fitting = [t for t in (2, 3, 4, 5, 6, 8, 16) if covered(size, size, t) >= COVERED]
         return {1: "train"} | {t: f"shuffle={t}" for t in fitting}
-    step = size / 2 * (0.01 if size >= 128 else 0.1)
+    step = 1.12 if size > 32 else 0.05 * size
     radii = [float(f"{k * step:.6g}") for k in range(1, 10)]
-    return {r: f"low-pass={r:g}" for r in radii}
+    return {r: f"low-pass={r:g}" for r in radii} | {math.ceil(100 * size / math.sqrt(2)) / 100: "train"}
+
+
+def grids(size: int, points: str = "full") -> dict[str, dict[float, str]]:
+    """The grid of each change, {change: {strength: view}}: "full", all of `views`, or "short", a part.
+
+    short: alpha 0, .3, .6; 2, 4, 8, 16 tiles; radii 1, 2, 3, 5 and 8 of the nine; and each plain end. UserError for
+    other words.
+    """
+    if points not in ("full", "short"):
+        raise UserError(f"grid {points!r}: one of short, full")
+    whole = {name: views(name, size) for name in EXAMPLES}
+    if points == "full":
+        return whole
+    radii = list(whole["low-pass"])
+    some = {"colour": (0, 0.3, 0.6, 1), "shuffle": (1, 2, 4, 8, 16), "low-pass": [radii[k] for k in (0, 1, 2, 4, 7, 9)]}
+    return {name: {s: view for s, view in grid.items() if s in some[name]} for name, grid in whole.items()}
 
 
 def covered(height: int, width: int, tiles: int) -> float:
