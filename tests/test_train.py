@@ -140,13 +140,29 @@ def test_results_are_filed_under_the_right_image(tiny):
 
 
 def test_margin_loss_and_probability_are_those_of_the_logits(tiny):
-    record = train(tiny(views=("test:50",), record=("margin", "loss", "probability"), epochs=3))
+    record = train(tiny(views=("test:50",), record=("margin", "loss", "probability", "prediction"), epochs=3))
     for view, count in (("train", 100), ("test:50", 50)):
         margin, loss, p = (record.values(q, view) for q in ("margin", "loss", "probability"))
         assert margin.shape == (3, count)
         assert np.array_equal(record.correct(view)[margin != 0], margin[margin != 0] > 0)
         assert np.allclose(p, np.exp(-loss), atol=2e-3)
         assert ((p >= 0) & (p <= 1)).all()
+        named = record.values("prediction", view)
+        labels = record.trial.view_examples(view).labels.numpy()
+        assert named.dtype == np.int64
+        assert np.array_equal(named == labels, record.correct(view))
+
+
+def test_a_view_of_one_epoch_is_that_row_of_the_view_of_all(tiny):
+    views = ("test:50", "test:50@2", "colour=0.5", "colour=0.5@3", "online", "online@1")
+    record = train(tiny(views=views, record=("margin",), epochs=3))
+    for view, epoch in (("test:50", 2), ("colour=0.5", 3), ("online", 1)):
+        one = record.correct(f"{view}@{epoch}")
+        assert np.array_equal(one, record.correct(view)[epoch - 1 : epoch])
+        if view != "online":
+            assert np.array_equal(
+                record.values("margin", f"{view}@{epoch}"), record.values("margin", view)[[epoch - 1]]
+            )
 
 
 def test_online_hits_are_the_training_batches_own(tiny):
@@ -196,11 +212,20 @@ def test_epochs_are_prefixes_of_longer_trials(tiny):
     assert np.array_equal(short.correct(), long.correct()[:2])
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(optimizer="adamw"),
+        Recipe(optimizer="sgd"),
+        Recipe(optimizer="sgd", horizon=None, batches="high-loss", delta=0.4, batch_size=15),
+        Recipe.of("tiny-imagenet-10"),
+    ],
+    ids=["adamw", "sgd", "high-loss", "resized-crop"],
+)
 @pytest.mark.parametrize("stop", [1, 3])
-def test_a_checkpointed_trial_ends_in_the_same_bytes(tiny, tmp_path, optimizer, stop):
-    recipe = Recipe(optimizer=optimizer, precision="bf16")
-    trial = tiny(model="wrn-10-1", epochs=4, recipe=recipe, views=("online", "test:50"), record=("loss",))
+def test_a_checkpointed_trial_ends_in_the_same_bytes(tiny, tmp_path, recipe, stop):
+    views = ("test:50", "test:50@2") if recipe.delta < 1 else ("online", "test:50", "test:50@2")
+    trial = tiny(model="wrn-10-1", epochs=4, recipe=recipe, views=views, record=("loss",))
     whole = train(trial).to_bytes()
 
     class Killed(BaseException):

@@ -56,11 +56,15 @@ RECIPES = {
     "horizon": 100,
     "batch_size": 64,
     "normalisation": "image",
+    "augmentation": "resized-crop",
     "translation": 2,
     "flip": False,
     "precision": "bf16",
     "shared_order": 0,
+    "batches": "fixed",
+    "delta": 0.5,
 }
+TOGETHER = {"augmentation": {"translation": 0}, "delta": {"batches": "high-loss", "batch_size": 20}}  # no use alone
 
 
 @pytest.mark.parametrize("name", [n for n in CHANGES if n != "data"])
@@ -70,12 +74,21 @@ def test_every_field_that_can_change_a_number_changes_the_key(tiny, name):
 
 def test_every_setting_of_the_recipe_changes_the_key(tiny):
     assert set(RECIPES) == set(Recipe.__dataclass_fields__)
-    keys = {replace(tiny(), recipe=replace(tiny().recipe, **{k: v})).key for k, v in RECIPES.items()}
-    assert len(keys | {tiny().key}) == len(RECIPES) + 1
+    plain = {name: replace(tiny().recipe, **TOGETHER.get(name, {})) for name in RECIPES}
+    keys = {k: replace(tiny(), recipe=replace(plain[k], **{k: v})).key for k, v in RECIPES.items()}
+    assert len(set(keys.values()) | {tiny().key}) == len(RECIPES) + 1
+    assert all(keys[k] != replace(tiny(), recipe=plain[k]).key for k in RECIPES)
+
+
+def test_the_papers_recipe_depends_on_the_data_set():
+    assert Recipe.of("cifar10") == Recipe.of("./my/images@64") == Recipe()
+    photographs = Recipe.of("tiny-imagenet-10@64", precision="fp32")
+    assert (photographs.batch_size, photographs.augmentation, photographs.precision) == (64, "resized-crop", "fp32")
+    assert Recipe.of("mini-imagenet", batch_size=32).batch_size == 32
 
 
 def test_what_else_is_recorded_does_not_change_the_key(tiny):
-    assert tiny(views=("test", "online"), record=("margin",)).key == tiny().key
+    assert tiny(views=("test", "online", "test@1"), record=("margin", "prediction")).key == tiny().key
 
 
 def test_numpys_whole_numbers_are_whole_numbers(tiny):
@@ -122,6 +135,14 @@ def test_canonical_json_has_one_form():
         ({"views": ("test:many",)}, "test:many"),
         ({"record": ("margins",)}, "margins"),
         ({"views": ("online",), "edit": Edit(keep=np.arange(3))}, "online"),
+        ({"views": ("online@2",), "recipe": Recipe(batches="high-loss", delta=0.5)}, "online"),
+        ({"views": ("test@3",)}, "test@3"),
+        ({"views": ("test@0",)}, "test@0"),
+        ({"views": ("test@01",)}, "test@01"),
+        ({"views": ("test@",)}, "test@"),
+        ({"views": ("colour=0.3@1@1",)}, "colour=0.3@1@1"),
+        ({"views": ("colour=1.5@1",)}, "colour=1.5"),
+        ({"edit": Edit(order=np.arange(100))}, "shuffled"),
     ],
 )
 def test_a_trial_that_cannot_be_is_refused_in_one_line(tiny, fields, word):
@@ -141,6 +162,13 @@ def test_a_trial_that_cannot_be_is_refused_in_one_line(tiny, fields, word):
         {"horizon": 1.5},
         {"betas": (1.0, 0.9)},
         {"shared_order": -1},
+        {"horizon": None},
+        {"batches": "hardest"},
+        {"delta": 0},
+        {"delta": 1.5},
+        {"delta": 0.5},
+        {"augmentation": "mixup"},
+        {"translation": 4, "augmentation": "resized-crop"},
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(setting):
@@ -150,11 +178,29 @@ def test_a_recipe_that_cannot_be_is_refused(setting):
 
 @pytest.mark.parametrize(
     "edit",
-    [{"keep": [3, 1]}, {"keep": []}, {"keep": [1, 1]}, {"keep": [100]}, {"labels": [0] * 99}, {"labels": [10] * 100}],
+    [
+        {"order": [1, 0]},
+        {"order": [0, 0]},
+        {"order": [0, 2], "keep": [0, 1]},
+        {"keep": [3, 1]},
+        {"keep": []},
+        {"keep": [1, 1]},
+        {"keep": [100]},
+        {"labels": [0] * 99},
+        {"labels": [10] * 100},
+    ],
 )
 def test_an_edit_that_does_not_fit_the_examples_is_refused(tiny, edit):
     with pytest.raises(UserError, match="edit"):
-        _ = tiny(edit=Edit(**{k: np.array(v, dtype=int) for k, v in edit.items()})).key
+        _ = tiny(edit=Edit(**{k: np.array(v, dtype=int) for k, v in edit.items()}), recipe=Recipe(batches="fixed")).key
+
+
+def test_a_delta_that_takes_no_batch_is_refused_before_training(tiny):
+    recipe = Recipe(batches="high-loss", delta=0.19, batch_size=20)
+    with pytest.raises(UserError, match=r"delta=0\.19: of 5 mini-batches it takes none"):
+        _ = tiny(recipe=recipe).key
+    assert replace(recipe, delta=0.2).batches_taken(100) == 1
+    assert replace(recipe, delta=0.29, batch_size=1).batches_taken(100) == 29
 
 
 def test_the_default_trial_is_the_papers(cifar10):

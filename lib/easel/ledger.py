@@ -210,6 +210,10 @@ class Ledger:
         """float32 (trials, epochs, examples) of "margin", "loss" or "probability"."""
         return np.stack([r.values(quantity, view) for r in self.records])
 
+    def predictions(self, view: str = "train") -> np.ndarray:
+        """int64 (trials, epochs, examples): the class that each trial named, where the trials record "prediction"."""
+        return self.values("prediction", view)
+
     @property
     def loss(self) -> np.ndarray:
         """float32 (trials, epochs): mean training loss."""

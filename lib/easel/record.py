@@ -4,9 +4,10 @@ A record is complete and verified, or absent. Nothing is pickled. On disk it is 
 it) whose zip comment is the SHA-256 of all bytes before it:
     meta                    JSON: identity, data set's name, views with their fingerprints, status
     correct.VIEW            uint8 (epochs, ceil(examples / 8)): right or wrong at the end of each epoch, packed bits
-    margin.VIEW, ...        float16 (epochs, examples), where the trial asks for them
+    margin.VIEW, ...        float16 (epochs, examples), where the trial asks for them; prediction.VIEW: uint8 or int16
     loss                    float32 (epochs,): mean training loss
-    keep, labels            the edit, where there is one
+    keep, labels, order     the edit, where there is one
+A VIEW that ends in @EPOCH has one row, of that epoch.
 A record's bytes depend on the trial alone. How it came about (host, versions, seconds) stands beside it in KEY.json.
 """
 
@@ -21,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from easel.errors import UserError
-from easel.trial import Edit, Recipe, Trial, canonical
+from easel.trial import Edit, Recipe, Trial, canonical, view_base
 
-FORMAT = 1
+FORMAT = 2
 _COMMENT = 7 + 64  # b"sha256:" and the digest in hex
 
 
@@ -59,7 +60,7 @@ class Record:
 
     key: str
     identity: dict
-    data: dict  # how the data set was asked for: name, split, size, images, subset_seed
+    data: dict  # how the data set was asked for: name, split, images, subset_seed
     views: dict[str, str]
     status: str  # "complete" | "diverged"
     examples: int
@@ -77,7 +78,9 @@ class Record:
             arrays = arrays | {"keep": np.packbits(mask)}
         if edit.labels is not None:
             arrays = arrays | {"labels": edit.labels.astype(np.int16)}
-        asked = {name: getattr(trial, name) for name in ("data", "split", "size", "images", "subset_seed")}
+        if edit.order is not None:
+            arrays = arrays | {"order": edit.order.astype(np.int32)}
+        asked = {name: getattr(trial, name) for name in ("data", "split", "images", "subset_seed")}
         views = {view: trial.view_examples(view).fingerprint for view in ("train", *trial.views)}
         return cls(trial.key, trial.identity, asked, views, status, len(trial.examples), arrays, provenance)
 
@@ -109,13 +112,13 @@ class Record:
             packed = self.arrays[f"correct.{view}"]
         except KeyError:
             raise UserError(f"no view {view!r} in this record: it has {', '.join(sorted(self.views))}") from None
-        count = self.examples if view in ("train", "online") else int(self.arrays[f"count.{view}"])
+        count = self.examples if view_base(view) in ("train", "online") else int(self.arrays[f"count.{view}"])
         return np.unpackbits(packed, axis=1, count=count).astype(bool)
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
-        """float32 (epochs, examples) of "margin", "loss" or "probability"."""
+        """(epochs, examples): float32 of "margin", "loss" or "probability", int64 of "prediction"."""
         try:
-            return self.arrays[f"{quantity}.{view}"].astype(np.float32)
+            return self.arrays[f"{quantity}.{view}"].astype(np.int64 if quantity == "prediction" else np.float32)
         except KeyError:
             raise UserError(f"no {quantity!r} of view {view!r} in this record: ask with Trial(record=...)") from None
 
@@ -126,7 +129,7 @@ class Record:
         views = {view: trial.view_examples(view).fingerprint for view in trial.views}
         if any(self.views.get(view) != fingerprint for view, fingerprint in views.items()):
             return False
-        measured = ["train", *(v for v in trial.views if v != "online")]
+        measured = ["train", *(v for v in trial.views if view_base(v) != "online")]
         return all(f"{q}.{v}" in self.arrays for q in trial.record for v in measured)
 
     @cached_property
@@ -136,7 +139,7 @@ class Record:
         if self.identity["edit"] is not None:
             keep = self.arrays.get("keep")
             keep = None if keep is None else np.flatnonzero(np.unpackbits(keep, count=self.examples))
-            edit = Edit(keep, self.arrays.get("labels"))
+            edit = Edit(keep, self.arrays.get("labels"), self.arrays.get("order"))
         quantities = {n.split(".")[0] for n in self.arrays if n.endswith(".train")} - {"correct"}
         return Trial(
             model=self.identity["model"],

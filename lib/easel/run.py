@@ -20,7 +20,7 @@ from easel.errors import UserError
 from easel.ledger import Ledger, Store
 from easel.record import Record
 from easel.train import Run, epochs
-from easel.trial import Trial
+from easel.trial import Trial, view_base, view_epoch
 
 try:
     import fcntl
@@ -64,10 +64,15 @@ def check_engine(name: str | None = None) -> str:
 
 
 def work(trial: Trial) -> float:
-    """Estimated multiply-adds of an epoch: three passes over the training images, one over each evaluated set."""
+    """Estimated multiply-adds of an epoch: three passes over the training images, one over each evaluated set.
+
+    What is evaluated after one epoch only is spread over all of them.
+    """
     examples = trial.examples
     trained = len(examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
-    evaluated = len(examples) + sum(len(trial.view_examples(v)) for v in trial.views if v != "online")
+    views = [v for v in trial.views if view_base(v) != "online"]
+    shares = [1 if view_epoch(v) is None else 1 / trial.epochs for v in views]
+    evaluated = len(examples) + sum(s * len(trial.view_examples(v)) for v, s in zip(views, shares, strict=True))
     size = examples.images.shape[-1]
     # 3e6: a rough guess at what small nets spend outside multiplications; it only orders trials and guides the ETA
     per_image = models.multiply_adds(trial.model, classes=len(examples.classes), size=size) + 3e6

@@ -21,53 +21,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from easel import files, models
+from easel.augment import crop_and_flip, epoch_draws, normalise, pad, resized_crop
+from easel.batches import Fixed
 from easel.data import Dataset
 from easel.perturb import Changed
 from easel.record import BadRecord, Record, pack, unpack
-from easel.trial import RECIPE_VERSION, Recipe, Trial, stream
+from easel.trial import RECIPE_VERSION, Recipe, Trial, stream, view_base, view_epoch
 
 # images evaluated at once: on a CPU core 50 to 100 stay in its cache (measured: twice as fast as 500)
 EVALUATION_BATCH = {"cpu": 100, "cuda": 2000}
-
-
-def pad(images: Tensor, padding: int) -> Tensor:
-    """uint8 (n, 3, H, W) -> (n, 3, H + 2 padding, W + 2 padding), black around."""
-    return F.pad(images, (padding,) * 4)
-
-
-def crop_and_flip(padded: Tensor, index: Tensor, offset: Tensor, flip: Tensor, size: int) -> Tensor:
-    """Translated and mirrored images by index arithmetic: uint8 (batch, 3, size, size).
-
-    padded: (n, 3, size + 2p, size + 2p); index: (batch,) which images; offset: (batch, 2) row and column of the crop's
-    corner, 0..2p; flip: (batch,) bool, mirrored left to right after the crop.
-    """
-    windows = padded.unfold(2, size, 1).unfold(3, size, 1)  # (n, 3, 2p + 1, 2p + 1, size, size), a view
-    crops = windows[index, :, offset[:, 0], offset[:, 1]]
-    return torch.where(flip[:, None, None, None], crops.flip(3), crops)
-
-
-def normalise(images: Tensor, normalisation: str, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 (batch, 3, H, W) -> float32, channels last.
-
-    "channel": (x / 255 - mean) / std with the data set's channel statistics; "image": global contrast normalisation of
-    each image by itself, (x - mean(x)) / sqrt(var(x) + 10) on the 0..255 scale.
-    """
-    x = images.to(torch.float32, memory_format=torch.channels_last)
-    if normalisation == "channel":
-        return (x - 255 * mean[:, None, None]) / (255 * std[:, None, None])
-    var, mu = torch.var_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
-    return (x - mu) / torch.sqrt(var + 10)
-
-
-def epoch_draws(trial: Trial, count: int, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Order (count,), crop offsets (count, 2) and flips (count,) of one epoch, each from its own stream."""
-    recipe = trial.recipe
-    seed = trial.seed if recipe.shared_order is None else recipe.shared_order
-    order = torch.randperm(count, generator=stream(seed, "order", epoch))
-    augmentation = stream(seed, "augmentation", epoch)
-    offset = torch.randint(0, 2 * recipe.translation + 1, (count, 2), generator=augmentation)
-    flip = torch.rand(count, generator=augmentation) < 0.5
-    return order, offset, flip if recipe.flip else torch.zeros_like(flip)
 
 
 @contextlib.contextmanager
@@ -102,12 +64,20 @@ class Run:
             labels = labels if trial.edit.labels is None else torch.from_numpy(trial.edit.labels)
         self.labels = labels.to(self.device)  # what training sees; evaluation has the data set's own
         self.padded = pad(examples.images.to(self.device), recipe.translation)
-        self.sets = {"train": examples} | {v: trial.view_examples(v) for v in trial.views if v != "online"}
+        self.sets = {"train": examples} | {v: trial.view_examples(v) for v in trial.views if view_base(v) != "online"}
+        self.fixed = None if recipe.batches == "shuffled" else Fixed(self._fixed_order(), recipe, trial.order_seed)
         self.mean, self.std = (torch.tensor(s, device=self.device) for s in (examples.mean, examples.std))
         self.optimizer = _optimizer(self.net, recipe, len(self.kept))
         self.done, self.diverged, self.seconds = 0, False, 0.0
         self.loss = np.full(trial.epochs, np.nan, np.float32)
         self.rows: dict[str, list[np.ndarray]] = {}
+
+    def _fixed_order(self) -> Tensor:
+        """The examples in the order in which they are cut into fixed batches: the edit's, or drawn from the seed."""
+        edit = self.trial.edit
+        if edit is not None and edit.order is not None:
+            return torch.from_numpy(edit.order)
+        return self.kept[torch.randperm(len(self.kept), generator=stream(self.trial.order_seed, "order"))]
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.trial.recipe.precision == "bf16")
@@ -122,30 +92,50 @@ class Run:
             online = self._train_epoch()
             if np.isfinite(self.loss[self.done]):
                 for view, examples in self.sets.items():
-                    self._evaluate(view, examples)
-                if "online" in self.trial.views:
-                    self._append("correct.online", online.cpu().numpy())
+                    if self._due(view):
+                        self._evaluate(view, examples)
+                for view in self.trial.views:
+                    if view_base(view) == "online" and self._due(view):
+                        self._append(f"correct.{view}", online.cpu().numpy())
             else:
                 self.diverged = True
         self.done += 1
         self.seconds += time.perf_counter() - started
 
+    def _due(self, view: str) -> bool:
+        """Whether a view is evaluated after the epoch that is under way."""
+        return view_epoch(view) in (None, self.done + 1)
+
+    def _steps(self) -> Iterator[tuple[int | None, Tensor, Tensor, Tensor]]:
+        """The updates of one epoch: number of the fixed batch or None, examples, crops, flips."""
+        count, batch = len(self.kept), self.trial.recipe.batch_size
+        drawn = count if self.fixed is None else len(self.fixed.batches) * batch  # any batch may come at any step
+        order, crop, flip = epoch_draws(self.trial, drawn, self.done)
+        crop, flip = crop.to(self.device), flip.to(self.device)
+        order = None if self.fixed is not None else self.kept[order].to(self.device)
+        for start in range(0, drawn, batch):
+            at, index = (None, order[start : start + batch]) if self.fixed is None else self.fixed.next()
+            part = slice(start, start + len(index))
+            yield at, index.to(self.device), crop[part], flip[part]
+
+    def augmented(self, index: Tensor, crop: Tensor, flip: Tensor) -> Tensor:
+        """A batch as the net sees it in training: float32 (batch, 3, size, size)."""
+        if self.trial.recipe.augmentation == "resized-crop":
+            return self.prepare(resized_crop(self.padded[index], crop, flip))
+        return self.prepare(crop_and_flip(self.padded, index, crop, flip, self.sets["train"].images.shape[-1]))
+
     def _train_epoch(self) -> Tensor:
-        trial, recipe, device, size = self.trial, self.trial.recipe, self.device, self.sets["train"].images.shape[-1]
-        count, batch = len(self.kept), recipe.batch_size
-        order, offset, flip = epoch_draws(trial, count, self.done)
-        order, offset, flip = self.kept[order].to(device), offset.to(device), flip.to(device)
+        trial, recipe, device = self.trial, self.trial.recipe, self.device
+        count, batch, seen = len(self.kept), recipe.batch_size, 0
         online = torch.zeros(len(self.labels), dtype=torch.bool, device=device)
         total = torch.zeros((), device=device)
         self.net.train()
         with torch.random.fork_rng():  # dropout, in nets that have it, draws from the global generator
             torch.manual_seed(stream(trial.seed, "dropout", self.done).initial_seed())
-            for step, start in enumerate(range(0, count, batch)):
+            for step, (at, index, crop, flip) in enumerate(self._steps()):
                 for group in self.optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * recipe.schedule(self.done + step * batch / count)
-                part = slice(start, start + batch)
-                index = order[part]
-                x = self.prepare(crop_and_flip(self.padded, index, offset[part], flip[part], size))
+                x = self.augmented(index, crop, flip)
                 target = self.labels[index]
                 with self.autocast():
                     logits = self.net(x)
@@ -154,8 +144,11 @@ class Run:
                 loss.backward()
                 self.optimizer.step()
                 total += loss.detach() * len(index)
+                seen += len(index)
                 online[index] = logits.detach().argmax(1) == target
-        self.loss[self.done] = float(total) / count
+                if at is not None:
+                    self.fixed.store(at, float(loss.detach()))
+        self.loss[self.done] = float(total) / seen
         return online
 
     @torch.no_grad()
@@ -174,7 +167,7 @@ class Run:
         finite = logits.isfinite().all(1)  # argmax of NaN is class 0: never right
         self._append(f"correct.{view}", ((logits.argmax(1) == labels) & finite).cpu().numpy())
         for quantity in self.trial.record:
-            self._append(f"{quantity}.{view}", QUANTITIES[quantity](logits, labels).half().cpu().numpy())
+            self._append(f"{quantity}.{view}", QUANTITIES[quantity](logits, labels).cpu().numpy())
         self.diverged |= not bool(finite.all())
 
     def _append(self, name: str, row: np.ndarray) -> None:
@@ -202,6 +195,8 @@ class Run:
             state |= {f"optimizer.{i}.{k}": v for k, v in values.items() if v is not None}
         arrays = {k: v.detach().cpu().contiguous().numpy() for k, v in state.items()}
         arrays |= {f"rows.{k}": np.stack(v) for k, v in self.rows.items()} | {"loss": self.loss}
+        if self.fixed is not None:
+            arrays |= {f"fixed.{k}": v for k, v in self.fixed.state.items()}
         meta = {"key": self.trial.key, "views": self.trial.views, "record": self.trial.record}
         meta |= {"done": self.done, "seconds": self.seconds}
         files.write_atomically(path, pack(arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}))
@@ -216,7 +211,7 @@ class Run:
         wanted = [self.trial.key, *map(list, (self.trial.views, self.trial.record))]
         if [meta["key"], meta["views"], meta["record"]] != wanted:
             return False
-        net, optimizer = {}, {}
+        net, optimizer, fixed = {}, {}, {}
         for name, array in arrays.items():
             kind, _, rest = name.partition(".")
             if kind == "net":
@@ -226,12 +221,16 @@ class Run:
                 optimizer.setdefault(int(i), {})[what] = torch.from_numpy(array)
             elif kind == "rows":
                 self.rows[rest] = list(array)
+            elif kind == "fixed":
+                fixed[rest] = array
         self.net.load_state_dict(net)
         for i, parameter in enumerate(self.net.parameters()):  # the fused step wants each state laid out as its weights
             for what, tensor in optimizer.get(i, {}).items():
                 if tensor.shape == parameter.shape:
                     optimizer[i][what] = torch.empty_like(parameter).copy_(tensor)
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": optimizer})
+        if self.fixed is not None:
+            self.fixed.restore(fixed)
         self.loss, self.done, self.seconds = arrays["loss"].copy(), meta["done"], meta["seconds"]
         return True
 
@@ -242,9 +241,10 @@ def _margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 QUANTITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "margin": _margin,  # logit of the label minus the largest other logit
-    "loss": lambda logits, labels: F.cross_entropy(logits, labels, reduction="none").clamp(max=6e4),  # float16's range
-    "probability": lambda logits, labels: logits.softmax(1).gather(1, labels[:, None]).squeeze(1),
+    "margin": lambda logits, labels: _margin(logits, labels).half(),  # the label's logit minus the largest other one
+    "loss": lambda logits, labels: F.cross_entropy(logits, labels, reduction="none").clamp(max=6e4).half(),
+    "probability": lambda logits, labels: logits.softmax(1).gather(1, labels[:, None]).squeeze(1).half(),
+    "prediction": lambda logits, labels: logits.argmax(1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int16),
 }
 
 

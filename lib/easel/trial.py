@@ -18,12 +18,15 @@ from easel import models, perturb
 from easel.errors import UserError
 
 RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/test_golden.py notices)
-QUANTITIES = ("margin", "loss", "probability")
+QUANTITIES = ("margin", "loss", "probability", "prediction")
 SETTINGS = {
     "optimizer": ("adamw", "sgd"),
     "normalisation": ("channel", "image"),
+    "augmentation": ("translate", "resized-crop"),
     "precision": ("bf16", "fp32"),
+    "batches": ("shuffled", "fixed", "high-loss", "random"),
 }
+PHOTOGRAPHS = ("mini-imagenet", "tiny-imagenet-10")  # data sets with the paper's recipe for mini ImageNet
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
@@ -50,13 +53,26 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.99)  # of AdamW
     momentum: float = 0.9  # of SGD
     w_norm: float = 0.05  # normalised weight decay of AdamW
-    horizon: int = 300  # T_i, epochs of the cosine, whatever the number of epochs trained
+    horizon: int | None = 300  # T_i, epochs of the cosine, whatever the number of epochs trained; None: no schedule
     batch_size: int = 128
     normalisation: str = "channel"  # "channel": (x - mean) / std of the data set | "image": global contrast, per image
-    translation: int = 4  # pixels, uniform in -4..4 both ways, black outside
+    augmentation: str = "translate"  # | "resized-crop": scale and aspect ratio (mini ImageNet); easel.augment
+    translation: int = 4  # pixels, uniform in -4..4 both ways, black outside; not for "resized-crop"
     flip: bool = True  # horizontally, every second time
     precision: str = "bf16"  # of convolutions and matrix products; weights, sums, loss and last layer are float32
     shared_order: int | None = None  # a seed: batches and augmentation from it, the same in all trials (a control)
+    batches: str = "shuffled"  # anew every epoch | "fixed" | "high-loss" | "random": easel.batches (HM)
+    delta: float = 1.0  # of "high-loss" and "random": the share of the mini-batches that a round trains on
+
+    @classmethod
+    def of(cls, data: str, **changes) -> "Recipe":
+        """The paper's recipe for a data set, with changes: photographs in batches of 64, with resized crops (Sec. 3.1).
+
+        data: a name of easel.data, with or without "@PIXELS". Everything but mini ImageNet and its stand-in is treated
+        as CIFAR-10 is.
+        """
+        photographs = {"batch_size": 64, "augmentation": "resized-crop", "translation": 0}
+        return cls(**(photographs if str(data).partition("@")[0] in PHOTOGRAPHS else {}) | changes)
 
     def __post_init__(self) -> None:
         for name, allowed in SETTINGS.items():
@@ -67,7 +83,16 @@ class Recipe:
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise UserError(f"recipe {name}={value!r}: a finite number, 0 or more")
         for name, least in (("horizon", 1), ("batch_size", 1), ("translation", 0)):
-            _whole(f"recipe {name}", getattr(self, name), least)
+            if name != "horizon" or self.horizon is not None:
+                _whole(f"recipe {name}", getattr(self, name), least)
+        if self.horizon is None and self.optimizer == "adamw" and self.w_norm:
+            raise UserError("recipe horizon=None: normalised weight decay needs a horizon; give one, or w_norm=0")
+        if not (isinstance(self.delta, int | float) and not isinstance(self.delta, bool) and 0 < self.delta <= 1):
+            raise UserError(f"recipe delta={self.delta!r}: a number above 0, at most 1 (the share of mini-batches)")
+        if self.delta != 1 and self.batches not in ("high-loss", "random"):
+            raise UserError(f"recipe delta={self.delta}: only with batches='high-loss' or 'random'")
+        if self.augmentation == "resized-crop" and self.translation:
+            raise UserError(f"recipe translation={self.translation}: 0 where the augmentation is 'resized-crop'")
         if self.shared_order is not None:
             _whole("recipe shared_order", self.shared_order, 0)
         betas = tuple(self.betas)
@@ -75,16 +100,26 @@ class Recipe:
             raise UserError(f"recipe betas={self.betas!r}: two numbers, each from 0 and below 1")
         object.__setattr__(self, "betas", betas)
 
+    def batches_taken(self, examples: int) -> int:
+        """floor(delta N_b), the mini-batches of a round (HM), of the N_b that so many examples make; UserError if 0."""
+        number = -(-examples // self.batch_size)
+        count = math.floor(self.delta * number + 1e-9)  # .29 * 100 is 28.999999999999996
+        if count < 1:
+            raise UserError(f"recipe delta={self.delta}: of {number} mini-batches it takes none; 1/{number} takes one")
+        return count
+
     def weight_decay(self, examples: int) -> float:
         """AdamW's decay for `torch.optim.AdamW`, which multiplies it by the learning rate: lambda / alpha.
 
         lambda = w_norm sqrt(b / (B T)): b batch size, B training examples, T horizon (Loshchilov & Hutter, App. B).
         """
+        if not self.w_norm:
+            return 0.0
         return self.w_norm * math.sqrt(self.batch_size / (examples * self.horizon)) / self.learning_rate
 
     def schedule(self, progress: float) -> float:
-        """Factor on the learning rate after `progress` epochs (fractions count): .5 + .5 cos(pi progress / horizon)."""
-        return 0.5 + 0.5 * math.cos(math.pi * progress / self.horizon)
+        """Factor on the learning rate after `progress` epochs: .5 + .5 cos(pi progress / horizon); 1 without horizon."""
+        return 1.0 if self.horizon is None else 0.5 + 0.5 * math.cos(math.pi * progress / self.horizon)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +128,13 @@ class Edit:
 
     keep: (kept,) positions in the trial's examples that are trained on, ascending; None = all of them.
     labels: (examples,) label of every example while training; None = the data set's.
+    order: (kept,) the kept positions in the order in which they are cut into mini-batches, for a recipe whose batches
+        are not "shuffled"; None = an order drawn from the seed.
     """
 
     keep: np.ndarray | None = None
     labels: np.ndarray | None = None
+    order: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.keep is not None:
@@ -106,11 +144,18 @@ class Edit:
             object.__setattr__(self, "keep", keep)
         if self.labels is not None:
             object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+        if self.order is not None:
+            order = np.asarray(self.order, dtype=np.int64)
+            kept = np.arange(order.size) if self.keep is None else self.keep
+            if order.ndim != 1 or not np.array_equal(np.sort(order), kept):
+                raise UserError("edit order: every kept position once, and no other")
+            object.__setattr__(self, "order", order)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over both arrays, hex."""
-        parts = (b"-" if a is None else a.astype("<i8").tobytes() for a in (self.keep, self.labels))
+        """SHA-256 over the arrays, hex."""
+        arrays = (self.keep, self.labels) if self.order is None else (self.keep, self.labels, self.order)
+        parts = (b"-" if a is None else a.astype("<i8").tobytes() for a in arrays)
         return hashlib.sha256(b"|".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -133,17 +178,17 @@ class Trial:
         "test" or "test:2000"   the test set, or a class-balanced part of it
         "online"                the training batches' own hits, as they are trained on (augmented, training mode)
         "colour=0.3" "shuffle=4" "low-pass=3.2"     the plain training set's images, changed (easel.perturb)
-    record: quantities kept beside right or wrong, float16, for every view but "online": "margin", "loss",
-        "probability".
+        "test@10"               any of them after that epoch only: its arrays then have one row
+    record: quantities kept beside right or wrong for every view but "online": "margin", "loss", "probability" (of the
+        true class; float16), "prediction" (the class that the net names).
     Views and quantities do not change the training, so they are not part of the key.
     """
 
     model: str
     seed: int
     epochs: int
-    data: str = "cifar10"  # a name of easel.data, or a folder's path
+    data: str = "cifar10"  # a name of easel.data, or a folder's path; "NAME@64" brings its images to 64 pixels
     split: str = "train"  # "train" | "merged" (train then test: Sec. 7.1)
-    size: int | None = None  # pixels, for folders of larger images; None = the data set's own
     images: int | None = None  # class-balanced part, drawn from subset_seed; None = all
     subset_seed: int = 0
     recipe: Recipe = field(default_factory=Recipe)
@@ -155,11 +200,11 @@ class Trial:
         models.check(self.model)
         _whole("seed", self.seed, 0)
         _whole("epochs", self.epochs, 1)
-        if self.epochs > self.recipe.horizon:
+        if self.recipe.horizon is not None and self.epochs > self.recipe.horizon:
             raise UserError(f"epochs={self.epochs}: at most the schedule's horizon of {self.recipe.horizon}")
         if self.images is not None:
             _whole("images", self.images, 1)
-        for name in ("seed", "epochs", "images", "subset_seed", "size"):
+        for name in ("seed", "epochs", "images", "subset_seed"):
             if isinstance(getattr(self, name), np.integer):  # JSON, and so the key, wants Python's own
                 object.__setattr__(self, name, int(getattr(self, name)))
         for name, allowed in (("views", None), ("record", QUANTITIES)):
@@ -171,13 +216,23 @@ class Trial:
                     raise UserError(f"{name} {value!r}: one of {', '.join(allowed)}")
         for view in self.views:
             check_view(view)
-        if "online" in self.views and self.edit is not None and self.edit.keep is not None:
-            raise UserError("view 'online' with dropped examples: they are in no training batch, right or wrong")
+            if (after := view_epoch(view)) is not None and after > self.epochs:
+                raise UserError(f"view {view!r}: the trial has {self.epochs} epochs")
+        partly = self.recipe.delta != 1 or (self.edit is not None and self.edit.keep is not None)
+        if partly and any(view_base(view) == "online" for view in self.views):
+            raise UserError("view 'online' with dropped examples or delta < 1: some are in no batch, right or wrong")
+        if self.edit is not None and self.edit.order is not None and self.recipe.batches == "shuffled":
+            raise UserError("edit order with batches='shuffled': it is for batches that are fixed")
 
     @cached_property
     def examples(self) -> datasets.Dataset:
         """The examples that are trained on (before any edit) and evaluated as view "train"; shared between trials."""
-        return _part(datasets.load(self.data, self.split, size=self.size), self.images, self.subset_seed)
+        return _part(datasets.load(self.data, self.split), self.images, self.subset_seed)
+
+    @property
+    def order_seed(self) -> int:
+        """What batches and augmentation are drawn from: the trial's seed, or the one that all trials share."""
+        return self.seed if self.recipe.shared_order is None else self.recipe.shared_order
 
     @cached_property
     def identity(self) -> dict:
@@ -194,6 +249,11 @@ class Trial:
                 labels, classes = self.edit.labels, len(self.examples.classes)
                 if labels.shape != (n,) or labels.min() < 0 or labels.max() >= classes:
                     raise UserError(f"edit labels: one label in 0..{classes - 1} for each of {n} examples")
+            if self.edit.order is not None and self.edit.keep is None and len(self.edit.order) != n:
+                raise UserError(f"edit order: {len(self.edit.order)} positions of {n} examples")
+        if self.recipe.delta != 1:
+            trained = n if self.edit is None or self.edit.keep is None else len(self.edit.keep)
+            self.recipe.batches_taken(trained)
         return {
             "recipe_version": RECIPE_VERSION,
             "fingerprint": self.examples.fingerprint,
@@ -216,11 +276,12 @@ class Trial:
 
     def view_examples(self, view: str) -> datasets.Dataset:
         """The images on which a view is evaluated."""
+        view = view_base(view)
         if view in ("train", "online"):
             return self.examples
         if perturb.is_change(view):
             return perturb.Changed(self.examples, view)
-        test = datasets.load(self.data, "test", size=self.size)
+        test = datasets.load(self.data, "test")
         count = view.partition(":")[2]
         return _part(test, int(count) if count else None, self.subset_seed)
 
@@ -237,8 +298,22 @@ def _part(whole: datasets.Dataset, images: int | None, seed: int) -> datasets.Da
     return whole if images is None else datasets.subset(whole, images, seed)
 
 
+def view_base(view: str) -> str:
+    """A view's name without the epoch after which it is evaluated: "test:2000" of "test:2000@10"."""
+    return view.partition("@")[0]
+
+
+def view_epoch(view: str) -> int | None:
+    """The epoch after which alone a view is evaluated, counted from 1: 10 of "test@10"; None: after every one."""
+    _, at, epoch = view.partition("@")
+    return int(epoch) if at else None
+
+
 def check_view(view: str) -> None:
     """Raise UserError unless `view` is one that a trial can record. (Whether tiles fit the images: view_examples.)"""
+    full, (view, at, epoch) = view, view.partition("@")
+    if at and not (epoch.isascii() and epoch.isdecimal() and str(int(epoch)) == epoch and int(epoch) > 0):
+        raise UserError(f"view {full!r}: what follows the sign @ is an epoch, counted from 1, such as {view}@1")
     if perturb.is_change(view):
         return perturb.check(view)
     name, colon, count = view.partition(":")
