@@ -1,0 +1,311 @@
+"""Plain against changed easiness: by hand, against matching's own jackknife, and by simulation."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easel import changed, matching, perturb
+from easel.errors import UserError
+
+
+def world(seed=0, n=400, trials=(6, 6), strengths=(0.0, 1.0, 4.0), shared=1.0):
+    """{view: two groups}: images with a plain and an own changed difficulty; a trial's luck with an image is partly the
+    same in all views (`shared`: its size), so plain and changed answers of one trial depend on each other."""
+    rng = np.random.default_rng(seed)
+    plain, other = np.random.default_rng(99).normal(0, 1.5, (2, n))  # the images are always the same
+    views = ["train", *(f"low-pass={k}" for k in range(1, len(strengths)))]
+    groups = {view: [] for view in views}
+    for size in trials:
+        luck = shared * rng.logistic(size=(size, n))
+        for view, strength in zip(views, strengths, strict=True):
+            own = rng.logistic(size=(size, n))
+            share = strength / (1 + strength)
+            groups[view].append((1 - share) * plain + share * other - 0.3 * strength + luck + own > 0)
+    return {view: tuple(pair) for view, pair in groups.items()}
+
+
+# ---- the quantities ------------------------------------------------------------------------------------------------
+
+
+def test_other_and_same_by_hand():
+    """Four images, groups of two trials; half of them are easy (k = 2)."""
+    p1 = np.array([[1, 1, 0, 0], [1, 1, 1, 0]], bool)  # counts 2 2 1 0: easy {0, 1}
+    p2 = np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool)  # counts 1 2 1 0: easy {1}, and one of {0, 2}
+    v1 = np.array([[0, 1, 1, 1], [0, 1, 1, 0]], bool)  # counts 0 2 2 1: easy {1, 2}
+    v2 = np.array([[0, 0, 1, 1], [0, 0, 1, 1]], bool)  # counts 0 0 2 2: easy {2, 3}
+    found = changed.measure({"train": (p1, p2), "x": (v1, v2)}, fraction=0.5)
+    assert found.same["x"][0] == (1 / 2 + (0.5 * 1) / 2) / 2  # {0,1} and {1,2}; {1, half 0, half 2} and {2,3}
+    assert found.other["x"][0] == (0 + (1 + 0.5) / 2) / 2  # {0,1} and {2,3}; {1, half 0, half 2} and {1,2}
+    assert found.other["train"][0] == (1 + 0.5) / 2
+    assert found.ties["x"] == (0.25, 0.5)
+    assert found.accuracy["x"][0] == (5 / 8 + 4 / 8) / 2
+    # without group 1's second trial: plain {0,1}, changed 0 1 1 1: two of {1,2,3}
+    assert found.same["x"][2] == pytest.approx((2 / 3 / 2 + 1 / 4) / 2)
+    assert found.other["x"][2] == pytest.approx((0 + (2 / 3 + 2 / 3 * 0.5) / 2) / 2)
+    assert found.accuracy["x"][2] == (3 / 4 + 4 / 8) / 2
+    # without group 2's first: plain 0 1 1 0: {1, 2}; changed stays {2, 3}
+    assert found.same["x"][3] == pytest.approx((1 / 2 + 1 / 2) / 2)
+    assert found.accuracy["x"][3] == (5 / 8 + 2 / 4) / 2
+
+
+@pytest.mark.parametrize("which", ["easy", "hard"])
+def test_a_trial_is_left_out_of_plain_and_changed_at_once(which):
+    """Stacked side by side, a trial's plain and changed answers are one row to `matching.jackknife`."""
+    groups, n = world(trials=(5, 7)), 400
+    one, two = (np.hstack([groups[view][g] for view in ("train", "low-pass=2")]) for g in (0, 1))
+    rate = lambda a, b: matching.rate(a, b, which=which)  # noqa: E731
+    same = lambda a, b: (rate(a[:n], a[n:]) + rate(b[:n], b[n:])) / 2  # noqa: E731
+    other = lambda a, b: (rate(a[:n], b[n:]) + rate(b[:n], a[n:])) / 2  # noqa: E731
+    accuracy = lambda a, b: a[n:].mean() / 5 + b[n:].mean() / 7  # noqa: E731 - twice the mean; trials differ by group
+    found = changed.measure(groups, which=which)
+    for quantity, statistic in (("same", same), ("other", other)):
+        slow = matching.jackknife(one, two, statistic)
+        fast = found.interval(getattr(found, quantity)["low-pass=2"], limits=(0, 1))
+        assert fast == pytest.approx(slow, abs=1e-12)
+        assert fast.n == 12
+    assert found.accuracy["low-pass=2"][0] == pytest.approx(accuracy(one.sum(0), two.sum(0)) / 2)
+    mean = [
+        np.mean([groups["low-pass=2"][0][np.arange(5) != i].mean(), groups["low-pass=2"][1].mean()]) for i in range(5)
+    ]
+    assert found.accuracy["low-pass=2"][1:6] == pytest.approx(mean)
+
+
+def test_the_ceiling_the_ties_and_the_classes_are_matchings():
+    groups, labels = world(), np.arange(400) % 7
+    found = changed.measure(groups, labels)
+    (p1, p2), (v1, v2) = ([of.sum(0) for of in groups[view]] for view in ("train", "low-pass=1"))
+    assert found.chance == 0.1
+    assert found.other["train"][0] == matching.rate(p1, p2)
+    assert found.blind["train"] is found.other["train"]
+    assert found.same["train"][0] == (matching.rate(p1, p1) + matching.rate(p2, p2)) / 2 < 1  # ties, broken twice
+    assert found.ties["low-pass=1"] == pytest.approx(
+        np.mean([matching.bounds(p1, v2), matching.bounds(p2, v1)], axis=0)
+    )
+    stratified = [matching.stratified_chance(a, b, labels) for a, b in ((p1, v2), (p2, v1))]
+    assert found.stratified["low-pass=1"] == pytest.approx(np.mean(stratified))
+    assert np.isnan(changed.measure(groups).stratified["low-pass=1"])
+    assert np.isnan(changed.measure(groups).within["low-pass=1"]).all()
+
+
+def test_kept_is_1_where_nothing_is_changed_and_0_where_plain_says_nothing_of_changed():
+    groups = world(n=4000, strengths=(0.0, 0.5, 1e9))
+    found = changed.measure(groups)
+    assert (found.kept("train") == 1).all()
+    assert 0.2 < found.kept("low-pass=1")[0] < 1
+    assert found.kept("low-pass=2")[0] == pytest.approx(0, abs=0.05)
+    nothing = np.random.default_rng(1).random((2, 3, 50)) < 0
+    assert np.isnan(changed.measure({"train": tuple(nothing), "x": tuple(nothing)}).kept("x")).all()
+
+
+# ---- the null ------------------------------------------------------------------------------------------------------
+
+
+def test_blind_errors_are_as_many_in_every_trial_and_spare_who_was_right_first():
+    (plain, _), (bad, _), _ = world().values()
+    thin = changed.thinned(plain, bad, seed=3)
+    assert (thin.sum(1) == bad.sum(1)).all()
+    assert bad.sum() < plain.sum()
+    assert (plain | ~thin).all()  # only right answers are left
+    assert np.array_equal(thin, changed.thinned(plain, bad, seed=3))
+    assert not np.array_equal(thin, changed.thinned(plain, bad, seed=4))
+    more = changed.thinned(bad, plain)
+    assert (more.sum(1) == plain.sum(1)).all()
+    assert (more | ~bad).all()  # where accuracy rises, every right answer stays
+    labels = np.arange(400) % 3
+    by_class = changed.thinned(plain, bad, labels=labels)
+    for k in range(3):
+        assert (by_class[:, labels == k].sum(1) == bad[:, labels == k].sum(1)).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 30))
+@settings(max_examples=30, deadline=None)
+def test_blind_errors_of_any_answers_are_as_many(seed, trials, n):
+    rng = np.random.default_rng(seed)
+    plain, bad = rng.random((2, trials, n)) < rng.random((2, trials, 1))
+    thin = changed.thinned(plain, bad, labels=rng.integers(0, 3, n), seed=seed)
+    assert (thin.sum(1) == bad.sum(1)).all()
+
+
+def test_who_stays_right_is_drawn_uniformly():
+    plain = np.tile([True, True, True, True, False], (6000, 1))
+    bad = np.tile([False, False, False, True, True], (6000, 1))
+    stays = changed.thinned(plain, bad).mean(0)
+    assert stays == pytest.approx([0.5, 0.5, 0.5, 0.5, 0], abs=0.02)
+
+
+def test_a_blind_change_is_measured_as_blind_and_one_with_a_taste_of_its_own_as_more():
+    groups = world(n=4000, trials=(8, 8))
+    blindly = tuple(
+        changed.thinned(p, c, seed=5 + g) for g, (p, c) in enumerate(zip(*list(groups.values())[::2], strict=True))
+    )
+    found = changed.measure({"train": groups["train"], "own": groups["low-pass=2"], "blind": blindly})
+    gap = {view: found.interval(found.other[view] - found.blind[view]) for view in ("own", "blind")}
+    assert gap["own"].high < -0.05
+    assert gap["blind"].low < 0 < gap["blind"].high
+    assert abs(gap["blind"].estimate) < 0.02
+
+
+def test_a_change_that_picks_classes_is_beyond_blind_and_not_beyond_within():
+    """All images of some classes turn wrong more often, and otherwise at random."""
+    plain, labels = world(n=4000, trials=(8, 8))["train"], np.arange(4000) % 10
+    rng = np.random.default_rng(2)
+    harmed = tuple(of & (rng.random(of.shape) < np.linspace(0, 1, 10)[labels]) for of in plain)
+    found = changed.measure({"train": plain, "x": harmed}, labels, which="hard")
+    other = found.other["x"]
+    assert found.interval(other - found.blind["x"]).high < -0.05
+    assert found.interval(other - found.within["x"]).estimate == pytest.approx(0, abs=0.02)
+    assert found.accuracy["x"][0] == pytest.approx(np.mean([of.mean() for of in harmed]))
+
+
+# ---- intervals -----------------------------------------------------------------------------------------------------
+
+
+def test_an_interval_is_the_jackknife_of_a_mean_by_hand():
+    x, y = np.array([0.2, 0.5, 0.8, 0.9]), np.array([0.1, 0.4, 0.3])
+    theta = [x.mean() - y.mean()]
+    theta += [np.delete(x, i).mean() - y.mean() for i in range(4)] + [
+        x.mean() - np.delete(y, i).mean() for i in range(3)
+    ]
+    found = changed.interval(theta, (4, 3), level=0.9)
+    error = np.sqrt(x.var(ddof=1) / 4 + y.var(ddof=1) / 3)
+    assert found.estimate == pytest.approx(0.6 - 0.8 / 3)
+    assert found.high - found.estimate == pytest.approx(2.919986 * error)  # t, 2 degrees of freedom, .95
+    assert found.n == 7
+    assert changed.interval(theta, (4, 3), limits=(0, 0.5))[1:3] == (0, 0.5)
+    assert np.isnan(changed.interval([*theta[:-1], np.nan], (4, 3))[1:3]).all()
+    for trials in ((4, 4), (6, 1), (7, 0)):
+        with pytest.raises(UserError, match="replicates"):
+            changed.interval(theta, trials)
+
+
+def test_the_interval_of_paired_counts_covers_and_is_cautious():
+    """120 new sets of trials on the same images: the mean over them is what the intervals should hold.
+
+    The width: right for accuracy; up to about twice the spread for matching rates, whose ties move with every trial."""
+    results = {"same": [], "other": [], "difference": [], "gap": [], "accuracy": []}
+    for seed in range(120):
+        found = changed.measure(world(seed, n=300, trials=(8, 8)), draws=1, seed=seed)
+        here = {"same": found.same["low-pass=1"], "other": found.other["low-pass=1"]}
+        here |= {"difference": found.kept("low-pass=1") - found.kept("low-pass=2")}
+        here |= {"gap": found.other["low-pass=2"] - found.blind["low-pass=2"]}
+        here |= {"accuracy": found.accuracy["train"] - found.accuracy["low-pass=1"]}
+        for name, replicates in here.items():
+            results[name].append(found.interval(replicates))
+    for name, intervals in results.items():
+        estimate, low, high, _ = np.array(intervals).T
+        truth = estimate.mean()
+        assert ((low <= truth) & (truth <= high)).mean() >= 0.93, name
+        error = (high - low) / 2 / 2.364624  # t, 7 degrees of freedom
+        most = 1.25 if name == "accuracy" else 2.4
+        assert 0.85 < np.sqrt((error**2).mean()) / estimate.std() < most, name
+
+
+# ---- along a grid --------------------------------------------------------------------------------------------------
+
+
+def test_a_crossing_is_read_off_between_two_points():
+    curve = np.array([[1.0, 1.0, 0.4, 1.0, 1.0], [0.8, 0.2, 0.3, 0.9, 0.2], [0.3, 0.6, 0.2, 0.8, 0.7]])
+    found = changed.crossing([0, 10, 20], curve, 0.5)
+    assert found[:3] == pytest.approx([16, 6.25, 0])
+    assert np.isnan(found[3])
+    assert found[4] == pytest.approx(6.25)  # the first time, though it rises again
+    places = np.array([[0, 1, 2, 3, 4], [10, 11, 12, 13, 14], [20, 21, 22, 23, 24]])
+    assert changed.crossing(places, curve, [0.8, 0.6, 0.3, 0.85, 1.0]) == pytest.approx([10, 6, 12, 18, 4])
+
+
+def test_falls_to_and_at_accuracy_read_the_curves():
+    groups = world(n=2000, strengths=(0.0, 0.5, 1.0, 3.0, 9.0))
+    found = changed.measure(groups)
+    grid = {1.6: "low-pass=4", 3.2: "low-pass=3", 6.4: "low-pass=2", 12.8: "low-pass=1", 25.6: "train"}
+    at = found.interval(changed.falls_to(found, "low-pass", grid))
+    below, above = [s for s, v in grid.items() if found.kept(v)[0] <= 0.5][-1:], 25.6
+    assert below[0] <= at.estimate < min(above, 2 * below[0])
+    assert at.low < at.estimate < at.high
+    assert np.isnan(changed.falls_to(found, "low-pass", grid, share=-1)).all()
+    same = changed.at_accuracy(found, grid, found.accuracy["low-pass=2"])
+    assert same == pytest.approx(found.other["low-pass=2"])
+    between = changed.at_accuracy(found, grid, (found.accuracy["low-pass=2"] + found.accuracy["low-pass=3"]) / 2)
+    assert between == pytest.approx((found.other["low-pass=2"] + found.other["low-pass=3"]) / 2)
+    alpha = {0: "low-pass=4", 0.5: "low-pass=3", 1: "train"}
+    assert 0 <= changed.falls_to(found, "colour", alpha)[0] <= 1  # a linear scale, which has a 0
+    with pytest.raises(UserError, match="plain images"):
+        changed.at_accuracy(found, {1.6: "low-pass=4"}, 0.5)
+
+
+def test_the_table_has_a_row_a_net_change_and_strength():
+    views = dict(zip(["train", "colour=0", "low-pass=1.6"], world().values(), strict=True))
+    grids = {"colour": {0: "colour=0", 1: "train"}, "low-pass": {1.6: "low-pass=1.6", 22.63: "train"}}
+    found = {net: changed.measure(views, np.arange(400) % 4, which="hard") for net in ("a", "b")}
+    table = changed.table(found, grids)
+    assert table[["net", "change", "strength"]].apply(tuple, axis=1).is_unique
+    assert len(table) == 8
+    for name in ("same", "other", "blind", "within", "kept", "accuracy"):
+        assert (table[f"{name}_low"] <= table[name]).all()
+        assert (table[name] <= table[f"{name}_high"]).all()
+    assert ((table.tie_low <= table.other) & (table.other <= table.tie_high)).all()
+    assert set(table.which) == {"hard"}
+    assert set(table.n_trials) == {6}
+    grey = table[(table.net == "a") & (table.view == "colour=0")].iloc[0]
+    assert grey.other == found["a"].other["colour=0"][0]
+    assert all(set(grid.values()) >= {"train"} for grid in perturb.grids(32).values())
+
+
+# ---- claims --------------------------------------------------------------------------------------------------------
+
+
+def replicates(*values):
+    """Of a mean over two groups of values."""
+    a, b = map(np.array, values)
+    whole = [a.mean() + b.mean()]
+    whole += [np.delete(a, i).mean() + b.mean() for i in range(len(a))]
+    return np.array(whole + [a.mean() + np.delete(b, i).mean() for i in range(len(b))]) / 2, (len(a), len(b))
+
+
+def test_a_claim_about_all_nets_is_judged_by_the_worst():
+    clear = replicates([0.30, 0.32, 0.31], [0.29, 0.33, 0.31])
+    vague = replicates([0.05, -0.04, 0.06], [0.02, 0.03, -0.01])
+    against = replicates([-0.30, -0.32, -0.31], [-0.29, -0.33, -0.31])
+    still = replicates([0.2, 0.2, 0.2], [0.2, 0.2, 0.2])
+    assert changed.judge({"a": clear}, above=0)[::5] == ("a", "holds")
+    assert changed.judge({"a": clear, "b": vague}, above=0)[::5] == ("b", "inconclusive")
+    assert changed.judge({"a": clear, "b": vague, "c": against}, above=0)[::5] == ("c", "fails")
+    assert changed.judge({"a": clear, "c": against}, below=0)[::5] == ("a", "fails")
+    assert changed.judge({"c": against}, below=0).verdict == "holds"
+    assert changed.judge({"a": clear, "s": still}, above=0)[::5] == ("s", "inconclusive")
+    assert changed.judge({"a": clear, "n": (clear[0] * np.nan, (3, 3))}, above=0)[::5] == ("n", "inconclusive")
+    assert changed.judge({"n": (clear[0] * np.nan, (3, 3))}, above=0).row().keys() == {"here", "n", "verdict"}
+    found = changed.judge({"c": against}, below=0)
+    assert found.estimate == pytest.approx(-0.31)
+    assert found.low < found.estimate < found.high < 0
+    one, two = (changed.judge(dict.fromkeys(names, against), above=0) for names in ("c", "cd"))
+    assert two.low < one.low  # to fail, the interval is widened for the number of nets
+    for bad in ({}, {"above": 0, "below": 0}):
+        with pytest.raises(UserError):
+            changed.judge({"a": clear}, **bad)
+    with pytest.raises(UserError):
+        changed.judge({}, above=0)
+
+
+# ---- refusals ------------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_measured_is_refused_in_one_line():
+    groups = world(n=50)
+    short = {"train": groups["train"], "x": tuple(of[:, :40] for of in groups["train"])}
+    fewer = {"train": groups["train"], "x": tuple(of[:3] for of in groups["train"])}
+    single = {"train": tuple(of[:1] for of in groups["train"])}
+    for bad, options in (
+        ({"x": groups["train"]}, {}),
+        (short, {}),
+        (fewer, {}),
+        (single, {}),
+        (groups, {"which": "middle"}),
+        (groups, {"fraction": 0}),
+        (groups, {"labels": np.zeros(3)}),
+    ):
+        with pytest.raises(UserError) as refusal:
+            changed.measure(bad, **options)
+        assert "\n" not in str(refusal.value)
+    with pytest.raises(UserError, match="same trials"):
+        changed.thinned(groups["train"][0], groups["train"][0][:3])
