@@ -65,10 +65,8 @@ def slow_training(trial) -> tuple[np.ndarray, list[int]]:
     """The paper's loop once more, plainly, on this trial's net and fixed batches: (bits per N_b updates, batches)."""
     run = Run(trial)
     batches, net = run.fixed.batches, run.net
-    optimizer = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9)
-    images, labels = trial.examples.images.float() / 255, trial.examples.labels
-    mean, std = (torch.tensor(s)[:, None, None] for s in (trial.examples.mean, trial.examples.std))
-    x = ((images - mean) / std).contiguous()
+    optimizer = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, fused=True)
+    x, labels = run.prepare(trial.examples.images), trial.examples.labels  # to the bit: a near tie may decide a round
     stored, todo, came, bits = [0.0] * len(batches), list(range(len(batches))), [], []
     while len(came) < trial.epochs * len(batches):
         for b in todo:

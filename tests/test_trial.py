@@ -123,7 +123,7 @@ def test_canonical_json_has_one_form():
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
-        ({"model": "resnet-9000"}, "resnet-9000"),
+        ({"model": "nonet-9000"}, "nonet-9000"),
         ({"epochs": 0}, "epochs=0"),
         ({"epochs": 2.0}, "epochs=2.0"),
         ({"epochs": True}, "epochs=True"),

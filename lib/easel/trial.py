@@ -118,7 +118,7 @@ class Recipe:
         return self.w_norm * math.sqrt(self.batch_size / (examples * self.horizon)) / self.learning_rate
 
     def schedule(self, progress: float) -> float:
-        """Factor on the learning rate after `progress` epochs: .5 + .5 cos(pi progress / horizon); 1 without horizon."""
+        """Factor on the learning rate after `progress` epochs: .5 + .5 cos(pi progress / horizon); 1 if no horizon."""
         return 1.0 if self.horizon is None else 0.5 + 0.5 * math.cos(math.pi * progress / self.horizon)
 
 
