@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from easel import download
+from easel import download, mirror, sources
 from easel.errors import UserError
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 400_000, dtype=np.uint8).tobytes()
@@ -243,7 +243,7 @@ def test_a_name_look_up_that_hangs_does_not_hang_the_download(tmp_path, monkeypa
         hold.wait(20)
         raise OSError("no such host")
 
-    monkeypatch.setattr(download.urllib.request, "urlopen", look_up)
+    monkeypatch.setattr(mirror.urllib.request, "urlopen", look_up)
     start = time.monotonic()
     with pytest.raises(UserError, match=r"no answer within 1 s"):
         download.fetch(["http://mirror.invalid/f"], tmp_path / "f", MD5, patience=QUICK, show=None)
@@ -325,6 +325,15 @@ def test_the_official_host_of_cifar10_comes_last(monkeypatch):
     assert "cs.toronto.edu" in urls[-1]
     assert all(url.startswith("https://") for url in urls)
     assert download.mirrors("unknown.bin") == ()
+
+
+def test_every_published_set_has_an_address_and_only_stanford_is_without_tls(monkeypatch):
+    monkeypatch.delenv("EASEL_MIRRORS", raising=False)
+    for published in sources.PUBLISHED.values():
+        urls = download.mirrors(published.ARCHIVE)
+        assert len(urls) >= 2
+        assert all(url.endswith("/" + published.ARCHIVE) for url in urls)
+        assert all(url.startswith("https://") or ".stanford.edu/" in url for url in urls)
 
 
 def test_easel_mirrors_takes_their_place_with_folders_and_files(monkeypatch):

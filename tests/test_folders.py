@@ -1,10 +1,13 @@
 """Any folder of images: read as an eye sees it, in a fixed order, and refused in one line that names what is wrong."""
 
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from easel import data, folders
@@ -113,6 +116,31 @@ def test_an_image_of_the_asked_size_keeps_its_pixels(tmp_path):
 def test_one_pixel_and_extreme_shapes_are_stretched_not_refused(tmp_path):
     assert (folders.picture_of(save(tmp_path / "1.png", flat(size=(1, 1))), 32) == (200, 10, 60)).all()
     assert folders.picture_of(save(tmp_path / "2.png", flat(size=(1, 3000))), 64).shape == (64, 64, 3)
+
+
+def test_a_set_of_one_pixel_images_gets_the_smallest_side(tmp_path):
+    dataset = data.load(str(a_set(tmp_path, size=(1, 1))))
+    assert dataset.images.shape == (4, 3, 8, 8)
+    assert (dataset.images[1] == torch.tensor([0, 0, 20], dtype=torch.uint8)[:, None, None]).all()
+    assert data.load(f"{tmp_path}@32").images.shape == (4, 3, 32, 32)
+
+
+def sixteen_bit_png(path: Path, pixels: np.ndarray) -> Path:
+    """Pillow writes no 16-bit colour; pixels: (height, width, 3 or 4) uint16."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    blocks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    packed = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in blocks)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    return path
+
+
+def test_sixteen_bits_of_colour_keep_their_upper_eight(tmp_path):
+    levels = np.arange(16 * 16 * 3, dtype=np.uint16).reshape(16, 16, 3) * 85  # 0..65195
+    assert (folders.picture_of(sixteen_bit_png(tmp_path / "rgb.png", levels), 16) == levels >> 8).all()
+    opaque = np.concatenate([levels, np.full((16, 16, 1), 65535, np.uint16)], 2)
+    assert (folders.picture_of(sixteen_bit_png(tmp_path / "rgba.png", opaque), 16) == levels >> 8).all()
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
@@ -226,6 +254,16 @@ def test_a_damaged_image_is_named(tmp_path, keep):
     assert "not a readable image" in message
 
 
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp", "webp", "tif", "ppm"])
+def test_an_image_cut_short_is_named_in_every_format(tmp_path, suffix):
+    noise = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    bad = save(a_set(tmp_path) / f"train/bee/bad.{suffix}", noise)
+    whole = bad.read_bytes()
+    for end in (20, len(whole) // 2, len(whole) * 9 // 10):
+        bad.write_bytes(whole[:end])
+        assert f"{bad}: not a readable image" in refused(f"{tmp_path}@16")
+
+
 def test_a_text_called_png_and_a_dangling_link_are_named(tmp_path):
     root = a_set(tmp_path)
     (root / "train/bee/t.png").write_text("hello")
@@ -276,8 +314,7 @@ def test_mini_imagenet_is_picked_out_of_a_full_imagenet(tmp_path, monkeypatch):
 def test_a_named_set_that_is_not_there_says_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     monkeypatch.delenv("EASEL_IMAGENET", raising=False)
-    for name, folder in (("tiny-imagenet-10", "tiny-imagenet-10"), ("mini-imagenet", "imagenet")):
-        with pytest.raises(UserError, match="no such folder") as caught:
-            data.choose(name)
-        assert str(tmp_path / folder) in one_line(caught)
-        assert not data.describe(name)["ready"]
+    with pytest.raises(UserError, match="no such folder") as caught:
+        data.choose("mini-imagenet")
+    assert str(tmp_path / "imagenet") in one_line(caught)
+    assert not data.describe("mini-imagenet")["ready"]

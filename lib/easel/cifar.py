@@ -4,21 +4,18 @@ The batch files are pickles, and a pickle is a program. Two locks: the MD5 of a 
 interpreted, and what is then interpreted is a list of inert values by `parse`, which imports and calls nothing.
 """
 
-import hashlib
 import os
 import struct
-import tarfile
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
+from easel import archives
+from easel.archives import unpack_members
 from easel.errors import UserError
-from easel.files import publish
 
+NAME = "cifar10"
 FOLDER = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"
 ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
@@ -39,9 +36,14 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)  # as published, 
 ROWS = 10_000  # examples a batch file
 
 
+def files(root: Path) -> list[Path]:
+    """The six batch files, where they belong in the data folder root."""
+    return [root / FOLDER / file for split in BATCHES.values() for file, _ in split]
+
+
 def complete(root: Path) -> bool:
-    """Whether all six batch files lie in root/cifar-10-batches-py (their bytes are checked when they are read)."""
-    return all((root / FOLDER / file).is_file() for split in BATCHES.values() for file, _ in split)
+    """Whether all six lie there (their bytes are checked when they are read)."""
+    return all(path.is_file() for path in files(root))
 
 
 def read(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -77,32 +79,7 @@ def _batch(path: Path, md5: str) -> tuple[np.ndarray, np.ndarray]:
 
 def checked(path: Path, md5: str) -> bytes:
     """The file's content, if its MD5 is the given one; UserError with both sums and the fix otherwise."""
-    with _readable(path):
-        content = path.read_bytes()
-    _same(path, hashlib.md5(content, usedforsecurity=False).hexdigest(), md5)
-    return content  # the bytes that were checked, not the file's, which may change
-
-
-def check(path: Path, md5: str) -> None:
-    """The same for a file too large to hold."""
-    with _readable(path), open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    _same(path, found, md5)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); run: easel data cifar10") from error
-
-
-def _same(path: Path, found: str, md5: str) -> None:
-    if found != md5:
-        raise UserError(
-            f"{path}: wrong bytes, MD5 is {found}, expected {md5}; delete this file and run: easel data cifar10"
-        )
+    return archives.checked(path, md5, NAME)
 
 
 def unpack(root: Path) -> None:
@@ -111,41 +88,9 @@ def unpack(root: Path) -> None:
     Only the seven known names are taken, as plain files, each checked and then renamed into place; what is there stays
     as it is. Links, paths and anything else in the archive are not looked at.
     """
-    check(root / ARCHIVE, ARCHIVE_MD5)
+    archives.check(root / ARCHIVE, ARCHIVE_MD5, NAME)
     wanted = {f"{FOLDER}/{file}": (file, md5) for file, md5 in (*BATCHES["train"], *BATCHES["test"], META)}
     unpack_members(root / ARCHIVE, root / FOLDER, wanted)
-
-
-def unpack_members(archive: Path, folder: Path, wanted: dict[str, tuple[str, str]]) -> None:
-    """Takes members {name in the archive: (file name, MD5)} from a .tar.gz into folder, each whole or not at all."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                if member.name not in wanted or not member.isreg() or (folder / wanted[member.name][0]).exists():
-                    continue
-                file, md5 = wanted[member.name]
-                content = tar.extractfile(member).read()
-                if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
-                    raise UserError(f"{archive}: its {file} has wrong bytes; delete the archive and download it again")
-                _put(folder / file, content)
-    except (OSError, tarfile.TarError, EOFError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f"{archive}: cannot be unpacked into {folder} ({why}); make room and make the folder writable, "
-            "or point EASEL_DATA at a folder that is"
-        ) from error
-
-
-def _put(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        publish(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
 
 
 class _Name(str):
@@ -156,7 +101,7 @@ _ARRAY = "numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"
 
 
 def parse(content: bytes) -> dict:
-    """The dictionary in a CIFAR batch file (pickle protocol 2), built from its numbers, byte strings and arrays only.
+    """The dictionary in a CIFAR file (pickle protocol 2), built from its numbers, byte strings and arrays only.
 
     A tiny reader of the two dozen opcodes that these files use. It knows one kind of object, numpy's uint8 array, and
     makes it from the bytes itself. Any other opcode, global or object: UserError. Array bytes are not copied.
@@ -212,6 +157,8 @@ def parse(content: bytes) -> dict:
                 stack.append(_SIMPLE[op]())
             elif op == b"T":
                 stack.append(text(number("<i")))
+            elif op == b"X":  # a unicode string: its UTF-8 bytes
+                stack.append(text(number("<I")))
             elif op == b"M":
                 stack.append(number("<H"))
             elif op == b"J":
@@ -219,9 +166,15 @@ def parse(content: bytes) -> dict:
             elif op == b"e":
                 values = since_mark()
                 stack[-1].extend(values)
+            elif op == b"a":
+                value = stack.pop()
+                stack[-1].append(value)
             elif op == b"u":
                 values = since_mark()
                 stack[-1].update(zip(values[::2], values[1::2], strict=True))
+            elif op == b"s":
+                value, key = stack.pop(), stack.pop()
+                stack[-1].update({key: value})
             elif op == b"t":
                 stack.append(tuple(since_mark()))
             elif op in _TUPLES:

