@@ -205,6 +205,15 @@ def test_the_digests_are_torchvisions():
     assert [list(item) for item in stl10.FILES["test"]] == STL10.test_list
 
 
+def test_the_page_in_the_data_folder_names_every_set_address_and_digest():
+    page = (paths.ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    for name in (*data.NAMES, *data.CHOICES):
+        assert f"| `{name}` |" in page
+    for published in sources.PUBLISHED.values():
+        assert f"| `{published.ARCHIVE}` | `{published.ARCHIVE_MD5}` |" in page
+        assert all(f"({url})" in page for url in download.MIRRORS[published.ARCHIVE])
+
+
 # CIFAR-100 -----------------------------------------------------------------------------------------------------------
 
 

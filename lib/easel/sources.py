@@ -25,7 +25,7 @@ NAMES = ("cifar10", "patterns", "cifar100", "stl10", "tiny-imagenet-10", "mini-i
 OWN_SIZES = {"cifar10": 32, "cifar100": 32, "patterns": 32, "stl10": stl10.SIDE, "mini-imagenet": folders.LARGEST}
 PATTERNS_NOTICE = (
     "patterns: these images are drawn by code, with known frequent, rare and contradicted patterns; "
-    "for real photographs run: easel data cifar10"
+    "for real photographs run: easel data cifar10, easel data tiny-imagenet-10"
 )
 # The paper prints n04355358 for the eighth, no class of ImageNet 2012; n04355338, sundial, is one digit away [C].
 MINI_IMAGENET = {
