@@ -15,7 +15,7 @@ def _own_results(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("EASEL_DATA", str(paths.data_dir()))
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
-    for name in ("EASEL_ENGINE", "EASEL_RUN", "EASEL_RETRAIN"):
+    for name in ("EASEL_ENGINE", "EASEL_RUN", "EASEL_RETRAIN", "EASEL_VARIANT"):
         monkeypatch.delenv(name, raising=False)
     torch.set_num_threads(1)
 

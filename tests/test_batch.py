@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import make_notebooks as make
@@ -107,6 +108,56 @@ def test_a_default_of_zero_allows_zero_and_a_negative_one_anything(notebooks):
         values(notebooks, drop="-0.5")
 
 
+LISTS = """profile = "smoke"
+rates = [0.0, 0.3, 0.9]
+alphas = [0.0, 0.5, 1.0]
+tiles = [1, 2, 4]
+radii = [1.6, 3.2]
+deltas = [0.2, 0.5, 0.8]
+keeps = [10, 50, 90]"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("rates", "0,.95", [0.0, 0.95]), ("alphas", "1,0", [1.0, 0.0]), ("tiles", "1,16", [1, 16]),
+        ("radii", "0,14.4", [0.0, 14.4]), ("deltas", "0.1,1", [0.1, 1.0]), ("keeps", "1,100", [1, 100]),
+    ],
+)  # fmt: skip
+def test_a_list_of_shares_or_strengths_reaches_to_its_ends(notebooks, name, text, value):
+    make.write(notebooks, "00_one", parameters=LISTS)
+    assert values(notebooks, **{name: text})[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("rates", "0.3,1", "rates = 1.0 does not fit; it takes a list, each a finite number from 0 up, below 1"),
+        ("rates", "-0.1", "rates = -0.1"),
+        ("rates", "30", "rates = 30.0"),
+        ("alphas", "0.5,1.5", "alphas = 1.5 does not fit; it takes a list, each a finite number from 0 to 1"),
+        ("alphas", "-1", "alphas = -1.0"),
+        ("alphas", "nan", "alphas = nan"),
+        ("tiles", "2,0", "tiles = 0 does not fit; it takes a list, each a whole number from 1 up"),
+        ("tiles", "2.5", "tiles = 2.5"),
+        ("radii", "-1.6", "radii = -1.6 does not fit; it takes a list, each a finite number from 0 up"),
+        ("radii", ".inf", "radii = inf"),
+        ("deltas", "0,0.5", "deltas = 0.0 does not fit; it takes a list, each a finite number above 0, at most 1"),
+        ("deltas", "1.01", "deltas = 1.01"),
+        ("keeps", "0", "keeps = 0 does not fit; it takes a list, each a whole number above 0, at most 100"),
+        ("keeps", "50,101", "keeps = 101"),
+    ],
+)
+def test_a_share_or_strength_out_of_range_is_refused_before_anything_starts(notebooks, name, text, message):
+    make.write(notebooks, "00_one", parameters=LISTS)
+    with pytest.raises(UserError) as refusal:
+        values(notebooks, **{name: text})
+    assert message in str(refusal.value)
+    make.profiles(notebooks, f"smoke:\n  00_one: {{{name}: [{text}]}}\n")
+    with pytest.raises(UserError, match=f"profiles.yaml, smoke, 00_one: {name} = "):
+        values(notebooks)
+
+
 @pytest.mark.parametrize("name", ["epoch", "Epochs", "x; import os; os._exit(0)\ny", "profile"])
 def test_a_name_that_no_notebook_has_is_refused_even_if_it_is_code(notebooks, name):
     make.write(notebooks, "00_one", parameters=PARAMETERS)
@@ -162,6 +213,83 @@ def test_notebooks_are_chosen_by_number_or_name(notebooks):
             plan.plan("smoke", only=[wrong])
 
 
+VARIANTS = """smoke:
+  00_one-photographs: {data: photographs@48, models: [resnet18-0.25x]}
+  00_one: {data: cifar10, epochs: 2}
+  00_one-large: {data: cifar10@64}
+  01_two: {}
+laptop:
+  00_one: {epochs: 9}
+"""
+
+
+def runs(**asked) -> list[str]:
+    return [job.stem for job in plan.plan("smoke", **asked)]
+
+
+def test_a_variant_is_the_notebook_once_more_with_parameters_of_its_own(notebooks):
+    for stem in ("00_one", "01_two"):
+        make.write(notebooks, stem, parameters=PARAMETERS)
+    make.profiles(notebooks, VARIANTS)
+    jobs = plan.plan("smoke", settings={"rate": "0.1"})
+    assert [(job.stem, job.variant, job.notebook.name) for job in jobs] == [
+        ("00_one", "", "00_one.ipynb"),
+        ("00_one-photographs", "photographs", "00_one.ipynb"),
+        ("00_one-large", "large", "00_one.ipynb"),
+        ("01_two", "", "01_two.ipynb"),
+    ]
+    assert jobs[0].values == {"profile": "smoke", "data": "cifar10", "epochs": 2, "rate": 0.1}
+    assert jobs[1].values == {
+        "profile": "smoke", "data": "photographs@48", "models": ["resnet18-0.25x"], "rate": 0.1
+    }  # fmt: skip
+    assert jobs[1].effective["epochs"] == 3
+    assert [job.stem for job in plan.plan("laptop")] == ["00_one", "01_two"]
+
+
+def test_a_number_means_a_notebook_with_its_variants_and_a_name_itself_alone(notebooks):
+    for stem in ("00_one", "01_two"):
+        make.write(notebooks, stem, parameters=PARAMETERS)
+    make.profiles(notebooks, VARIANTS)
+    assert runs(only=["00"]) == ["00_one", "00_one-photographs", "00_one-large"]
+    assert runs(only=["00_one"]) == ["00_one"]
+    assert runs(only=["01", "00_one-large"]) == ["00_one-large", "01_two"]
+    for wrong in ("photographs", "00_one-small", "01_two-large", "00-large"):
+        with pytest.raises(UserError, match="there are: 00_one, 00_one-photographs, 00_one-large, 01_two"):
+            runs(only=[wrong])
+
+
+@pytest.mark.parametrize("asked", [{"dataset": "patterns"}, {"settings": {"data": "patterns"}}])
+def test_another_data_set_leaves_variants_out_unless_one_is_named(notebooks, asked):
+    for stem in ("00_one", "01_two"):
+        make.write(notebooks, stem, parameters=PARAMETERS)
+    make.profiles(notebooks, VARIANTS)
+    assert runs(**asked) == ["00_one", "01_two"]
+    assert runs(only=["00"], **asked) == ["00_one"]
+    assert runs(only=["01", "00_one-large"], **asked) == ["00_one-large", "01_two"]
+    assert {job.values["data"] for job in plan.plan("smoke", only=["01", "00_one-large"], **asked)} == {"patterns"}
+
+
+@pytest.mark.parametrize("key", ["00_one-", "00_one-Large", "00_one-a_b", "00_one-a-b", "02_none-large", "-large", 0])
+def test_a_key_that_is_no_notebook_s_and_no_variant_s_is_refused(notebooks, key):
+    make.write(notebooks, "00_one")
+    make.profiles(notebooks, f"smoke:\n  {key}: {{}}\n")
+    with pytest.raises(UserError, match=f"names no notebook {key!r}; there are: 00_one, each with -WORD"):
+        plan.plan("smoke")
+
+
+def test_a_notebook_that_is_called_like_a_variant_is_a_notebook(notebooks):
+    for stem in ("00_one", "00_one-large"):
+        make.write(notebooks, stem)
+    make.profiles(notebooks, "smoke:\n  00_one-large: {}\n")
+    assert [(job.stem, job.variant) for job in plan.plan("smoke")] == [("00_one", ""), ("00_one-large", "")]
+
+
+def test_every_parameter_that_holds_nets_is_checked_and_no_other():
+    given = {"model": "a", "models": ["b", "c"], "target_model": "d", "cheap_models": ["e"], "modelling": "x"}
+    given |= {"data": "x", "remodel": "x", "other_model": None}
+    assert plan._nets(given) == ["a", "b", "c", "d", "e"]
+
+
 def test_a_data_folder_is_meant_from_where_the_command_is_typed(notebooks, tmp_path, monkeypatch):
     make.write(notebooks, "00_one", parameters=PARAMETERS)
     monkeypatch.chdir(tmp_path)
@@ -171,13 +299,43 @@ def test_a_data_folder_is_meant_from_where_the_command_is_typed(notebooks, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"models": "mlp-1x10,wrn-11-1"}, "wrn depth 11"), ({"data": "cifar11"}, "cifar11"), ({"data": "./none"}, "none")],
+    [
+        ({"models": "mlp-1x10,wrn-11-1"}, "wrn depth 11"),
+        ({"data": "cifar11"}, "cifar11"),
+        ({"data": "./none"}, "none"),
+    ],
 )
 def test_an_unknown_net_or_data_set_is_refused_before_anything_starts(notebooks, results, settings, message):
     make.write(notebooks, "00_one", make.END, parameters=PARAMETERS)
     with pytest.raises(UserError, match=message):
         batch.run("smoke", settings=settings)
     assert list(results.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "answer"),
+    [
+        ({}, {"patterns@24": "patterns@24"}),
+        ({"data": "patterns@4"}, "size 4: a whole number of pixels"),
+        ({"target_model": "vgg-one"}, "'vgg-one'"),
+        ({"models": ["mlp-1x10", "alexnet"]}, "'alexnet' needs images of at least 63x63 pixels, not 24x24"),
+        ({"tiles": [2, 25]}, "shuffle=25"),
+        ({"images": 9}, "images 9"),
+        ({"epochs": 301}, "epochs=301"),
+        ({"precision": "fp8"}, "'fp8'"),
+    ],
+)
+def test_what_the_other_process_answers(monkeypatch, changed, answer):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    given = {"data": "patterns@24", "target_model": "resnet18-0.25x", "tiles": [1, 24], "images": 10**6, "epochs": 300}
+    given |= changed
+    sent = []
+    plan._inspect(types.SimpleNamespace(send=sent.append), [given["data"]], plan._nets(given), [given])
+    if changed:
+        assert isinstance(sent[0], UserError)
+        assert answer in str(sent[0])
+    else:
+        assert sent == [answer]
 
 
 # what comes out ---------------------------------------------------------------------------------------------------
@@ -225,7 +383,7 @@ def test_two_notebooks_run_at_once_and_leave_pages_figures_verdicts_and_an_index
     assert "Nets &lt;agree&gt;" in index
     assert "✓ holds" in index
     assert "✗ fails" in index
-    assert index.count('href="01_two.') == 2
+    assert index.count('href="01_two.') == 3  # its page and notebook, and the page once more in the contents
 
     page = (results / "00_one.html").read_text()
     assert "<script" not in page
@@ -240,6 +398,37 @@ def test_two_notebooks_run_at_once_and_leave_pages_figures_verdicts_and_an_index
     assert {p.name for p in notebooks.iterdir()} == {
         "00_one.ipynb", "01_two.ipynb", "profiles.yaml", "smoke-0", "smoke-1"
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_notebook_and_its_variant_run_at_once_and_leave_all_they_make_side_by_side(notebooks, results, capfd):
+    """Each waits until the other has started, as above."""
+    meet = (
+        "import pathlib, time\npathlib.Path('met-' + kind).touch()\n"
+        "while len(list(pathlib.Path('.').glob('met-*'))) < 2:\n    time.sleep(0.05)"
+    )
+    table = "import pandas as pd\npage.table(pd.DataFrame({'kind': [kind]}), 'kinds', caption='Kinds.')"
+    verdict = make.VERDICT.format(claim="Kinds differ", word="holds")
+    make.write(
+        notebooks, "00_one", meet, make.FIGURE, table, verdict, make.END,
+        parameters='profile = "smoke"\nkind = "main"', title="# Which kind?",
+    )  # fmt: skip
+    make.profiles(notebooks, "smoke:\n  00_one-other: {kind: other}\n")
+    assert batch.run("smoke", jobs=2) == 0
+    said = capfd.readouterr().out
+    assert "1 notebook and 1 variant, 2 at a time" in said
+    assert "1 notebook and 1 variant done in" in said
+    assert "00_one-other  done in" in said
+    assert {str(p.relative_to(results)) for p in results.rglob("*") if p.is_file()} == {
+        "index.html", "verdicts.csv",
+        "00_one.ipynb", "00_one.html", "figures/00_one-line.png", "tables/00_one-kinds.csv", "receipts/00_one.json",
+        "00_one-other.ipynb", "00_one-other.html", "figures/00_one-other-line.png", "tables/00_one-other-kinds.csv",
+        "receipts/00_one-other.json",
+    }  # fmt: skip
+    assert (results / "tables/00_one-kinds.csv").read_text() == "kind\nmain\n"
+    assert (results / "tables/00_one-other-kinds.csv").read_text() == "kind\nother\n"
+    with open(results / "verdicts.csv", newline="") as file:
+        assert [row["notebook"] for row in csv.DictReader(file)] == ["00_one", "00_one-other"]
 
 
 FAILURES = {
@@ -389,6 +578,59 @@ def test_a_tally_counts_in_words():
     rows = [{"verdict": v} for v in ("holds", "holds", "fails", "inconclusive")]
     assert site.tally(rows) == "2 hold, 1 fails, 1 inconclusive"
     assert site.tally([]) == "no verdicts"
+
+
+def test_runs_are_counted_in_words():
+    assert site.counted(["", "photographs", "", "", "photographs"]) == "3 notebooks and 2 variants"
+    assert site.counted(["", "photographs"]) == "1 notebook and 1 variant"
+    assert site.counted(["photographs"]) == "1 variant"
+    assert site.counted([""]) == "1 notebook"
+    assert site.counted([]) == "0 notebooks"
+
+
+def receipt_in(folder: Path, stem: str, variant: str = "", **more) -> None:
+    """A receipt and an executed notebook, as a run leaves them."""
+    receipt = {"notebook": stem, "run": "r", "notice": "", "machine": "m", "finished": "2026-01-01T00:00:00+00:00"}
+    receipt |= {"seconds": 1, "trained": 5, "reused": 0, "diverged": 0, "figures": [], "tables": [], "verdicts": []}
+    receipt |= ({"variant": variant} if variant else {}) | more
+    (folder / "receipts").mkdir(parents=True, exist_ok=True)
+    (folder / "receipts" / f"{stem}.json").write_text(json.dumps(receipt))
+    cells = [{"cell_type": "markdown", "source": f"# What does {stem[:2]} ask?\n\nA paragraph."}]
+    (folder / f"{stem}.ipynb").write_text(json.dumps({"cells": cells}))
+    (folder / f"{stem}.html").write_text("")
+
+
+def test_the_index_begins_with_its_contents_each_variant_below_its_notebook(tmp_path):
+    verdicts = [{"claim": "c", "paper": 1, "here": 1, "verdict": v, "why": "w"} for v in ("holds", "holds", "fails")]
+    receipt_in(tmp_path, "01_two")
+    receipt_in(tmp_path, "00_one-photos", "photos", data=["tiny-imagenet-10@48"], verdicts=verdicts)
+    receipt_in(tmp_path, "00_one", data=["cifar10", "cifar10:merged"])
+    receipt_in(tmp_path, "00_onemore-photos", "photos")
+    (tmp_path / "explorer.html").touch()
+    (tmp_path / "explorer-photos.html").touch()
+    index = site.build(tmp_path).read_text()
+    contents = index[index.index("<nav") : index.index("</nav>")]
+    rows = [re.sub(r"<[^>]+>", "|", row) for row in contents.split("<tr")[2:]]
+    rows = [[cell for cell in row.partition(">")[2].split("|") if cell.strip()] for row in rows]
+    assert rows == [
+        ["00", "What does 00 ask?", "cifar10, cifar10:merged", "no verdicts", "read"],
+        ["photos", "tiny-imagenet-10@48", "2 hold", "1 fails", "read"],
+        ["00", "What does 00 ask?", "photos", "no verdicts", "read"],  # its notebook has not run: it stands for itself
+        ["01", "What does 01 ask?", "no verdicts", "read"],
+    ]
+    assert re.findall(r'href="#([^"]+)"', contents) == ["00_one", "00_one-photos", "00_onemore-photos", "01_two"]
+    assert re.findall(r'<article id="([^"]+)"', index) == ["00_one", "00_one-photos", "00_onemore-photos", "01_two"]
+    card = index[index.index('<article id="00_one-photos"') :]
+    card = card[: card.index("</article>")]
+    assert '<span class="word">photos</span></h2>' in card
+    assert "data: tiny-imagenet-10@48" in card
+    assert '<a href="explorer.html">the explorer</a> · <a href="explorer-photos.html">the explorer, photos</a>' in index
+    assert "2 notebooks and 2 variants" in index
+
+
+def test_one_notebook_needs_no_contents(tmp_path):
+    receipt_in(tmp_path, "00_one")
+    assert "<nav" not in site.build(tmp_path).read_text()
 
 
 def test_a_damaged_or_foreign_receipt_is_passed_over(tmp_path):

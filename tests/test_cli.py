@@ -71,6 +71,17 @@ def refused(capsys, *argv: str) -> str:
         ("data ./no/such/folder", "no/such/folder"),
         ("scores --profile laptop", "run: easel run --profile laptop"),
         ("scores --out easiness.txt", "must end in .parquet or .csv"),
+        ("scores --keep 0", "0 is not a share above 0, at most 1"),
+        ("scores --keep 50", "50 is not a share above 0, at most 1"),
+        ("scores --keep nan", "nan is not a share"),
+        ("scores --keep half", "invalid number value: 'half'"),
+        ("scores --keep 0.5 --drop middle", "invalid choice: 'middle'"),
+        ("scores --keep 0.5 --seed -1", "-1 is not a whole number from 0 up"),
+        ("scores --keep 0.5 --m 0", "0 is not a whole number from 1 up"),
+        ("scores --keep 0.5 --out keep.parquet", "keep.parquet must end in .csv"),
+        ("scores --keep 0.5", "run: easel run --profile smoke"),
+        ("scores --net mlp-1x10", "--net says what to keep and needs --keep"),
+        ("scores --balanced", "--balanced says what to keep and needs --keep"),
         ("bench --repeats 0", "from 1 up"),
     ],
 )
@@ -244,3 +255,112 @@ def test_scores_take_a_net_that_was_trained_in_two_ways_once(trained, tiny, tmp_
 def test_scores_whose_trial_is_gone_say_how_to_get_it_back(trained, capsys):
     Store().path(trained[1].key).unlink()
     assert "run: easel run --profile smoke" in refused(capsys, "scores")
+
+
+def receipt_of(tmp_path, stem: str, records, variant: str = "") -> None:
+    receipt = {"notebook": stem, "variant": variant, "keys": [record.key for record in records]}
+    (tmp_path / f"results/smoke/receipts/{stem}.json").write_text(json.dumps(receipt))
+
+
+def test_scores_have_every_data_set_of_a_profile_and_shared_trials_once(trained, tiny, tmp_path, capsys):
+    """A variant on other images, and a second notebook with the same trials as the first."""
+    other = [run.ensure([tiny(s, data="patterns@16")], workers=0, store=Store(), quiet=True).records[0] for s in (0, 1)]
+    receipt_of(tmp_path, "00_one-small", other, "small")
+    receipt_of(tmp_path, "01_two", trained[:2])
+    assert cli.main(["scores", "--out", str(tmp_path / "e.csv")]) == 0
+    said = "mlp-1x10 on patterns, mlp-1x12 on patterns, mlp-1x10 on patterns@16"
+    assert f"600 rows, {said}" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "e.csv")
+    counted = table[table.m == 1].groupby(["dataset", "model"]).n_trials.agg(["size", "max"])
+    assert counted.to_dict("index") == {
+        ("patterns", "mlp-1x10"): {"size": 100, "max": 2},
+        ("patterns", "mlp-1x12"): {"size": 100, "max": 1},
+        ("patterns@16", "mlp-1x10"): {"size": 100, "max": 2},
+    }
+
+
+def test_scores_prefer_the_paper_s_recipe_to_more_trials_of_another(trained, tiny, tmp_path):
+    from easel.trial import Recipe
+
+    recipe = Recipe(precision="fp32", batch_size=64)
+    more = [run.ensure([tiny(s, recipe=recipe)], workers=0, store=Store(), quiet=True).records[0] for s in range(3)]
+    receipt_of(tmp_path, "01_two", more)
+    assert cli.main(["scores", "--out", str(tmp_path / "e.csv")]) == 0
+    table = pd.read_csv(tmp_path / "e.csv")
+    assert set(table[table.model == "mlp-1x10"].n_trials) == {2}
+
+
+def test_a_long_training_has_every_m_to_ten_then_each_tenth_and_the_last():
+    from easel import inventory
+
+    assert inventory._m_values(3) == [1, 2, 3]
+    assert inventory._m_values(34) == [*range(1, 11), 20, 30, 34]
+
+
+# what to keep ---------------------------------------------------------------------------------------------------------
+
+
+def kept(tmp_path, capsys, *argv: str) -> tuple[pd.DataFrame, str]:
+    assert cli.main(["scores", "--keep", "0.3", "--out", str(tmp_path / "keep.csv"), *argv]) == 0
+    return pd.read_csv(tmp_path / "keep.csv"), capsys.readouterr().out
+
+
+def test_what_is_kept_is_indices_labels_classes_and_easiness(trained, tmp_path, capsys):
+    from easel import compression, scores
+    from easel.ledger import Ledger
+
+    table, said = kept(tmp_path, capsys)
+    ledger = Ledger(trained[:2])
+    easiness = scores.easiness(ledger)
+    at = compression.keep(easiness, 0.3, "easiest", seed=0)
+    assert list(table.columns) == ["example", "label", "class", "easiness"]
+    assert table.example.tolist() == ledger.ids[at].tolist()
+    assert table.label.tolist() == ledger.labels[at].tolist()
+    assert table["class"].tolist() == [ledger.examples.classes[c] for c in ledger.labels[at]]
+    assert np.allclose(table.easiness, easiness[at])
+    ties = compression.tied(easiness, at)
+    assert said.startswith("30 of 100 examples of patterns by mlp-1x10 (2 trials, m = 1): the easiest dropped; ")
+    assert f"{ties} are tied at the cut, where a lot from seed 0 decides -> {tmp_path}/keep.csv" in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "how", "m", "seed", "balanced", "said"),
+    [
+        ("--drop hardest --m 2", "hardest", 2, 0, False, "m = 2): the hardest dropped; "),
+        ("--drop random --seed 7", "random", 1, 7, False, "m = 1): dropped at random -> "),
+        ("--drop window", "window", 1, 0, False, "the easiest and the very hardest dropped; "),
+        ("--balanced --seed 2", "balanced", 1, 2, False, "the easiest dropped, of every class alike; "),
+        ("--balanced --drop hardest", "hardest", 1, 0, True, "the hardest dropped, of every class alike; "),
+    ],
+)
+def test_what_is_dropped_may_be_chosen(trained, tmp_path, capsys, argv, how, m, seed, balanced, said):
+    from easel import compression, scores
+    from easel.ledger import Ledger
+
+    table, words = kept(tmp_path, capsys, *argv.split())
+    ledger = Ledger(trained[:2])
+    chosen = {"seed": seed, "labels": ledger.labels, "balanced": balanced}
+    at = compression.keep(scores.easiness(ledger, m), 0.3, how, **chosen)
+    assert table.example.tolist() == ledger.ids[at].tolist()
+    assert said in words
+    assert f"mlp-1x10 (2 trials, m = {m})" in words
+
+
+def test_the_net_and_the_notebook_may_be_named_and_the_first_is_no_mlp(trained, tiny, tmp_path, capsys):
+    cnn = run.ensure([tiny(0, model="wrn-10-1")], workers=0, store=Store(), quiet=True).records
+    receipt_of(tmp_path, "01_two", [*trained, *cnn])
+    receipt_of(tmp_path, "01_two-small", trained[2:], "small")
+    assert "by wrn-10-1 (1 trial," in kept(tmp_path, capsys)[1]
+    assert "by mlp-1x12 (1 trial," in kept(tmp_path, capsys, "--net", "mlp-1x12")[1]
+    assert "by mlp-1x10 (2 trials" in kept(tmp_path, capsys, "--notebook", "00")[1]
+    assert "by mlp-1x12 (1 trial," in kept(tmp_path, capsys, "--notebook", "01_two-small")[1]
+    keep = ("scores", "--keep", "0.3", "--out", str(tmp_path / "other.csv"))
+    there = "no net 'vgg-16' among the trials of 01_two; there are: mlp-1x10, mlp-1x12, wrn-10-1"
+    assert there in refused(capsys, *keep, "--net", "vgg-16")
+    there = "no notebook 07 has trials in"
+    assert there in refused(capsys, *keep, "--notebook", "07")
+    assert "m=3: give a whole number of epochs in 1..2" in refused(capsys, *keep, "--m", "3")
+    assert not (tmp_path / "other.csv").exists()
+    assert (tmp_path / "results/smoke/tables/keep.csv").exists() is False
+    assert cli.main(["scores", "--keep", "1"]) == 0
+    assert len(pd.read_csv(tmp_path / "results/smoke/tables/keep.csv")) == 100

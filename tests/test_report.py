@@ -158,13 +158,16 @@ def test_verdicts_are_a_table_in_words_and_values_may_be_numpy_s(page, shown):
 def test_the_receipt_says_what_was_saved_and_what_was_trained(page):
     page.table(pd.DataFrame({"a": [1]}), "t", caption="once")
     page.table(pd.DataFrame({"a": [1]}), "t", caption="again, by hand")
-    one = SimpleNamespace(keys=["k1", "k2"], trained=1, reused=1, diverged=[])
-    two = SimpleNamespace(keys=["k2", "k3"], trained=0, reused=2, diverged=["k3"])
+    records = [SimpleNamespace(data={"data": name}) for name in ("cifar10", "/home/me/birds@64", "cifar10")]
+    one = SimpleNamespace(keys=["k1", "k2"], trained=1, reused=1, diverged=[], records=records)
+    merged = SimpleNamespace(data={"data": "cifar10", "split": "merged"})
+    two = SimpleNamespace(keys=["k2", "k3"], trained=0, reused=2, diverged=["k3"], records=[merged])
     receipt = receipt_of(page.close([one, two]))
     assert receipt["tables"] == [{"file": "01_matching-t.csv", "caption": "again, by hand"}]
     assert receipt["keys"] == ["k1", "k2", "k3"]
     assert (receipt["trained"], receipt["reused"], receipt["diverged"]) == (1, 3, 1)
     assert (receipt["run"], receipt["profile"], receipt["notebook"]) == ("token", "smoke", "01_matching")
+    assert (receipt["variant"], receipt["data"]) == ("", ["cifar10", "birds@64", "cifar10:merged"])
     assert receipt["seconds"] >= 0
 
 
@@ -173,6 +176,20 @@ def test_a_staged_page_writes_into_the_stage_only(page, tmp_path, monkeypatch):
     staged = report.Page("02_other", profile="smoke")
     assert staged.close() == tmp_path / "stage/receipts/02_other.json"
     assert not (tmp_path / "smoke/receipts/02_other.json").exists()
+
+
+def test_a_variant_leaves_files_of_its_own_beside_the_notebook_s(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_VARIANT", "photographs")
+    variant = report.Page("01_matching", profile="smoke")
+    for one in (page, variant):
+        one.table(pd.DataFrame({"a": [1]}), "t", caption="c")
+        one.close()
+    assert {path.name for path in (tmp_path / "smoke/tables").iterdir()} == {
+        "01_matching-t.csv", "01_matching-photographs-t.csv"
+    }  # fmt: skip
+    receipt = receipt_of(tmp_path / "smoke/receipts/01_matching-photographs.json")
+    assert (receipt["notebook"], receipt["variant"]) == ("01_matching-photographs", "photographs")
+    assert receipt_of(tmp_path / "smoke/receipts/01_matching.json")["variant"] == ""
 
 
 def test_report_needs_no_plotting_or_notebook_package_before_it_is_used():

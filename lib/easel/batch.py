@@ -47,7 +47,7 @@ class Outcome:
 def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = None, settings=None) -> int:
     """Executes a profile's notebooks; 0 if all succeeded, 1 if one failed. UserError before anything starts.
 
-    only: notebooks by stem or number ("01_matching", "01"), all if None. dataset: the parameter `data`.
+    only, dataset: as in `plan`; all notebooks and their variants if only is None.
     jobs: notebooks at a time, 2 if None. settings: parameter -> value, or text as typed on a command line.
     """
     if jobs is not None and (type(jobs) is not int or jobs < 1):
@@ -59,7 +59,7 @@ def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = 
     check_inputs(plans)
     _sweep(folder)
     jobs = min(jobs or min(2, os.cpu_count() or 1), len(plans))
-    count = _count(len(plans), "notebook")
+    count = site.counted([job.variant for job in plans])
     print(f"easel: profile {profile}, {count}, {jobs} at a time, into {_short(folder)}", flush=True)
     started = time.monotonic()
     outcomes = _run_all(plans, folder, jobs)
@@ -148,7 +148,7 @@ def _execute(job: Job, stage: Path, scratch: Path, token: str, crew: _Crew) -> i
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=job.notebook.parent,
-                env=_environment(stage, scratch, token),
+                env=_environment(job, stage, scratch, token),
                 start_new_session=True,  # a terminal's Ctrl-C comes to us alone
             )
             crew.running.add(process)
@@ -162,11 +162,12 @@ def _execute(job: Job, stage: Path, scratch: Path, token: str, crew: _Crew) -> i
     return status
 
 
-def _environment(stage: Path, scratch: Path, token: str) -> dict[str, str]:
+def _environment(job: Job, stage: Path, scratch: Path, token: str) -> dict[str, str]:
     """What a notebook's process sees: our folders as absolute paths, and none of the user's own Jupyter settings."""
     return os.environ | {
         "EASEL_RUN": token,
         "EASEL_STAGE": str(stage),
+        "EASEL_VARIANT": job.variant,
         "EASEL_RESULTS": str(paths.results_dir().absolute()),
         "EASEL_DATA": str(paths.data_dir().absolute()),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])),
@@ -273,7 +274,7 @@ def _summary(receipts: list[dict], seconds: float) -> str:
     if reused and not trained:
         work = f"nothing was trained, all {reused:,} trials were in the store"
     verdicts = site.tally([row for one in receipts for row in one["verdicts"]])
-    return f"{_count(len(receipts), 'notebook')} done in {seconds:.0f} s; {work}; {verdicts}"
+    return f"{site.counted([one['variant'] for one in receipts])} done in {seconds:.0f} s; {work}; {verdicts}"
 
 
 def _short(path: Path) -> str:
@@ -281,7 +282,3 @@ def _short(path: Path) -> str:
     with suppress(ValueError):
         return str(Path(path).relative_to(Path.cwd()))
     return str(path)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -58,13 +58,21 @@ def _parser() -> argparse.ArgumentParser:
     one = command(
         "run", _run, "execute the notebooks of a profile; trials that are in the store are not trained again",
         "easel run                                     every notebook, small, in minutes",
-        "easel run --profile laptop --only 00,01       two notebooks of a larger profile",
+        "easel run --profile laptop --only 00,01       two notebooks of a larger profile, and their variants",
+        "easel run --only 01_matching-photographs      one variant: a notebook again, with data of its own",
         "easel run --only 01 --set epochs=3 --set models=mlp-3x128,wrn-10-1",
         "easel run --dataset ./my/images               a folder with train/CLASS/… (and val/CLASS/…)",
     )  # fmt: skip
     one.add_argument("--profile", default="smoke", help="a profile of notebooks/profiles.yaml (default: smoke)")
-    one.add_argument("--only", type=_names, metavar="01,00", help="notebooks by number or name")
-    one.add_argument("--dataset", help="cifar10, patterns, auto, …, or a folder's path: the parameter `data`")
+    one.add_argument(
+        "--only", type=_names, metavar="01,00",
+        help="notebooks by number (with their variants) or by name (that notebook or variant alone)",
+    )  # fmt: skip
+    one.add_argument(
+        "--dataset", metavar="DATA",
+        help="cifar10, patterns, auto, …, or a folder's path: the parameter `data`, in place of the profile's; a "
+        "variant, which is there for its own data, then runs only if --only names it",
+    )  # fmt: skip
     one.add_argument("--jobs", type=int, metavar="N", help="notebooks at a time (default: 2; training takes turns)")
     one.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
@@ -89,16 +97,33 @@ def _parser() -> argparse.ArgumentParser:
         "easel data cifar10          download it if it is not there (170 MB, checked)",
         "easel data ./my/images      read every image once and name the first bad one",
     )  # fmt: skip
-    one.add_argument("name", nargs="?", help="cifar10, patterns, tiny-imagenet-10, mini-imagenet, or a folder's path")
+    one.add_argument("name", nargs="?", help="cifar10, cifar100, stl10, patterns, …, or a folder's path, @PIXELS")
     one.add_argument("--check", action="store_true", help="download nothing; exit status 2 if it is not ready")
 
     one = command(
-        "scores", _scores, "write the easiness of every example, net and m of a profile",
-        "easel scores --profile laptop               results/laptop/tables/easiness.parquet",
+        "scores", _scores, "write the easiness of every example, net and m of a profile, or (--keep) what to keep by it",
+        "easel scores --profile laptop                   results/laptop/tables/easiness.parquet",
         "easel scores --profile laptop --out easiness.csv",
+        "easel scores --keep 0.5 --out keep.csv          the harder half: example, label, class, easiness",
+        "easel scores --keep 0.5 --drop hardest --balanced --net wrn-16-1 --out keep.csv",
     )  # fmt: skip
     one.add_argument("--profile", default="smoke", help="its notebooks must have been run (default: smoke)")
-    one.add_argument("--out", metavar="FILE", help="a .parquet or .csv file")
+    one.add_argument("--out", metavar="FILE", help="a .parquet or .csv file; with --keep a .csv file")
+    kept = one.add_argument_group(
+        "what to keep",
+        "Instead of the table: the examples that are left when the others are dropped by one net's easiness, as CSV.\n"
+        "The column `example` is the index in the data set's official order.",
+    )
+    kept.add_argument("--keep", type=_share, metavar="SHARE", help="of the examples: above 0, at most 1")
+    kept.add_argument(
+        "--drop", choices=("easiest", "hardest", "random", "window"),
+        help="what is dropped (default: easiest); window: a tenth of it is the very hardest, the rest the easiest",
+    )  # fmt: skip
+    kept.add_argument("--balanced", action="store_true", default=None, help="the same share of every class")
+    kept.add_argument("--seed", type=_from_zero, metavar="N", help="of the lot among ties and at random (default: 0)")
+    kept.add_argument("--net", metavar="NAME", help="whose easiness (default: the first that is not an MLP)")
+    kept.add_argument("--m", type=_count, metavar="M", help="epochs before counting (default: 1)")
+    kept.add_argument("--notebook", metavar="NAME", help="whose trials, by name or number (default: 01, or else 00)")
 
     one = command(
         "info", _info, "what is in the store of trained trials",
@@ -157,6 +182,15 @@ def _scores(options) -> int:
     from easel import inventory, paths
 
     folder = paths.results_dir() / options.profile
+    names = ("drop", "balanced", "seed", "net", "m", "notebook")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.keep is not None:
+        out = Path(options.out) if options.out else folder / "tables" / "keep.csv"
+        how = given.pop("drop", "easiest")
+        print(f"{inventory.write_kept(folder, out, options.keep, how, **given)} -> {out}")
+        return 0
+    if given:
+        raise UserError(f"--{next(iter(given))} says what to keep and needs --keep; for example: --keep 0.5")
     out = Path(options.out) if options.out else folder / "tables" / "easiness.parquet"
     rows, nets = inventory.write_scores(folder, out)
     print(f"{rows:,} rows, {nets} -> {out}")
@@ -182,7 +216,23 @@ def _count(text: str) -> int:
     return number
 
 
-_count.__name__ = "whole number"  # argparse: invalid whole number value: 'x'
+def _from_zero(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 up")
+    return number
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share above 0, at most 1; half of the examples: 0.5")
+    return share
+
+
+# argparse: invalid whole number value: 'x'
+_count.__name__ = _from_zero.__name__ = "whole number"
+_share.__name__ = "number"
 
 
 def _version() -> str:

@@ -16,6 +16,14 @@ from easel.errors import UserError
 
 MAY_BE_ZERO = ("seed",)  # besides whatever has a default of zero
 LEAST = {"trials": 2}  # trials of a group: an interval leaves one out
+RANGES = {  # of lists of numbers, by name: what is in range, and that in words
+    "rates": (lambda share: 0 <= share < 1, "from 0 up, below 1"),  # of the examples: dropped or relabelled
+    "alphas": (lambda alpha: 0 <= alpha <= 1, "from 0 to 1"),  # of the colour grid: grey to as it was
+    "tiles": (lambda side: side >= 1, "from 1 up"),  # tiles a side: 1 is the whole image
+    "radii": (lambda pixels: pixels >= 0, "from 0 up"),  # of the Fourier mask
+    "deltas": (lambda share: 0 < share <= 1, "above 0, at most 1"),  # of the mini-batches: trained on
+    "keeps": (lambda percent: 0 < percent <= 100, "above 0, at most 100"),  # of the examples: kept
+}
 
 
 def read(notebook: Path) -> dict[str, object]:
@@ -59,14 +67,15 @@ def typed(name: str, value: object, default: object, where: str) -> object:
     """The value with the type of the default, or UserError: one line with the value and what would be right.
 
     int and float: finite, and above zero, or zero and above where the default is zero or the name is in MAY_BE_ZERO;
-    a negative default takes any. An int fits a float, a bool fits neither. Lists: not empty, each element fitting the
-    default's elements. A default of None takes any literal, numbers above zero.
+    a negative default takes any; names in LEAST and RANGES have bounds of their own. An int fits a float, a bool fits
+    neither. Lists: not empty, each element fitting the default's elements. A default of None takes any literal, numbers
+    above zero.
     """
     if isinstance(default, list):
         if not isinstance(value, list) or not value:
             raise _wrong(name, value, where, f"a list that is not empty, such as {default!r}")
         example = _example(default)
-        return [_scalar(name, one, example, where, f"a list of {_kind(example, name)}") for one in value]
+        return [_scalar(name, one, example, where, f"a list, each {_kind(example, name)}") for one in value]
     return _scalar(name, value, default, where, _kind(default, name))
 
 
@@ -80,14 +89,19 @@ def _scalar(name: str, value: object, default: object, where: str, wanted: str) 
     else:
         fits = type(value) is type(default)
     if fits and type(value) in (int, float):
-        lowest = _lowest(name, default)
-        fits = math.isfinite(value) and (lowest is None or value > 0 or (value == 0 and lowest == 0))
-        fits = fits and value >= LEAST.get(name, value)
+        fits = math.isfinite(value) and _within(name, value, default)
     if fits and isinstance(value, str):
         fits = bool(value.strip()) and value.isprintable()
     if not fits:
         raise _wrong(name, value, where, wanted)
     return value
+
+
+def _within(name: str, value: float, default: object) -> bool:
+    if name in RANGES:
+        return RANGES[name][0](value)
+    lowest = _lowest(name, default)
+    return (lowest is None or value > 0 or (value == 0 and lowest == 0)) and value >= LEAST.get(name, value)
 
 
 def _lowest(name: str, default: object) -> int | None:
@@ -100,6 +114,7 @@ def _lowest(name: str, default: object) -> int | None:
 def _kind(default: object, name: str) -> str:
     bound = {1: " above 0", 0: " from 0 up", None: ""}[_lowest(name, default)]
     bound = f" from {LEAST[name]} up" if name in LEAST else bound
+    bound = f" {RANGES[name][1]}" if name in RANGES else bound
     kinds = {bool: "true or false", int: f"a whole number{bound}", float: f"a finite number{bound}", str: "a text"}
     return kinds.get(type(default), f"a text or a finite number{bound}")
 

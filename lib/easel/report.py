@@ -42,11 +42,13 @@ class Page:
     """What one notebook leaves in results/<profile>/: create it in the first cell, close it in the last.
 
     Files carry the notebook's name: figures/<name>-<figure>.png, tables/<name>-<table>.csv, receipts/<name>.json.
-    `easel run` sets EASEL_STAGE: a folder that becomes results/<profile>/ only if the whole notebook succeeds.
+    `easel run` sets EASEL_STAGE: a folder that becomes results/<profile>/ only if the whole notebook succeeds; and
+    EASEL_VARIANT: a word that is added to the name (01_matching-photographs) where the notebook runs as a variant.
     """
 
     def __init__(self, name: str, profile: str):
-        self.name = _plain("notebook name", name)
+        self.variant = os.environ.get("EASEL_VARIANT", "")
+        self.name = _plain("notebook name", f"{name}-{self.variant}" if self.variant else name)
         self.profile = _plain("profile", profile)
         stage = os.environ.get("EASEL_STAGE")
         self.folder = Path(stage) if stage else paths.results_dir() / profile
@@ -142,14 +144,16 @@ class Page:
     def close(self, ledger=None) -> Path:
         """Writes the receipt, which alone makes the run a success, and returns its path.
 
-        ledger: the Ledger that the notebook used, a list of them, or None; its trial keys and how many trials were
-        trained now, read from the store and left out as diverged go into the receipt.
+        ledger: the Ledger that the notebook used, a list of them, or None; its trial keys, its data sets and how many
+        trials were trained now, read from the store and left out as diverged go into the receipt.
         """
         ledgers = [] if ledger is None else list(ledger) if isinstance(ledger, list | tuple) else [ledger]
         keys = dict.fromkeys(str(key) for one in ledgers for key in one.keys)
         receipt = {
             "notebook": self.name,
+            "variant": self.variant,
             "profile": self.profile,
+            "data": list(dict.fromkeys(_data_name(record.data) for one in ledgers for record in one.records)),
             "run": os.environ.get("EASEL_RUN", ""),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self._started, 1),
@@ -206,6 +210,12 @@ def machine() -> str:
     if torch is not None:
         words.append(f"PyTorch {torch.__version__}")
     return "; ".join(words)
+
+
+def _data_name(asked: dict) -> str:
+    """The data set of a `Record.data`: its name (of a path the last part), and its split if that is not "train"."""
+    name = asked["data"].rstrip("/").rpartition("/")[2] or asked["data"]
+    return name if asked.get("split", "train") == "train" else f"{name}:{asked['split']}"
 
 
 def _figure_of(thing):

@@ -39,15 +39,18 @@ def _alternatives(notebook: Path) -> list[str]:
 
 
 def receipts(folder: Path) -> list[dict]:
-    """The receipts in results/<profile>/, in the order of the notebooks; a file that is no receipt is passed over."""
+    """The receipts in results/<profile>/, in the order of the notebooks, each followed by its variants.
+
+    A file that is no receipt is passed over.
+    """
     found = []
-    for path in sorted((Path(folder) / "receipts").glob("*.json")):
+    for path in sorted((Path(folder) / "receipts").glob("*.json"), key=lambda path: path.stem):
         try:
             receipt = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(receipt, dict) and receipt.get("notebook") == path.stem:
-            found.append(receipt)
+            found.append({"variant": "", "data": []} | receipt)  # older ones say neither
     return found
 
 
@@ -65,9 +68,20 @@ def build(folder: Path) -> Path:
 
 def tally(verdicts: list[dict]) -> str:
     """Verdicts in words: "3 hold, 1 fails, 2 inconclusive"; "no verdicts" if there are none."""
+    return ", ".join(_counts(verdicts).values()) or "no verdicts"
+
+
+def counted(variants: list[str]) -> str:
+    """How much was run, in words: "9 notebooks and 5 variants", from each run's word, a notebook's own being ""."""
+    numbers = {"notebook": sum(not word for word in variants), "variant": sum(map(bool, variants))}
+    return " and ".join(f"{n} {what}{'s' * (n != 1)}" for what, n in numbers.items() if n) or "0 notebooks"
+
+
+def _counts(verdicts: list[dict]) -> dict[str, str]:
+    """How many of each kind, in words, of those that there are: {"holds": "3 hold", "fails": "1 fails"}."""
     words = {"holds": ("holds", "hold"), "fails": ("fails", "fail"), "inconclusive": ("inconclusive",) * 2}
     counts = {verdict: sum(row["verdict"] == verdict for row in verdicts) for verdict in words}
-    return ", ".join(f"{n} {words[v][n > 1]}" for v, n in counts.items() if n) or "no verdicts"
+    return {verdict: f"{n} {words[verdict][n > 1]}" for verdict, n in counts.items() if n}
 
 
 def question(notebook: Path) -> tuple[str, str]:
@@ -86,21 +100,29 @@ def question(notebook: Path) -> tuple[str, str]:
 def index_html(folder: Path, found: list[dict]) -> str:
     """The page of a profile: what was asked, what came out, on which data and machine, with every figure."""
     verdicts = [row for one in found for row in one["verdicts"]]
+    variants = [one["variant"] for one in found]
     notices = dict.fromkeys(one["notice"] for one in found if one["notice"])
     machines = dict.fromkeys(one["machine"] for one in found)
     facts = [
         ("Verdicts", tally(verdicts)),
         ("Finished", max((one["finished"] for one in found), default="–").replace("T", " ").replace("+00:00", " UTC")),
-        ("Notebooks", f"{len(found)}, {_duration(sum(one['seconds'] for one in found))} added up"),
+        ("Run", f"{counted(variants)}, {_duration(sum(one['seconds'] for one in found))} added up"),
         ("Machine", "; ".join(machines) or "–"),
     ]
     parts = [f'<p class="notice" role="note">{_safe(notice)}</p>' for notice in notices]
     parts.append("<dl>" + "".join(f"<div><dt>{k}</dt><dd>{_safe(v)}</dd></div>" for k, v in facts) + "</dl>")
     if verdicts:
         parts.append('<p class="small">All verdicts as a table: <a href="verdicts.csv">verdicts.csv</a></p>')
-    if (Path(folder) / "explorer.html").exists():
-        parts.append('<p class="small">Look for yourself: <a href="explorer.html">the explorer</a></p>')
-    parts += [_card(Path(folder), one) for one in found]
+    explorers = [
+        f'<a href="{_safe(path.name)}">the explorer{_safe(path.stem[8:].replace("-", ", "))}</a>'
+        for path in sorted(Path(folder).glob("explorer*.html"), key=lambda path: path.stem)
+    ]
+    if explorers:
+        parts.append(f'<p class="small">Look for yourself: {" · ".join(explorers)}</p>')
+    questions = [question(Path(folder) / f"{one['notebook']}.ipynb") for one in found]
+    if len(found) > 1:
+        parts.append(_contents(Path(folder), found, [heading for heading, _ in questions]))
+    parts += [_card(Path(folder), one, *words) for one, words in zip(found, questions, strict=True)]
     profile = _safe(Path(folder).name)
     return f"""<!doctype html>
 <html lang="en">
@@ -121,22 +143,57 @@ def index_html(folder: Path, found: list[dict]) -> str:
 """
 
 
-def _card(folder: Path, receipt: dict) -> str:
-    stem = receipt["notebook"]
-    heading, paragraph = question(folder / f"{stem}.ipynb")
-    links = [
+def _contents(folder: Path, found: list[dict], headings: list[str]) -> str:
+    """A table of contents: number, question (to its card), data set, verdicts in short, page.
+
+    A variant that follows its notebook stands there as its word.
+    """
+    rows, above = [], ""
+    for one, heading in zip(found, headings, strict=True):
+        stem, page = one["notebook"], _links(folder, one["notebook"])[:1]
+        again = bool(one["variant"]) and stem.removesuffix(f"-{one['variant']}") == above
+        above = above if one["variant"] else stem
+        number, words = ("", one["variant"]) if again else (stem.split("_")[0], heading or stem)
+        chips = [f'<span class="chip {verdict}">{words}</span>' for verdict, words in _counts(one["verdicts"]).items()]
+        cells = {
+            "number": number,
+            "title": f'<a href="#{_safe(stem)}">{_safe(words)}</a>{"" if again else _word(one)}',
+            "data": _safe(", ".join(one["data"])),
+            "tally": " ".join(chips) or "no verdicts",
+            "page": "".join(page),
+        }
+        row = "".join(f'<td class="{name}">{cell}</td>' for name, cell in cells.items())
+        rows.append(f'<tr class="again">{row}</tr>' if again else f"<tr>{row}</tr>")
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "Question", "Data", "Verdicts", "Page"))
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<nav id="contents" aria-label="Contents">{table}</nav>'
+
+
+def _links(folder: Path, stem: str) -> list[str]:
+    """Links to the executed notebook, as a page first, where they are there."""
+    return [
         f'<a href="{_safe(stem)}.{suffix}">{word}</a>'
         for suffix, word in (("html", "read"), ("ipynb", "notebook"))
         if (folder / f"{stem}.{suffix}").exists()
     ]
+
+
+def _word(receipt: dict) -> str:
+    return f' <span class="word">{_safe(receipt["variant"])}</span>' if receipt["variant"] else ""
+
+
+def _card(folder: Path, receipt: dict, heading: str, paragraph: str) -> str:
+    stem = receipt["notebook"]
+    links = _links(folder, stem)
+    data = ["data: " + _safe(", ".join(receipt["data"]))] if receipt["data"] else []
     work = f"trained {receipt['trained']:,}, reused {receipt['reused']:,} trials"
     if receipt["diverged"]:
         work += f", {receipt['diverged']:,} diverged and left out"
     by_hand = "" if receipt["run"] else " · run by hand"
     return f"""<article id="{_safe(stem)}">
-<h2><span>{_safe(stem.split("_")[0])}</span> {_safe(heading or stem)}</h2>
+<h2><span class="number">{_safe(stem.split("_")[0])}</span> {_safe(heading or stem)}{_word(receipt)}</h2>
 {f"<p>{_safe(paragraph)}</p>" if paragraph else ""}
-<p class="small">{" · ".join([*links, _duration(receipt["seconds"]), work])}{by_hand}</p>
+<p class="small">{" · ".join([*links, *data, _duration(receipt["seconds"]), work])}{by_hand}</p>
 {_verdict_table(receipt["verdicts"])}
 {_figures(receipt["figures"])}
 {_tables(receipt["tables"])}
@@ -214,15 +271,28 @@ dd { margin:0 }
 article { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:1.25rem 1.5rem;
   margin:1.5rem 0 }
 h2 { margin:0 0 .4rem; font:600 1.4rem/1.3 Georgia,serif }
-h2 span { color:var(--soft); font-weight:400; margin-right:.3rem }
+.number { color:var(--soft); font-weight:400; margin-right:.3rem }
+.word { font:600 .8rem/1.4 system-ui,-apple-system,"Segoe UI",sans-serif; color:var(--soft); white-space:nowrap;
+  border:1px solid var(--line); border-radius:1rem; padding:.05rem .55rem; margin-left:.3rem; vertical-align:.15em }
 article p { margin:.4rem 0 }
 table { width:100%; border-collapse:collapse; margin:1rem 0; font-size:.93rem }
 th { text-align:left; font-weight:600; color:var(--soft); white-space:nowrap; border-bottom:1px solid var(--line);
   padding:.35rem .6rem .35rem 0 }
 td { vertical-align:top; border-bottom:1px solid var(--line); padding:.5rem .6rem .5rem 0; overflow-wrap:anywhere }
-th:nth-child(1) { width:28% }
-th:nth-child(5) { width:32% }
-td:nth-child(2), td:nth-child(3), td:nth-child(4) { overflow-wrap:normal }
+article th:nth-child(1) { width:28% }
+article th:nth-child(5) { width:32% }
+article td:nth-child(2), article td:nth-child(3), article td:nth-child(4) { overflow-wrap:normal }
+nav table { margin:1.5rem 0 }
+nav th:nth-child(1) { width:2.2rem }
+nav th:nth-child(3) { width:19% }
+nav th:nth-child(4) { width:27% }
+nav th:nth-child(5) { width:3.5rem }
+nav td { padding:.4rem .6rem .4rem 0 }
+nav td.number, nav td.data { color:var(--soft); font-weight:400 }
+nav td.data { font-size:.85rem }
+nav td.tally { font-size:.85rem; line-height:1.75; color:var(--soft) }
+nav td.page, nav td.number { white-space:nowrap }
+nav tr.again td.title { padding-left:1.2rem }
 .chip { display:inline-block; white-space:nowrap; padding:.05rem .55rem; border-radius:1rem; font-weight:600 }
 .holds { color:var(--good); background:var(--good-bg) }
 .fails { color:var(--bad); background:var(--bad-bg) }
@@ -239,6 +309,13 @@ figcaption { font-size:.82rem; line-height:1.4; color:var(--soft); margin-top:.3
   td { display:grid; grid-template-columns:5rem 1fr; gap:.5rem; border:0; padding:.15rem 0 }
   td::before { content:attr(data-label); color:var(--soft); font-size:.82rem }
   td .chip { justify-self:start }
+  nav tr { display:grid; grid-template-columns:2.2rem 1fr auto; align-items:baseline }
+  nav td { display:block; padding:.1rem 0 }
+  nav td::before { content:none }
+  nav td.title { grid-column:2 / 4 }
+  nav td.data { display:none }
+  nav td.tally { grid-column:2 }
+  nav tr.again td.title { padding-left:0 }
 }
 @media print { body { background:#fff } article { break-inside:avoid } }
 """
