@@ -12,7 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from easel.trial import Recipe, stream
+from easel.trial import Recipe, Trial, stream
+
+
+def fixed_order(trial: Trial) -> Tensor:
+    """The examples of a trial in the order in which they are cut into fixed batches: int64 (kept,).
+
+    The edit's order where there is one (batches grouped by easiness), else one drawn from the seed.
+    """
+    edit = trial.edit
+    if edit is not None and edit.order is not None:
+        return torch.from_numpy(edit.order)
+    kept = torch.arange(len(trial.examples))
+    if edit is not None and edit.keep is not None:
+        kept = torch.from_numpy(edit.keep)
+    return kept[torch.randperm(len(kept), generator=stream(trial.order_seed, "order"))]
 
 
 class Fixed:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from easel import files, models
 from easel.augment import crop_and_flip, epoch_draws, normalise, pad, resized_crop
-from easel.batches import Fixed
+from easel.batches import Fixed, fixed_order
 from easel.data import Dataset
 from easel.perturb import Changed
 from easel.record import BadRecord, Record, pack, unpack
@@ -65,19 +65,12 @@ class Run:
         self.labels = labels.to(self.device)  # what training sees; evaluation has the data set's own
         self.padded = pad(examples.images.to(self.device), recipe.translation)
         self.sets = {"train": examples} | {v: trial.view_examples(v) for v in trial.views if view_base(v) != "online"}
-        self.fixed = None if recipe.batches == "shuffled" else Fixed(self._fixed_order(), recipe, trial.order_seed)
+        self.fixed = None if recipe.batches == "shuffled" else Fixed(fixed_order(trial), recipe, trial.order_seed)
         self.mean, self.std = (torch.tensor(s, device=self.device) for s in (examples.mean, examples.std))
         self.optimizer = _optimizer(self.net, recipe, len(self.kept))
         self.done, self.diverged, self.seconds = 0, False, 0.0
         self.loss = np.full(trial.epochs, np.nan, np.float32)
         self.rows: dict[str, list[np.ndarray]] = {}
-
-    def _fixed_order(self) -> Tensor:
-        """The examples in the order in which they are cut into fixed batches: the edit's, or drawn from the seed."""
-        edit = self.trial.edit
-        if edit is not None and edit.order is not None:
-            return torch.from_numpy(edit.order)
-        return self.kept[torch.randperm(len(self.kept), generator=stream(self.trial.order_seed, "order"))]
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.trial.recipe.precision == "bf16")

@@ -3,11 +3,25 @@
 from easel.plot.ablation import ablation, beside, differences, share_left
 from easel.plot.base import COLOURS, NETS, WHICH, WRONG_RIGHT, colour, images, use_style
 from easel.plot.easiness import by_class, counts, ledger, reliability
+from easel.plot.high_loss import arm_differences, arms_over_updates, batch_spread
+from easel.plot.learnability import (
+    learnability_by_m,
+    learnability_growth,
+    learnability_joint,
+    learnability_pairs,
+    learnability_spread,
+    score_correlations,
+)
 from easel.plot.matching import batch_norm, matching, over_epochs, overlap, pairs, tie_rules
+from easel.plot.perturbation import changed_images, changed_rates, rates_against_accuracy
 from easel.plot.similarity import similarity
+from easel.plot.validation import captured, relation, signs, times_wrong
 
 __all__ = [
-    "COLOURS", "NETS", "WHICH", "WRONG_RIGHT", "ablation", "batch_norm", "beside", "by_class", "colour", "counts",
-    "differences", "images", "ledger", "matching", "over_epochs", "overlap", "pairs", "reliability", "share_left",
-    "similarity", "tie_rules", "use_style",
+    "COLOURS", "NETS", "WHICH", "WRONG_RIGHT", "ablation", "arm_differences", "arms_over_updates", "batch_norm",
+    "batch_spread", "beside", "by_class", "captured", "changed_images", "changed_rates", "colour", "counts",
+    "differences", "images", "learnability_by_m", "learnability_growth", "learnability_joint", "learnability_pairs",
+    "learnability_spread", "ledger", "matching", "over_epochs", "overlap", "pairs", "rates_against_accuracy",
+    "relation", "reliability", "score_correlations", "share_left", "signs", "similarity", "tie_rules", "times_wrong",
+    "use_style",
 ]  # fmt: skip
