@@ -113,11 +113,13 @@ def test_steps_and_bends_by_hand():
     falls = steps(curve)
     assert list(falls) == ["0 to 0.6", "0.6 to 0.9"]
     assert falls["0.6 to 0.9"].tolist() == pytest.approx([-0.6, -0.3])
-    assert bend(curve, 0.6).tolist() == pytest.approx([0.2 - 0.01, 0.1])  # a tenth: .6 / 3 - .06 / 6; .3 / 3 - 0
-    assert bend(curve, 0.5).tolist() == bend(curve, 0.6).tolist()
-    assert bend({r: curve[r] for r in (0.0, 0.9)}, 0.6).isna().all()
-    straight = {r: pd.Series([1 - r]) for r in (0.0, 0.3, 0.6, 0.9)}
-    assert bend(straight, 0.6).tolist() == pytest.approx([0])
+    late = bend(curve, 0.6)["bend at 0.6"]
+    assert late.tolist() == pytest.approx([0.2 - 0.01, 0.1])  # a tenth: .6 / 3 - .06 / 6; .3 / 3 - 0
+    assert bend(curve, 0.3).keys() == {"bend at 0.6"}  # the only inner rate
+    straight = {r: pd.Series([1 - r, 1]) for r in (0.0, 0.3, 0.6, 0.9)}
+    assert bend(straight, 0.5)["bend at 0.6"].tolist() == pytest.approx([0, 0])
+    against = bend({r: curve[r] - straight[r] for r in curve}, 0.6)["bend at 0.6"]
+    assert against.tolist() == pytest.approx(late.tolist())
 
 
 def test_every_row_gets_the_interval_of_its_point():
@@ -164,6 +166,7 @@ def test_accuracies_are_the_records(tiny, tmp_path):
         (lambda: judge({"": CLEAR}), "one of above"),
         (lambda: judge({"": CLEAR}, above=0, below=0), "one of above"),
         (lambda: steps({0.3: 1}), "two"),
+        (lambda: bend({0.3: 1, 0.6: 2}, 0.6), "three"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(call, word):

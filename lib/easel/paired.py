@@ -44,15 +44,17 @@ def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str) -> pd.DataFra
     """A column `accuracy` for a table of trials: the share of the view's images that are right at its last epoch, 0..1.
 
     points: a column `trial` (easel.trial.Trial), one row a point and seed; a trial may stand in several rows, as the
-    plain one does in every arm. ledgers: those that `run.ensure` gave for these trials; view: such as "test@10", the
-    trials' last epoch. Returns the table with a column `seed` and without `trial`; nan where the trial diverged.
+    plain one does in every arm. ledgers: what `run.ensure` gave for these trials, and for others; view: such as
+    "test@10", the trials' last epoch. Returns the table with a column `seed` and without `trial`; nan where the trial
+    diverged.
     UserError: a trial that no ledger holds.
     """
-    found = {}
-    for ledger in ledgers:
-        found |= {trial.key: np.nan for trial in ledger.diverged}
-        found |= {record.key: float(record.correct(view)[-1].mean()) for record in ledger.records}
     keys = [trial.key for trial in points.trial]
+    found, wanted = {}, set(keys)
+    for ledger in ledgers:
+        records = [record for record in ledger.records if record.key in wanted]
+        found |= {trial.key: np.nan for trial in ledger.diverged}
+        found |= {record.key: float(record.correct(view)[-1].mean()) for record in records}
     missing = [key for key in keys if key not in found]
     if missing:
         raise UserError(f"{len(missing)} of {len(keys)} trials are in none of these ledgers: ensure them first")
@@ -143,20 +145,20 @@ def steps(curve: Mapping[float, pd.Series]) -> dict[str, pd.Series]:
     return {f"{a:g} to {b:g}": curve[b] - curve[a] for a, b in pairwise(rates)}
 
 
-def bend(curve: Mapping[float, pd.Series], knee: float) -> pd.Series:
+def bend(curve: Mapping[float, pd.Series], knee: float) -> dict[str, pd.Series]:
     """How much faster accuracy falls after `knee` than before it: accuracy per tenth of the images, seed by seed.
 
     (a(knee) - a(last)) / (last - knee) - (a(first) - a(knee)) / (knee - first), times .1. 0: one straight line; above
-    0: the fall comes late. curve: {rate: accuracies by seed}; the grid's rate nearest to the knee stands for it. nan
-    where that is the first or the last.
+    0: the fall comes late. curve: {rate: accuracies by seed}, or differences of two arms; the inner rate nearest to
+    the knee stands for it, and its name is the key, such as "bend at 0.6". UserError: fewer than three rates.
     """
-    first, last = min(curve), max(curve)
-    at_knee = min(curve, key=lambda rate: abs(rate - knee))
-    if at_knee in (first, last):
-        return curve[first] * np.nan
+    first, *inner, last = sorted(curve) if len(curve) > 2 else (0, 0)
+    if not inner:
+        raise UserError(f"{len(curve)} rates: a bend needs three, such as 0, 0.6, 0.9")
+    at_knee = min(inner, key=lambda rate: abs(rate - knee))
     late = (curve[at_knee] - curve[last]) / (last - at_knee)
     early = (curve[first] - curve[at_knee]) / (at_knee - first)
-    return 0.1 * (late - early)
+    return {f"bend at {at_knee:g}": 0.1 * (late - early)}
 
 
 def _times(interval: Interval, sign: int) -> Interval:

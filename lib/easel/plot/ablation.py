@@ -13,26 +13,31 @@ LINES = {"easy": "-", "hard": "--", "random": ":"}
 
 def beside(count: int = 2) -> np.ndarray:
     """So many empty axes side by side, for figures that are read together: (count,) Axes."""
-    return plt.subplots(1, count, figsize=(5.4 * count, 4), layout="constrained")[1]
+    return plt.subplots(1, count, figsize=(6.4 * count, 4), layout="constrained")[1]
 
 
 def ablation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Fig. 4: accuracy against the rate; every trial a small mark, the mean a line, its interval a bar.
+    """Fig. 4: accuracy against the rate; every trial a small open mark, the mean a line, its interval a bar.
 
-    table: one row a trial: mode ("easy" | "hard" | "random"), rate, accuracy, mean, low, high (of its point).
+    table: one row a trial: mode ("easy" | "hard" | "random"), rate, accuracy, mean, low, high (of its point), and
+    chance, a dotted line, if there is such a column. Bars that leave 0 to the highest trial are cut off by the frame.
     """
-    ax = ax or plt.subplots(figsize=(6, 4), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(6.4, 4), layout="constrained")[1]
     gap = _gap(table.rate)
     for shift, (mode, rows) in zip((-1, 1, 0), _modes(table), strict=False):
-        x = rows.rate + 0.09 * gap * shift
-        colour = WHICH[mode]
-        ax.scatter(x, 100 * rows.accuracy, s=16, marker=MARKERS[mode], color=colour, alpha=0.35, linewidth=0)
+        x = rows.rate + 0.13 * gap * shift
+        style = {"marker": MARKERS[mode], "color": WHICH[mode]}
+        ax.plot(x - 0.045 * gap, 100 * rows.accuracy, **style, markersize=4, markerfacecolor="none", linestyle="none")
         points = rows.assign(x=x).drop_duplicates("rate").sort_values("rate")
         error = 100 * np.array([points["mean"] - points.low, points.high - points["mean"]])
-        style = {"marker": MARKERS[mode], "linestyle": LINES[mode], "color": colour, "markersize": 5, "capsize": 2}
+        style |= {"linestyle": LINES[mode], "markersize": 6, "capsize": 2.5, "linewidth": 1.8}
         ax.errorbar(points.x, 100 * points["mean"], error, label=mode, **style)
+    if "chance" in table:
+        ax.axhline(100 * table.chance.iloc[0], color="0.4", linestyle=(0, (1, 3)), label="chance")
     ax.set(xlabel="rate", ylabel="test accuracy (%)", xticks=sorted(table.rate.unique()))
-    ax.legend(title="mainly taken")
+    ax.set_ylim(0, 115 * table.accuracy.max())
+    ax.grid(False, axis="x")
+    ax.legend(title="mainly taken", loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -41,14 +46,14 @@ def share_left(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     table: mode, rate, easiest, hardest (shares left, 0..1).
     """
-    ax = ax or plt.subplots(figsize=(6, 4), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(6.4, 4), layout="constrained")[1]
     for mode, rows in _modes(table):
         rows = rows.groupby("rate", as_index=False)[["easiest", "hardest"]].mean()
         style = {"marker": MARKERS[mode], "linestyle": LINES[mode], "color": WHICH[mode]}
         ax.plot(rows.rate, 100 * rows.easiest, **style, linewidth=2.4, label=f"{mode}: easiest tenth")
         ax.plot(rows.rate, 100 * rows.hardest, **style, linewidth=0.9, markersize=3, label=f"{mode}: hardest tenth")
     ax.set(xlabel="rate", ylabel="left of the tenth (%)", ylim=(-4, 104), xticks=sorted(table.rate.unique()))
-    ax.legend(fontsize=8.5)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
