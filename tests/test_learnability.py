@@ -1,0 +1,359 @@
+"""Agreement of learnability: by hand, against plain loops and SciPy, and never above what noise allows."""
+
+from itertools import product
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from easel import learnability, matching, plot, printed, scores
+from easel.errors import UserError
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
+
+R, W = True, False
+
+# two trials, four epochs, three examples
+RECORD = np.array([
+    [[R, W, W],
+     [R, W, R],
+     [R, R, W],
+     [R, R, W]],
+    [[W, W, W],
+     [R, W, W],
+     [R, W, W],
+     [R, R, R]],
+])  # fmt: skip
+
+
+def noisy(trials, examples=400, noise=0.7, nets=("a", "b"), own=0.0, seed=0):
+    """{net: (trials, examples)}: a common truth, a net's own share, and each trial's noise."""
+    rng = np.random.default_rng(seed)
+    truth, found = rng.normal(size=examples), {}
+    for net in nets:
+        of_net = truth + own * rng.normal(size=examples)
+        found[net] = of_net + noise * rng.normal(size=(trials, examples))
+    return found
+
+
+# ---- learnability --------------------------------------------------------------------------------------------------
+
+
+def test_a_trials_learnability_is_the_share_of_its_epochs_that_are_hits():
+    assert learnability.of_trials(RECORD).tolist() == [[1, 1 / 2, 1 / 4], [3 / 4, 1 / 4, 1 / 4]]
+    assert learnability.of_trials(RECORD, 2).tolist() == [[1, 0, 1 / 2], [1 / 2, 0, 0]]
+    assert np.allclose(learnability.of_trials(RECORD).mean(0), scores.learnability(RECORD))
+
+
+@pytest.mark.parametrize("epochs", [0, 5, True, 1.0])
+def test_epochs_that_were_not_recorded_are_refused(epochs):
+    with pytest.raises(UserError, match=r"1\.\.4"):
+        learnability.of_trials(RECORD, epochs)
+
+
+def test_epochs_are_spaced_with_both_ends():
+    assert learnability.spaced(5) == [1, 2, 3, 4, 5]
+    for epochs in (13, 30, 200):
+        chosen = learnability.spaced(epochs)
+        assert chosen[0] == 1
+        assert chosen[-1] == epochs
+        assert len(chosen) <= 12
+        assert chosen == sorted(set(chosen))
+
+
+# ---- correlations --------------------------------------------------------------------------------------------------
+
+small = st.tuples(st.integers(2, 4), st.integers(4, 12), st.integers(0, 2**32 - 1)).map(
+    lambda drawn: np.random.default_rng(drawn[2]).integers(0, 4, drawn[:2])
+)
+
+
+@given(small, st.integers(0, 2**32 - 1))
+def test_weights_are_repetitions(runs, seed):
+    """Resampling by weights is the same as writing an example down several times, in every kind."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, runs.shape[1])
+    times = rng.integers(0, 3, runs.shape[1])
+    times[:2], labels[:2] = 1, [0, 1]
+    again = np.repeat(runs, times, axis=1)
+    for kind in learnability.KINDS:
+        weighted = learnability.correlations(runs, kind, labels=labels, weights=times)
+        assert np.allclose(
+            weighted, learnability.correlations(again, kind, labels=np.repeat(labels, times)), equal_nan=True
+        )
+
+
+def test_correlations_are_those_of_matching_and_scipy():
+    rng = np.random.default_rng(3)
+    runs, labels = rng.integers(0, 6, (3, 60)), rng.integers(0, 4, 60)
+    pearson, spearman = (learnability.correlations(runs, kind) for kind in learnability.PLAIN)
+    within = learnability.correlations(runs, "spearman within classes", labels=labels)
+    for i, j in product(range(3), repeat=2):
+        assert pearson[i, j] == pytest.approx(np.corrcoef(runs[i], runs[j])[0, 1])
+        assert spearman[i, j] == pytest.approx(stats.spearmanr(runs[i], runs[j]).statistic)
+        assert within[i, j] == pytest.approx(matching.spearman_within(runs[i], runs[j], labels))
+
+
+def test_classes_alone_is_the_mean_over_shuffles_within_the_classes():
+    rng = np.random.default_rng(4)
+    labels = np.repeat([0, 1, 2], 30)
+    a, b = rng.normal(size=(2, 90)) + np.array([0, 1, 3])[labels]
+    shuffled = []
+    for _ in range(2000):
+        mixed = np.concatenate([rng.permutation(b[labels == k]) for k in range(3)])
+        shuffled.append(np.corrcoef(a, mixed)[0, 1])
+    alone = learnability.correlations(np.stack([a, b]), "classes alone", labels=labels)[0, 1]
+    assert alone == pytest.approx(np.mean(shuffled), abs=0.005)
+    assert 0.3 < alone < learnability.correlations(np.stack([a, b]))[0, 1] + 0.1
+
+
+def test_agreement_on_classes_only_is_none_within_them():
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(10), 100)
+    runs = rng.normal(size=(2, 1000)) + labels
+    assert learnability.correlations(runs)[0, 1] > 0.8
+    assert abs(learnability.correlations(runs, "pearson within classes", labels=labels)[0, 1]) < 0.1
+
+
+def test_a_constant_run_correlates_with_nothing_and_spoils_no_other():
+    runs = np.array([[1, 2, 3, 5], [2, 2, 2, 2], [1, 3, 2, 4]])
+    found = learnability.correlations(runs)
+    assert np.isnan(found[1]).all()
+    assert np.isfinite(found[0, 2])
+    groups = {"a": runs[[0, 2]], "b": runs[[0, 1]]}
+    matrix = learnability.agreement(groups, resamples=5).matrix
+    assert np.isfinite(matrix[0, 0])
+    assert np.isnan(matrix[[0, 1, 1], [1, 0, 1]]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: learnability.correlations([[1.0, 2.0]], "kendall"), "kendall"),
+        (lambda: learnability.correlations([[1.0, 2.0]], "classes alone"), "needs labels"),
+        (lambda: learnability.correlations([[1.0, np.nan]]), "not finite"),
+        (lambda: learnability.agreement({}), "none"),
+        (lambda: learnability.agreement({"a": np.ones((1, 5))}), "1 trial of a"),
+        (lambda: learnability.agreement({"a": np.ones((2, 5)), "b": np.ones((2, 6))}), r"b \(2, 6\)"),
+        (lambda: learnability.agreement({"a": np.ones((2, 5)), "b": np.ones((3, 5))}, paired=True), "2, 3 trials"),
+        (lambda: learnability.agreement(noisy(2), resamples=1), "resamples=1"),
+        (lambda: learnability.agreement(noisy(2), resamples=2).r("a", "c"), "'c'"),
+        (lambda: learnability.of_trials(RECORD.astype(int)), "bool"),
+        (lambda: learnability.by_epoch(RECORD[:1], [1]), "1 trial"),
+        (lambda: learnability.by_epoch(RECORD, [5]), "m=5"),
+        (lambda: learnability.trial_scores(RECORD, values={"entropy": RECORD}), "entropy"),
+        (lambda: learnability.joint([0.0, 2.0], [0.0, 1.0]), r"0\.\.1"),
+    ],
+)
+def test_wrong_input_is_named(call, says):
+    with pytest.raises(UserError, match=says):
+        call()
+
+
+# ---- agreement -----------------------------------------------------------------------------------------------------
+
+
+def test_agreement_is_the_mean_over_pairs_of_runs():
+    runs = noisy(3)
+    found = learnability.agreement(runs, resamples=5)
+    across = [np.corrcoef(x, y)[0, 1] for x, y in product(runs["a"], runs["b"])]
+    inside = [np.corrcoef(runs["a"][s], runs["a"][t])[0, 1] for s, t in ((0, 1), (0, 2), (1, 2))]
+    assert found.r("a", "b").estimate == pytest.approx(np.mean(across))
+    assert found.r("a", "a").estimate == pytest.approx(np.mean(inside))
+    table = found.table()
+    assert table[["a", "b"]].values.tolist() == [["a", "a"], ["a", "b"], ["b", "b"]]
+    row = table.iloc[1]
+    assert row.ratio == pytest.approx(row.r / row.ceiling)
+    assert row.low < row.r < row.high
+    assert np.isnan(table.ratio[[0, 2]]).all()
+
+
+def test_nets_with_one_truth_agree_up_to_the_ceiling_and_others_do_not():
+    """Noise lowers the correlation of two nets with the same truth, and leaves the ratio at 1."""
+    same = learnability.agreement(noisy(3, examples=4000))
+    assert same.r("a", "b").high < 0.75
+    assert abs(same.ratio("a", "b").estimate - 1) < 0.03
+    assert same.ratio("a", "b").low < 1 < same.ratio("a", "b").high
+    different = learnability.agreement(noisy(3, examples=4000, own=1.0))
+    assert different.ratio("a", "b").high < 0.75  # the truth: 1 / (1 + 1)
+    assert different.ratio("a", "b").low < 0.5 < different.ratio("a", "b").high
+
+
+def test_intervals_narrow_with_images_and_cover_trials_only_from_three_on():
+    wide, narrow = (learnability.agreement(noisy(2, examples=n)).r("a", "b") for n in (200, 3200))
+    assert 3 < (wide.high - wide.low) / (narrow.high - narrow.low) < 5.5  # sqrt(16) = 4
+    assert "images only" in learnability.agreement(noisy(2), resamples=2).covers
+    assert learnability.agreement(noisy(3), resamples=2).covers == "images and trials"
+
+
+def test_the_part_of_the_interval_for_trials_is_the_jackknife():
+    runs = noisy(4)
+    found = learnability.agreement(runs, resamples=5)
+
+    def without(net, t):
+        rest = {k: np.delete(v, t, axis=0) if k == net else v for k, v in runs.items()}
+        return learnability.agreement(rest, resamples=2).r("a", "b").estimate
+
+    variance = sum(3 * np.var([without(net, t) for t in range(4)]) for net in runs)
+    images = stats.norm.ppf(0.975) * np.std(found.resampled[:, 0, 1], ddof=1)
+    half = np.hypot(images, stats.t.ppf(0.975, 3) * np.sqrt(variance))
+    interval = found.r("a", "b")
+    assert interval.high - interval.estimate == pytest.approx(half)
+    assert interval.n == 8
+
+
+def test_the_order_of_nets_changes_nothing():
+    runs = noisy(3, own=0.5)
+    one = learnability.agreement(runs, resamples=20).r("a", "b")
+    two = learnability.agreement(dict(reversed(runs.items())), resamples=20).r("b", "a")
+    assert np.allclose(one, two)
+
+
+def test_over_epochs_ends_at_the_whole_learnability():
+    rng = np.random.default_rng(6)
+    correct = {net: rng.random((2, 4, 50)) < rng.random(50) for net in "ab"}
+    table = learnability.over_epochs(correct, [1, 4], resamples=5)
+    whole = learnability.agreement({k: learnability.of_trials(v) for k, v in correct.items()}, resamples=5)
+    last = table[(table.epochs == 4) & (table.a != table.b)].iloc[0]
+    assert last.r == pytest.approx(whole.r("a", "b").estimate)
+    first = table[(table.epochs == 1) & (table.a != table.b)].iloc[0]
+    pairs = [np.corrcoef(x, y)[0, 1] for x, y in product(correct["a"][:, 0], correct["b"][:, 0])]
+    assert first.r == pytest.approx(np.mean(pairs))
+
+
+# ---- scores --------------------------------------------------------------------------------------------------------
+
+
+def test_trial_scores_are_those_of_scores_one_trial_at_a_time():
+    rng = np.random.default_rng(7)
+    loss = rng.random(RECORD.shape)
+    found = learnability.trial_scores(RECORD, online=~RECORD, values={"loss": loss}, m_values=[1, 4])
+    names = ["learnability", "learnability, online", "easiness, m = 1", "easiness, m = 4"]
+    assert list(found) == [*names, "first learned", "forgetting", "mean loss"]
+    assert {score.shape for score in found.values()} == {(2, 3)}
+    assert np.allclose(found["learnability"] + found["learnability, online"], 1)
+    assert found["easiness, m = 4"].tolist() == [[1, 1, 0], [1, 1, 1]]
+    for name, score in (("first learned", scores.first_learned), ("forgetting", scores.forgetting)):
+        assert np.allclose(found[name].mean(0), score(RECORD))
+    assert np.allclose(found["mean loss"].mean(0), scores.mean_loss(loss))
+
+
+def test_paired_scores_never_meet_in_one_trial():
+    """Two scores of pure noise, equal in each trial: the same trial says 1, different trials say nothing."""
+    noise = np.random.default_rng(8).normal(size=(3, 2000))
+    both = {"one": noise, "two": noise.copy()}
+    assert learnability.same_trial(both).loc["one", "two"] == pytest.approx(1)
+    assert abs(learnability.agreement(both, paired=True, resamples=2).matrix[0, 1]) < 0.1
+    assert learnability.agreement(noisy(3), paired=True, resamples=2).r("a", "b").n == 3
+
+
+def test_leaving_a_paired_trial_out_leaves_it_out_of_every_score():
+    runs = noisy(3)
+    found = learnability.agreement(runs, paired=True, resamples=2)
+    (left_out,) = found.left_out
+    rest = {name: block[1:] for name, block in runs.items()}
+    assert np.allclose(left_out[0], learnability.agreement(rest, paired=True, resamples=2).matrix)
+
+
+def test_learnability_agrees_best_with_the_m_that_decides_it():
+    """Four epochs of which only the third separates the examples the same way in every trial."""
+    rng = np.random.default_rng(9)
+    correct = rng.random((3, 4, 500)) < 0.5
+    correct[:, 2] = rng.random(500) < 0.5
+    table = learnability.by_epoch(correct, [1, 2, 3, 4], resamples=50)
+    assert table.best.tolist() == [0, 0, 1, 0]
+    counts, learnable = correct[:, 2].astype(int), learnability.of_trials(correct)
+    by_hand = [np.corrcoef(learnable[t], counts.sum(0) - counts[t])[0, 1] for t in range(3)]
+    row = table[table.m == 3].iloc[0]
+    assert row.r == pytest.approx(np.mean(by_hand))
+    assert row.low < row.r < row.high
+
+
+def test_a_joint_distribution_holds_every_image_where_it_is():
+    a, b = np.array([0, 0.5, 1, 1]), np.array([0, 0.5, 1, 0])
+    table = learnability.joint(a, b, cells=3)
+    assert table.images.sum() == 4
+    assert table[table.images > 0].values.tolist() == [[0, 0, 1], [0.5, 0.5, 1], [1, 0, 1], [1, 1, 1]]
+
+
+# ---- verdicts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ceiling", "verdict"),
+    [
+        (0.65, 0.75, 0.9, "holds"),
+        (0.55, 0.75, 0.9, "inconclusive"),  # one end outside
+        (0.40, 0.55, 0.9, "fails"),
+        (0.40, 0.55, 0.5, "inconclusive"),  # no net could have agreed better
+        (0.85, 0.95, 0.97, "fails"),
+        (np.nan, np.nan, np.nan, "inconclusive"),
+    ],
+)
+def test_the_printed_level_is_judged_by_the_whole_interval_and_the_ceiling(low, high, ceiling, verdict):
+    here = matching.Interval((low + high) / 2, low, high, 6)
+    assert learnability.as_printed(here, 0.7, ceiling) == verdict
+
+
+def test_the_lead_of_a_pair_is_over_the_best_of_the_others():
+    near, far = noisy(3, examples=2000, nets=("a", "b")), noisy(3, examples=2000, nets=("c",), seed=99)
+    found = learnability.agreement(near | far, resamples=20)
+    lead = found.lead(("a", "b"), [("a", "c"), ("b", "c")])
+    others = max(found.r("a", "c").estimate, found.r("b", "c").estimate)
+    assert lead.estimate == pytest.approx(found.r("a", "b").estimate - others)
+    assert lead.low > 0
+    assert found.lead(("a", "c"), [("a", "b")]).high < 0
+
+
+def test_the_share_within_classes_is_none_where_classes_are_all_and_all_where_they_are_nothing():
+    rng = np.random.default_rng(11)
+    labels = np.repeat(np.arange(10), 100)
+    classes = {net: rng.normal(size=(3, 1000)) + labels for net in "ab"}
+    assert abs(learnability.share_within(classes, labels, resamples=20).r("a", "b").estimate) < 0.02
+    images = noisy(3, examples=1000)
+    share = learnability.share_within(images, labels, resamples=20).r("a", "b")
+    assert share.estimate > 0.9
+    assert share.low > 0.5
+
+
+# ---- what is printed, and figures ------------------------------------------------------------------------------------
+
+
+def test_figures_are_drawn_of_what_the_tables_hold():
+    rng = np.random.default_rng(10)
+    correct = {net: rng.random((3, 4, 80)) < rng.random(80) for net in ("ResNet-20", "VGG-16", "a net of one's own")}
+    runs = {net: learnability.of_trials(of_net) for net, of_net in correct.items()}
+    growth = learnability.over_epochs(correct, [1, 2, 4], resamples=3)
+    axis = plot.learnability_growth(growth)
+    assert len(axis.get_legend_handles_labels()[1]) == 6  # three pairs, three nets
+    by_m = [learnability.by_epoch(c, [1, 4], resamples=3).assign(net=net) for net, c in correct.items()]
+    assert len(plot.learnability_by_m(pd.concat(by_m)).get_legend().get_texts()) == 3
+    one, two, _ = (of_net.mean(0) for of_net in runs.values())
+    table = learnability.joint(one, two, cells=5)
+    assert plot.learnability_joint(table, a="one", b="two").get_xlabel().endswith("one")
+    spread = pd.DataFrame({"net": "a", "learnability": one})
+    assert plot.learnability_spread(spread).get_xlim() == (0, 1)
+    scores_of = learnability.trial_scores(correct["VGG-16"], m_values=[1, 4])
+    across = learnability.agreement(scores_of, "spearman", paired=True, resamples=2)
+    square = pd.DataFrame(across.matrix, index=across.groups, columns=across.groups)
+    axis = plot.score_correlations(learnability.same_trial(scores_of), square)
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(scores_of)
+    pairs = learnability.agreement(runs, resamples=3).table().query("a != b")
+    pairs = pairs.assign(pair="x", spearman=0.5, online=0.4, alone=0.1, paper=0.7, paper_in_parentheses=np.nan)
+    assert plot.learnability_pairs(pairs).get_xlim()[1] == 1
+    plt.close("all")
+
+
+def test_the_printed_correlations_are_those_of_three_pairs():
+    table = printed.learnability("cifar10@64")
+    assert printed.learnability("patterns").empty
+    assert set(table.paper) == {0.796, 0.713, 0.774}
+    assert set(table.paper_in_parentheses) == {0.867, 0.792, 0.782}
+    assert {frozenset(pair) for pair in zip(table.a, table.b, strict=True)} == {
+        frozenset(pair) for pair in (("ResNet-20", "VGG-16"), ("VGG-16", "MobileNet"), ("ResNet-20", "MobileNet"))
+    }
