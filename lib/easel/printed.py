@@ -85,9 +85,13 @@ _LEARNABILITY = [
 ]
 
 
-def learnability() -> pd.DataFrame:
-    """SL's correlations between nets, tidy: a, b, paper, paper_in_parentheses; one row a pair, a and b in this order."""
-    return pd.DataFrame(_LEARNABILITY, columns=["a", "b", "paper", "paper_in_parentheses"])
+def learnability(data: str = "cifar10") -> pd.DataFrame:
+    """SL's correlations between nets, tidy: a, b, paper, paper_in_parentheses; one row a pair, a and b in this order.
+
+    data: a name of easel.data, with @PIXELS or without. No rows for another set than CIFAR-10; UserError for none.
+    """
+    rows = _LEARNABILITY if datasets.parts(data)[0] == "cifar10" else []
+    return pd.DataFrame(rows, columns=["a", "b", "paper", "paper_in_parentheses"])
 
 
 # HM = "Can we learn better with hard samples?" (arXiv:2304.03486); its abstract's two numbers, and [A] the authors' own
