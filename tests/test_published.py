@@ -402,6 +402,8 @@ def test_easel_data_tiny_imagenet_10_downloads_and_lays_out_ten_classes(host, ca
     assert "easel data tiny-imagenet-10" in capsys.readouterr().err
     assert cli.main(["data", "tiny-imagenet-10"]) == 0
     assert capsys.readouterr().out.startswith("tiny-imagenet-10  20 train, 10 test; 10 classes; 64x64;")
+    assert cli.main(["data", "photographs@48"]) == 0
+    assert capsys.readouterr().out.startswith("tiny-imagenet-10@48 20 train, 10 test; 10 classes; 48x48;")
     assert asked(host) == ["tiny-imagenet-200.zip"]
     assert data.choose("photographs@48") == "tiny-imagenet-10@48"
     folder = host.folder / "tiny-imagenet-10"

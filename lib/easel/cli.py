@@ -95,9 +95,10 @@ def _parser() -> argparse.ArgumentParser:
         "data", _data, "make a data set ready, or say what there is",
         "easel data                  which data sets are ready, and where",
         "easel data cifar10          download it if it is not there (170 MB, checked)",
+        "easel data tiny-imagenet-10 the same: ten classes of Tiny ImageNet (248 MB), photographs of 64x64",
         "easel data ./my/images      read every image once and name the first bad one",
     )  # fmt: skip
-    one.add_argument("name", nargs="?", help="cifar10, cifar100, stl10, patterns, …, or a folder's path, @PIXELS")
+    one.add_argument("name", nargs="?", help="cifar10, cifar100, stl10, …, or a folder's path; @PIXELS at its end: a size")
     one.add_argument("--check", action="store_true", help="download nothing; exit status 2 if it is not ready")
 
     one = command(
@@ -171,10 +172,11 @@ def _data(options) -> int:
 
 
 def _described(one: dict) -> str:
+    name = f"{one['name'] + ' ':<18}"
     if not one["ready"]:
-        return f"{one['name']:<18}not ready: {one['where']}"
+        return f"{name}not ready: {one['where']}"
     images = ", ".join(f"{n:,} {split}" for split, n in one["images"].items())
-    text = f"{one['name']:<18}{images}; {len(one['classes'])} classes; {one['size']}x{one['size']}; {one['where']}"
+    text = f"{name}{images}; {len(one['classes'])} classes; {one['size']}x{one['size']}; {one['where']}"
     return text + (f"\n{'':<18}{one['notice']}" if one["notice"] else "")
 
 
