@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "easel data tiny-imagenet-10 the same: ten classes of Tiny ImageNet (248 MB), photographs of 64x64",
         "easel data ./my/images      read every image once and name the first bad one",
     )  # fmt: skip
-    one.add_argument("name", nargs="?", help="cifar10, cifar100, stl10, …, or a folder's path; @PIXELS at its end: a size")
+    one.add_argument("name", nargs="?", help="cifar10, cifar100, stl10, …, or a folder's path; @PIXELS for a size")
     one.add_argument("--check", action="store_true", help="download nothing; exit status 2 if it is not ready")
 
     one = command(
