@@ -1,0 +1,351 @@
+"""Shares of misclassified examples that are hard are expectations over ties, by brute force; intervals cover."""
+
+from itertools import combinations, permutations, product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from easel import agreement, crossed, plot, validation
+from easel import data as datasets
+from easel.errors import UserError
+from easel.trial import Trial
+
+
+def every_hard_set(easiness, k):
+    """All sets of the k hardest that some breaking of the ties gives."""
+    cut = np.sort(easiness)[k - 1]
+    sure, tied = np.flatnonzero(easiness < cut), np.flatnonzero(easiness == cut)
+    return [[*sure, *lot] for lot in combinations(tied, k - len(sure))]
+
+
+# ---- are they hard? ------------------------------------------------------------------------------------------------
+
+
+def test_five_images_by_hand():
+    counts, wrong = [0, 3, 0, 2, 3], [1, 0, 0, 1, 0]  # hardest: 0 and 2, then 3
+    assert validation.share_hard(counts, wrong, fraction=0.4) == 0.5  # image 0 of the errors 0 and 3
+    assert validation.share_hard(counts, wrong, fraction=0.2) == 0.25  # image 0 or image 2 is the hardest
+    assert validation.bounds(counts, wrong, fraction=0.2) == (0.0, 0.5)
+    assert validation.share_hard(counts, wrong, fraction=0.6) == 1.0
+    assert validation.most(wrong, fraction=0.2) == 0.5  # one hard image cannot be two errors
+    # 6 pairs of a right and a wrong image: 1 and 4 are easier than both errors, image 2 ties with 0 and loses to 3
+    assert validation.auc(counts, wrong) == pytest.approx((4 + 0.5) / 6)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 9), st.integers(1, 4), st.booleans(), st.data())
+def test_the_share_is_the_mean_over_all_ways_to_break_the_ties_and_the_bounds_are_its_ends(seed, n, levels, bit, data):
+    k, rng = data.draw(st.integers(1, n)), np.random.default_rng(seed)
+    easiness, wrong = rng.integers(0, levels, n), rng.random(n)
+    wrong = (wrong > 0.5).astype(float) if bit else wrong
+    wrong[rng.integers(n)] = 1.0
+    shares = [wrong[members].sum() / wrong.sum() for members in every_hard_set(easiness, k)]
+    of = {"fraction": k / n}
+    assert validation.share_hard(easiness, wrong, **of) == pytest.approx(np.mean(shares))
+    assert validation.bounds(easiness, wrong, **of) == pytest.approx((min(shares), max(shares)))
+    best = max(wrong[list(members)].sum() for members in combinations(range(n), k)) / wrong.sum()
+    assert validation.most(wrong, **of) == pytest.approx(best)
+    if bit:
+        assert validation.most(wrong, **of) == pytest.approx(min(1, k / wrong.sum()))
+
+
+def test_class_chance_is_the_mean_over_all_ways_to_shuffle_the_errors_within_their_classes():
+    easiness, labels = np.array([0, 1, 1, 2, 0, 0, 3, 3]), np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    wrong = np.array([1, 0, 0.5, 0, 1, 1, 0, 0])
+    shuffled = [
+        validation.share_hard(easiness, np.array([*one, *two]), fraction=0.25)
+        for one, two in product(permutations(wrong[:4]), permutations(wrong[4:]))
+    ]
+    found = validation.class_chance(easiness, wrong, labels, fraction=0.25)
+    assert found == pytest.approx(np.mean(shuffled))
+    assert found > 0.25  # class 1 is both harder and more often wrong
+    assert validation.class_chance(easiness, wrong, np.zeros(8, int), fraction=0.25) == pytest.approx(0.25)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 30), st.integers(1, 5))
+def test_auc_counts_every_pair_of_a_right_and_a_wrong_example(seed, n, levels):
+    rng = np.random.default_rng(seed)
+    easiness, wrong, labels = rng.integers(0, levels, n), rng.random(n) < 0.4, rng.integers(0, 3, n)
+    pairs = {None: [], 0: []}
+    for i, j in product(np.flatnonzero(~wrong), np.flatnonzero(wrong)):
+        won = (easiness[i] > easiness[j]) + 0.5 * (easiness[i] == easiness[j])
+        pairs[None].append(won)
+        if labels[i] == labels[j]:
+            pairs[0].append(won)
+    for key, given_labels in ((None, None), (0, labels)):
+        expected = np.mean(pairs[key]) if pairs[key] else np.nan
+        assert validation.auc(easiness, wrong, given_labels) == pytest.approx(expected, nan_ok=True)
+    if 0 < wrong.sum() < n:
+        u = stats.mannwhitneyu(easiness[~wrong], easiness[wrong]).statistic
+        assert validation.auc(easiness, wrong) == pytest.approx(u / (wrong.sum() * (~wrong).sum()))
+
+
+def test_classes_alone_make_an_auc_and_none_within_classes():
+    labels = np.repeat([0, 1], 50)
+    rng = np.random.default_rng(0)
+    easiness, wrong = labels * 10, rng.random(100) < np.where(labels, 0.1, 0.9)
+    assert validation.auc(easiness, wrong) > 0.85
+    assert validation.auc(easiness, wrong, labels) == 0.5
+    share = validation.share_hard(easiness, wrong, fraction=0.5)
+    assert share == pytest.approx(validation.class_chance(easiness, wrong, labels, fraction=0.5))
+
+
+def test_the_curve_ends_where_all_examples_are_hard():
+    rng = np.random.default_rng(1)
+    easiness, wrong, labels = rng.integers(0, 6, 200), rng.random(200), np.arange(200) % 4
+    found = validation.curve(easiness, wrong, labels)
+    assert len(found) == 100
+    assert found.iloc[-1, 1:].tolist() == pytest.approx([1.0] * 6)
+    assert (found.tie_low <= found.share + 1e-12).all()
+    assert (found.share <= found.tie_high + 1e-12).all()
+    assert (found.tie_high <= found.most + 1e-12).all()
+    assert np.diff(found.share).min() >= -1e-12
+
+
+def test_weights_of_two_in_three_nets():
+    wrong = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]], bool)
+    assert validation.weights(wrong) == pytest.approx([1, 2 / 3, 1 / 3, 0])
+    assert validation.weights(wrong, "most nets").tolist() == [1, 1, 0, 0]
+    assert validation.weights(wrong, "every net").tolist() == [1, 0, 0, 0]
+
+
+def test_bins_are_tenths_of_easiness():
+    easiness, probability = np.array([0, 0.04, 0.06, 0.1, 1, 1]), np.array([0.1, 0.3, 0.5, 0.7, 1.0, 1.0])
+    found = validation.binned(easiness, probability, np.array([1, 1, 0.5, 0.5, 0, 0]))
+    assert found.examples.tolist() == [2, 2, 2]
+    assert found.easiness.tolist() == pytest.approx([0.02, 0.08, 1.0])
+    assert found.probability.tolist() == pytest.approx([0.2, 0.6, 1.0])
+    assert found.wrong.tolist() == [1, 0.5, 0]
+    expected = stats.ttest_1samp([0.5, 0.7], 0).confidence_interval(0.95)
+    assert (found.low[1], found.high[1]) == pytest.approx((max(0, expected.low), min(1, expected.high)))
+    assert np.isnan(validation.binned([0.5], [0.5], [1]).low[0])
+
+
+# ---- are they the same for every net? ------------------------------------------------------------------------------
+
+
+def test_kappa_by_hand():
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
+    a = np.array([[1, 1, 0, 0, 1, 1, 1, 1, 1, 0]])  # wrong: 0, 1, 9
+    b = np.array([[1, 0, 0, 0, 1, 1, 1, 1, 0, 0]])  # wrong: 0, 8, 9
+    kappa, within, shared, same = agreement.agreement(a, b, labels)
+    expected = 0.3 * 0.3 + 0.7 * 0.7  # both wrong or both right, independently
+    assert kappa == pytest.approx((0.8 - expected) / (1 - expected))
+    in_classes = (4 * (0.5 * 0.25 + 0.5 * 0.75) + 6 * (1 / 6 * 2 / 6 + 5 / 6 * 4 / 6)) / 10
+    assert within == pytest.approx((0.8 - in_classes) / (1 - in_classes))
+    assert shared == pytest.approx(2 / 3)
+    assert same == 1.0  # two classes: there is one wrong one
+
+
+def test_nets_that_err_alike_or_not_at_all():
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    a = np.where(rng.random(300) < 0.4, (labels + 1) % 3, labels)
+    assert agreement.agreement(np.stack([a, a]), None, labels) == pytest.approx([1, 1, 1, 1])
+    other = np.where(a != labels, (labels + 2) % 3, labels)  # the same images, always another wrong class
+    assert agreement.agreement(a[None], other[None], labels) == pytest.approx([1, 1, 1, 0])
+    apart = np.where(a == labels, (labels + 1) % 3, labels)
+    kappa, _, shared, same = agreement.agreement(a[None], apart[None], labels)
+    assert kappa < -0.5
+    assert shared == 0
+    assert np.isnan(same)
+    perfect = agreement.agreement(labels[None], a[None], labels)
+    assert perfect[:2] == pytest.approx([0, 0])  # chance: nothing to share
+    assert np.isnan(perfect[2:]).all()
+    assert np.isnan(agreement.agreement(labels[None], labels[None], labels)).all()
+
+
+def test_by_chance_is_the_mean_over_all_ways_to_shuffle_one_net_within_the_classes():
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    a = np.array([0, 1, 2, 0, 1, 0, 0, 2])
+    b = np.array([1, 0, 0, 2, 2, 1, 2, 0])
+    both = [[*one, *two] for one, two in product(permutations(b[:4]), permutations(b[4:]))]
+    shuffled = np.array([agreement.agreement(a[None], np.array([net]), labels) for net in both])
+    chance = agreement.by_chance(a[None], b[None], labels)
+    assert chance[:3] == pytest.approx(shuffled[:, :3].mean(0))
+    met = sum(((a != labels) & (a == net)).sum() for net in both)  # joint errors with one name, over all shuffles
+    assert chance[3] == pytest.approx(met / sum(((a != labels) & (net != labels)).sum() for net in both))
+
+
+def test_the_pairs_within_a_group_are_each_taken_once():
+    rng = np.random.default_rng(2)
+    labels, nets = np.arange(60) % 4, rng.integers(0, 4, (3, 60))
+    pairs = [agreement.agreement(nets[[i]], nets[[j]], labels) for i, j in combinations(range(3), 2)]
+    assert agreement.agreement(nets, None, labels) == pytest.approx(np.mean(pairs, axis=0))
+    order = rng.permutation(60)  # the order of the examples is nothing
+    assert agreement.agreement(nets[:, order], None, labels[order]) == pytest.approx(np.mean(pairs, axis=0))
+
+
+def test_times_wrong_beside_independent_nets():
+    labels = np.array([0, 0, 1, 1])
+    wrong = np.array([[1, 0, 1, 1], [1, 0, 1, 1]], bool)  # class 0: half of it, together; class 1: all of it
+    found = agreement.times_wrong(wrong, labels)
+    assert found.share.tolist() == [0.25, 0, 0.75]
+    assert found.chance.tolist() == pytest.approx([0.125, 0.25, 0.125 + 0.5])
+
+
+# ---- intervals and tables ------------------------------------------------------------------------------------------
+
+
+def test_an_interval_over_units_alone_is_the_t_interval():
+    values = np.array([0.2, 0.5, 0.4, 0.7])
+    groups = np.repeat(values[:, None], 20_000, axis=1)  # no difference between images: the bootstrap adds nothing
+    (found,) = crossed.interval(lambda g, _: [g.mean()], groups, labels=np.zeros(20_000, int), resamples=10)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert found == pytest.approx((0.45, expected.low, expected.high, 20_000), abs=1e-4)
+
+
+def test_luck_of_single_units_with_single_images_is_counted_once():
+    coin = np.random.default_rng(0).random((4, 2000)) < 0.5  # nothing but luck: sd of the mean .5 / sqrt(8000)
+    labels = np.zeros(2000, int)
+    (found,) = crossed.interval(lambda g, _: [g.mean()], coin, labels=labels, resamples=400)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * 0.5 / np.sqrt(8000), rel=0.3)
+
+
+def test_an_interval_over_images_alone_is_the_binomial_one():
+    labels = np.arange(2000) % 2
+    image = np.random.default_rng(0).random(2000) < np.where(labels, 0.9, 0.3)
+    groups = np.stack([image] * 3)  # no difference between units
+    (found,) = crossed.interval(lambda g, _: [g.mean()], groups, labels=labels, resamples=400)
+    variance = np.mean([image[labels == c].var() for c in (0, 1)]) / 2000  # classes are kept as they are
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.12)
+
+
+def test_the_table_says_which_rows_are_circular_and_what_is_possible():
+    rng = np.random.default_rng(0)
+    labels, hard = np.arange(300) % 5, rng.random(300)
+    right = {net: rng.random((4, 300)) > hard for net in ("A", "B")}
+    wrong = {net: rng.random((3, 300)) < hard for net in ("A", "B")}
+    found = validation.table(right, wrong, labels, fractions=(0.1, 0.5), resamples=40)
+    assert len(found) == 2 * 3 * 5
+    assert dict(zip(found.easiness_of + found.errors_of, found.nets, strict=True)) == {
+        "AA": "same", "AB": "other", "Aboth": "both", "BA": "other", "BB": "same", "Bboth": "both",
+    }  # fmt: skip
+    row = found[(found.easiness_of == "A") & (found.errors_of == "both") & (found.measure == "hard 10%")].iloc[0]
+    w = np.concatenate(list(wrong.values())).mean(0)
+    assert row.value == validation.share_hard(right["A"].sum(0), w)
+    assert row.most == validation.most(w)
+    assert ((found.low < found.value) & (found.value < found.high)).all()
+    assert crossed.judge(found[found.measure == "AUC"], 0.5).verdict == "holds"
+    tenth, many = found[found.measure == "hard 10%"], found[found.measure == "hard, as many"]
+    assert crossed.judge(tenth, 0.5).verdict == "inconclusive"  # of half the images, a tenth is .2 at most
+    assert many.fraction.between(0.4, 0.6).all()
+    assert crossed.judge(tenth, tenth.chance).verdict == "holds"
+    signs = validation.predictors({"A": right["A"], "noise": rng.random((2, 300))}, wrong["B"], labels, resamples=20)
+    assert signs.value[0] > 0.65 > signs.value[2]
+    pairs = agreement.consistency(
+        {n: np.where(w, (labels + 1) % 5, labels) for n, w in wrong.items()}, labels, resamples=40
+    )
+    assert pairs.groupby(["a", "b"], sort=False).ngroups == 3
+    assert crossed.judge(pairs[pairs.measure == "kappa within classes"], 0).verdict == "holds"
+
+
+def test_without_errors_nothing_is_claimed():
+    labels = np.arange(40) % 4
+    right = {net: np.random.default_rng(0).random((3, 40)) < 0.5 for net in ("A", "B")}
+    found = validation.table(right, {net: np.zeros((3, 40), bool) for net in right}, labels, resamples=5)
+    assert found[found.measure == "AUC"][["value", "low", "high"]].isna().all(axis=None)
+    assert crossed.judge(found, 0.5).verdict == "inconclusive"
+    pairs = agreement.consistency({net: np.stack([labels] * 3) for net in right}, labels, resamples=5)
+    assert pairs[["value", "low", "high"]].isna().all(axis=None)
+
+
+def test_a_verdict_needs_the_whole_interval_of_every_row():
+    rows = pd.DataFrame(
+        {"a": ["A", "B"], "b": "C", "value": [0.65, 0.7], "low": [0.6, 0.55], "high": [0.7, 0.9], "n": 9}
+    )
+    assert crossed.judge(rows, 0.5) == ("B – C", 0.7, 0.55, 0.9, 9, "holds")
+    assert crossed.judge(rows, 0.58).verdict == "inconclusive"
+    assert crossed.judge(rows, np.array([0.5, 0.95])) == ("B – C", 0.7, 0.55, 0.9, 9, "fails")
+    assert crossed.judge(rows, np.array([0.95, 0.5])).where == "A – C"
+    assert crossed.judge(rows.assign(most=[0.8, 0.9]), 0.95).verdict == "inconclusive"  # no ranking could
+    assert crossed.judge(rows.assign(most=[1.0, 0.9]), 0.95) == ("A – C", 0.65, 0.6, 0.7, 9, "fails")
+    assert crossed.judge(rows.assign(low=[0.7, 0.55], value=0.7), 0.5).verdict == "inconclusive"  # width 0
+    assert crossed.judge(rows.assign(low=[0.6, np.nan]), 0.5)[0::5] == ("B – C", "inconclusive")
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_expectation_over_trials_nets_and_images():
+    rng, found = np.random.default_rng(0), []
+    for _ in range(150):
+        labels, theta = np.arange(600) % 6, rng.normal(0, 1.5, 600)
+        right = rng.random((5, 600)) < 1 / (1 + np.exp(-theta - rng.normal(0, 0.8, (5, 6))[:, labels]))
+        wrong = rng.random((4, 600)) < 1 / (1 + np.exp(1 + theta + rng.normal(0, 0.3, (4, 6))[:, labels]))
+        row = validation.table({"A": right}, {"B": wrong}, labels, resamples=60)
+        found.append(row[row.nets == "other"][["value", "low", "high"]].to_numpy())
+    value, low, high = np.moveaxis(found, 2, 0)
+    cover = ((low <= value.mean(0)) & (value.mean(0) <= high)).mean(0)
+    assert (cover > 0.9).all()
+
+
+# ---- merged data, and what is refused ------------------------------------------------------------------------------
+
+
+def test_a_part_of_the_merged_data_holds_its_share_of_test_images():
+    assert validation.merged_images(50_000, 50_000, 10_000) == 60_000
+    assert validation.merged_images(10_000, 50_000, 10_000) == 12_000
+    training, test = (len(datasets.load("patterns", split)) for split in ("train", "test"))
+    images = validation.merged_images(400, training, test)
+    trial = Trial(model="mlp-1x4", seed=0, epochs=1, data="patterns", split="merged", images=images)
+    rows, positions = validation.test_examples(trial.examples.ids, training)
+    assert len(rows) / images == pytest.approx(test / (training + test), abs=0.05)
+    assert (trial.examples.images[rows] == datasets.load("patterns", "test").images[positions]).all()
+
+
+def test_two_nets_are_named_by_their_family_where_that_tells_them_apart():
+    assert validation.two_nets(["wrn-16-4", "resnext-29-4x64d"]) == {"wrn-16-4": "WRN", "resnext-29-4x64d": "ResNeXt"}
+    assert validation.two_nets(["wrn-10-1", "wrn-16-1"]) == {"wrn-10-1": "wrn-10-1", "wrn-16-1": "wrn-16-1"}
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: validation.two_nets(["wrn-10-1"]), "two different nets"),
+        (lambda: validation.two_nets(["wrn-10-1", "wrn-10-1"]), "two different nets"),
+        (lambda: validation.merged_images(0, 50, 10), "images=0"),
+        (lambda: validation.merged_images(60, 50, 10), "1..50"),
+        (lambda: validation.test_examples([0, 4, 7], 10), "no test example|is a test example"),
+        (lambda: validation.share_hard([1, 2], [1, 2]), "0..1"),
+        (lambda: validation.share_hard([1, 2], [1]), "same examples"),
+        (lambda: validation.share_hard([1, 2], [1, 0], fraction=0), "fraction=0"),
+        (lambda: crossed.judge(pd.DataFrame({"low": []}), 0), "no rows"),
+        (lambda: validation.weights(np.zeros((2, 3))), "bool"),
+        (lambda: validation.weights(np.zeros((2, 3), bool), "all"), "one net, most nets"),
+        (lambda: validation.binned([2.0], [0.5], [0]), "0..1"),
+        (lambda: crossed.interval(lambda g, _: [0], np.zeros((1, 3)), labels=np.zeros(3)), "two units"),
+        (lambda: agreement.agreement(np.zeros((1, 3), int), None, np.zeros(3, int)), "2 or more nets"),
+        (lambda: agreement.agreement(np.zeros((2, 3)), None, np.zeros(3, int)), "int"),
+        (lambda: agreement.agreement(np.zeros((2, 3), int), None, np.zeros(4, int)), "same examples"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(call, named):
+    with pytest.raises(UserError, match=named) as refused:
+        call()
+    assert "\n" not in str(refused.value)
+
+
+# ---- figures -------------------------------------------------------------------------------------------------------
+
+
+def test_figures_show_what_is_in_their_tables():
+    rng = np.random.default_rng(0)
+    labels, easiness, wrong = np.arange(90) % 3, rng.integers(0, 6, 90) / 5, rng.random((4, 90)) < 0.4
+    points = pd.DataFrame({"easiness": easiness, "probability": rng.random(90), "wrong": wrong.mean(0)})
+    axis = plot.relation(points, validation.binned(easiness, points.probability, points.wrong))
+    assert len(axis.collections[0].get_offsets()) == 90
+    assert np.abs(axis.collections[0].get_offsets()[:, 0] - easiness).max() < 0.05  # never into the next tenth
+    assert axis.get_xlabel().startswith("easiness")
+    lines = [validation.curve(easiness, wrong.mean(0), labels, [0.1, 0.5]).assign(line=name) for name in "AB"]
+    assert len(plot.captured(pd.concat(lines)).get_legend().texts) == 5
+    axis = plot.signs(
+        validation.predictors({"counts": rng.random((3, 90)), "noise": rng.random((3, 90))}, wrong, labels)
+    )
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["counts", "noise"]
+    axis = plot.times_wrong(agreement.times_wrong(wrong, labels))
+    assert sum(bar.get_height() for bar in axis.patches) == pytest.approx(100)
+    plot.base.plt.close("all")
