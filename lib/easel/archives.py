@@ -28,9 +28,15 @@ def checked(path: Path, md5: str, name: str) -> bytes:
 
 def check(path: Path, md5: str, name: str) -> None:
     """The same for a file too large to hold."""
-    with _readable(path, name), open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    with _readable(path, name):
+        found = md5_of(path)
     _same(path, found, md5, name)
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file, hex, read piece by piece. OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _md5(content: bytes) -> str:

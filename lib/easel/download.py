@@ -4,7 +4,6 @@ What has arrived stays in NAME.part, so that an interrupted download goes on whe
 the same everywhere: its MD5 says so). The file takes its own name only when it is whole and its MD5 is right.
 """
 
-import hashlib
 import http.client
 import math
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
+from easel.archives import md5_of
 from easel.errors import UserError
 from easel.files import publish
 from easel.mirror import Left, Meter, Patience, announced, estimate, opened, reason, starts_at
@@ -186,7 +186,7 @@ def _from_one(job: _Job, url: str, leave_slow: bool) -> None:
         try:
             if job.size is None or job.arrived != job.size:
                 _receive(job, url, leave_slow)
-            found = _md5(job.part)
+            found = md5_of(job.part)
             if found == job.md5:
                 publish(job.part, job.path)
                 _say(job, f"{job.path.name}: complete, MD5 is right", end=True)
@@ -255,11 +255,6 @@ def _block(answer: http.client.HTTPResponse, stall: float) -> bytes:
 def _on_time(job: _Job) -> None:
     if job.deadline is not None and time.monotonic() > job.deadline:
         raise Left("not done in the time given")
-
-
-def _md5(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 @contextmanager
