@@ -25,6 +25,7 @@ from easel.trial import Trial
 
 MEASURES = ("mean distance", "nearest neighbour")
 GROUPS = 20  # of trials at most, each left out once for an interval
+PART = 256  # images looked at together: large ones as whole numbers of 8 bytes would not fit into memory all at once
 
 
 # ---- spaces --------------------------------------------------------------------------------------------------------
@@ -35,11 +36,11 @@ def pixels(images: Tensor, side: int = 32) -> np.ndarray:
 
     images: uint8 (n, 3, H, W); those larger than `side` pixels are averaged down to it first.
     """
-    x = images.float()
-    if max(x.shape[2:]) > side:
-        x = F.adaptive_avg_pool2d(x, side)
-    x = x.flatten(1)
-    return (x / x.shape[1] ** 0.5).numpy()
+    small = []
+    for part in images.split(PART):
+        x = part.float()
+        small.append((F.adaptive_avg_pool2d(x, side) if max(x.shape[2:]) > side else x).flatten(1))
+    return (torch.cat(small) / small[0].shape[1] ** 0.5).numpy()
 
 
 def colours(images: Tensor, bins: int = 4) -> np.ndarray:
@@ -47,10 +48,12 @@ def colours(images: Tensor, bins: int = 4) -> np.ndarray:
 
     0: the same colours in the same amounts, wherever they stand in the image; 1: no colour in common.
     """
-    level = images.flatten(2).long() * bins // 256
-    cell = (level[:, 0] * bins + level[:, 1]) * bins + level[:, 2]
-    histogram = torch.zeros(len(images), bins**3).scatter_add_(1, cell, torch.ones(cell.shape))
-    return (histogram / (2 * cell.shape[1])).sqrt().numpy()
+    histograms = []
+    for part in images.split(PART):
+        level = part.flatten(2).long() * bins // 256
+        cell = (level[:, 0] * bins + level[:, 1]) * bins + level[:, 2]
+        histograms.append(torch.zeros(len(part), bins**3).scatter_add_(1, cell, torch.ones(cell.shape)))
+    return (torch.cat(histograms) / (2 * cell.shape[1])).sqrt().numpy()
 
 
 def directions(features) -> np.ndarray:
