@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="download nothing; exit status 2 if it is not ready")
 
     one = command(
-        "scores", _scores, "write the easiness of every example, net and m of a profile, or (--keep) what to keep by it",
+        "scores", _scores, "write the easiness of every example, net and m of a profile, or (--keep) what to keep",
         "easel scores --profile laptop                   results/laptop/tables/easiness.parquet",
         "easel scores --profile laptop --out easiness.csv",
         "easel scores --keep 0.5 --out keep.csv          the harder half: example, label, class, easiness",
