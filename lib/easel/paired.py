@@ -40,21 +40,22 @@ class Finding(NamedTuple):
 # ---- from trials to a table ----------------------------------------------------------------------------------------
 
 
-def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str) -> pd.DataFrame:
+def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str | None = None) -> pd.DataFrame:
     """A column `accuracy` for a table of trials: the share of the view's images that are right at its last epoch, 0..1.
 
     points: a column `trial` (easel.trial.Trial), one row a point and seed; a trial may stand in several rows, as the
     plain one does in every arm. ledgers: what `run.ensure` gave for these trials, and for others; view: such as
-    "test@10", the trials' last epoch. Returns the table with a column `seed` and without `trial`; nan where the trial
-    diverged.
+    "test@10", the trials' last epoch; None: the one view that each trial has.
+    Returns the table with a column `seed` and without `trial`; nan where the trial diverged.
     UserError: a trial that no ledger holds.
     """
     keys = [trial.key for trial in points.trial]
-    found, wanted = {}, set(keys)
+    views = {trial.key: view or trial.views[0] for trial in points.trial}
+    found = {}
     for ledger in ledgers:
-        records = [record for record in ledger.records if record.key in wanted]
+        records = [record for record in ledger.records if record.key in views]
         found |= {trial.key: np.nan for trial in ledger.diverged}
-        found |= {record.key: float(record.correct(view)[-1].mean()) for record in records}
+        found |= {record.key: float(record.correct(views[record.key])[-1].mean()) for record in records}
     missing = [key for key in keys if key not in found]
     if missing:
         raise UserError(f"{len(missing)} of {len(keys)} trials are in none of these ledgers: ensure them first")

@@ -68,11 +68,9 @@ def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         at = (table["mode"] == mode).to_numpy()
         rows = 100 * table.loc[at, ["estimate", "low", "high"]]
         error = [rows.estimate - rows.low, rows.high - rows.estimate]
-        ax.errorbar(rows.estimate, y[at], xerr=error, fmt=MARKERS[mode], color=WHICH[mode], capsize=3, label=mode)
+        ax.errorbar(rows.estimate, y[at], xerr=error, fmt=MARKERS[mode], color=WHICH[mode], capsize=3)
     ax.axvline(0, color="0.4", linewidth=1)
     ax.set(yticks=y, yticklabels=table.label, ylim=(len(table) - 0.5, -0.5), xlabel="difference in accuracy (points)")
-    if table["mode"].nunique() > 1:
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
