@@ -183,19 +183,27 @@ def test_groups_are_two_unless_the_notebook_says():
     assert list(bench_report.trials_of(asked(groups=3), "bf16").values()) == [15]
 
 
-def test_the_notebooks_train_two_groups_as_the_estimates_assume():
-    jobs = [job for job in plan.plan("smoke") if bench_report.trials_of(job.effective, "bf16")]
-    assert jobs
-    for job in jobs:
-        source = job.notebook.read_text(encoding="utf-8")
-        assert "groups" in job.effective or "range(2 * trials)" in source, f"{job.stem} counts its trials otherwise"
+def test_estimates_are_of_the_notebooks_that_train_two_groups():
+    found, faults = bench_report.profiles()
+    assert not faults
+    jobs = [job for job in plan.plan("smoke") if "range(2 * trials)" in job.notebook.read_text(encoding="utf-8")]
+    assert {"00_easiness", "01_matching", "01_matching-photographs"} <= {job.stem for job in jobs}
+    assert found["smoke"] == [job.effective for job in jobs]
+    assert all(bench_report.trials_of(job.effective, "bf16") for job in jobs)
+
+
+def test_larger_images_take_longer():
+    rows = [row("resnet18-0.25x", 1e-3)]
+    small, large = (bench_report.epoch_seconds("resnet18-0.25x", 1000, "bf16", rows, size) for size in (32, 64))
+    assert 3 < large / small < 5
 
 
 def test_profiles_that_cannot_be_read_are_named_and_stop_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_NOTEBOOKS", str(tmp_path))
     assert bench_report.profiles() == ({}, [f"no profiles.yaml to read in {tmp_path} (FileNotFoundError)"])
     cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": 'profile = "smoke"\ntrials = 2'}
-    (tmp_path / "00_one.ipynb").write_text(json.dumps({"cells": [cell]}))
+    more = {"cell_type": "code", "metadata": {}, "source": "seeds = range(2 * trials)"}
+    (tmp_path / "00_one.ipynb").write_text(json.dumps({"cells": [cell, more]}))
     (tmp_path / "profiles.yaml").write_text("smoke: {00_one: {trials: 7}}\nwrong: {00_one: {trails: 7}}\nplain:")
     found, faults = bench_report.profiles()
     assert found == {"smoke": [{"profile": "smoke", "trials": 7}], "plain": [{"profile": "plain", "trials": 2}]}
@@ -208,7 +216,7 @@ def test_profiles_that_cannot_be_read_are_named_and_stop_nothing(tmp_path, monke
     [
         ({"device": "tpu"}, "tpu"),
         ({"device": "cuda"}, "no GPU"),
-        ({"models": ["resnet-50"]}, "resnet-50"),
+        ({"models": ["resnet-49"]}, "resnet-49"),
         ({"repeats": 0}, "repeats=0"),
         ({"json": "no/such/folder/bench.json"}, "no/such/folder"),
     ],

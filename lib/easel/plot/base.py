@@ -12,7 +12,15 @@ from matplotlib.colors import ListedColormap
 from easel import models
 
 COLOURS = sns.color_palette("colorblind")
-NETS = {"MLP": COLOURS[7], "WRN": COLOURS[0], "DenseNet-BC": COLOURS[2], "ResNeXt": COLOURS[3]}
+BLUE, ORANGE_RED, GREEN, TAN, SKY = (COLOURS[i] for i in (0, 3, 2, 5, 9))
+DARK, MUSTARD = (0.2, 0.2, 0.2), (0.87, 0.8, 0.15)
+# by label; nets that stand in one figure are told apart by the colour-blind too (tests/test_models.py)
+NETS = (
+    {"MLP": DARK, "WRN": BLUE, "DenseNet-BC": GREEN, "ResNeXt": ORANGE_RED}
+    | {"AlexNet": MUSTARD, "VGG": ORANGE_RED, "VGG-BN": TAN, "ResNet": BLUE, "DenseNet": SKY}
+    | {"ResNet-20": BLUE, "VGG-16": ORANGE_RED, "MobileNet": MUSTARD}
+    | {"ResNet-50": SKY, "EfficientNet-B4": ORANGE_RED, "EfficientNetV2-S": TAN, "MobileNetV3-S": MUSTARD}
+)
 WHICH = {"easy": COLOURS[0], "hard": COLOURS[1], "random": (0.5, 0.5, 0.5)}
 WRONG_RIGHT = ListedColormap(["#e8e4de", "#2f6d9e"])
 
@@ -26,8 +34,8 @@ def use_style() -> None:
 
 
 def colour(model: str) -> tuple:
-    """The colour of a net, by its family."""
-    return NETS[models.label(model)]
+    """The colour of a net, by its family: a ResNet-56 has the ResNet-20's."""
+    return NETS[models.label(models.FAMILIES[models.family(model)].example)]
 
 
 def images(pictures: np.ndarray, titles: list[str], *, columns: int = 10, ax: Axes | None = None) -> Axes:
