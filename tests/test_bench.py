@@ -216,7 +216,7 @@ def test_profiles_that_cannot_be_read_are_named_and_stop_nothing(tmp_path, monke
     [
         ({"device": "tpu"}, "tpu"),
         ({"device": "cuda"}, "no GPU"),
-        ({"models": ["resnet-49"]}, "resnet-49"),
+        ({"models": ["nonet-50"]}, "nonet-50"),
         ({"repeats": 0}, "repeats=0"),
         ({"json": "no/such/folder/bench.json"}, "no/such/folder"),
     ],
@@ -264,7 +264,7 @@ def test_a_small_run_prints_a_row_and_writes_every_timing(precision, tmp_path, m
     )
     assert [line.split()[0] for line in out.splitlines() if line.startswith("mlp-1x10")] == ["mlp-1x10"]
     assert "augmentation: PIL loader" in out
-    assert "profile smoke, training alone, on this machine: about" in out
+    assert "profile smoke, training of notebooks 00 to 03 alone, here: about" in out
 
 
 def test_the_choice_of_device_ends_with_the_measurement(monkeypatch):

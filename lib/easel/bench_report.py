@@ -61,8 +61,15 @@ class Wanted(NamedTuple):
     shared_order: int
 
 
+TWO_GROUPS = "range(2 * trials)"  # stands in the source of a notebook that trains two groups of each net
+
+
 def profiles() -> tuple[dict[str, list[dict]], list[str]]:
-    """Profile -> the parameters of each of its notebooks; and why, for profiles that cannot be read."""
+    """Profile -> the parameters of those of its notebooks whose trials can be told from them; and what cannot be read.
+
+    These are the notebooks that train two groups of `trials` trials of each net (easiness, Table 1, the explorer, the
+    perturbations). The others train arms, ensembles and sweeps, and only say when they run.
+    """
     found, faults = {}, []
     try:
         names = list(yaml.safe_load((plan.notebooks_dir() / "profiles.yaml").read_text(encoding="utf-8")))
@@ -70,7 +77,8 @@ def profiles() -> tuple[dict[str, list[dict]], list[str]]:
         return {}, [f"no profiles.yaml to read in {plan.notebooks_dir()} ({type(fault).__name__})"]
     for name in names:
         try:
-            found[name] = [job.effective for job in plan.plan(name)]
+            jobs = plan.plan(name)
+            found[name] = [job.effective for job in jobs if TWO_GROUPS in job.notebook.read_text(encoding="utf-8")]
         except UserError as fault:
             faults.append(str(fault))
     return found, faults
@@ -91,14 +99,17 @@ def trials_of(settings: dict, auto: str) -> dict[Wanted, int]:
     return {Wanted(net, epochs, images, *rest): number for net in nets}
 
 
-def epoch_seconds(model: str, images: int, precision: str, rows: list[dict]) -> float:
-    """Seconds of an epoch: as measured, or scaled by work from the measured nets of its family, or from all."""
+def epoch_seconds(model: str, images: int, precision: str, rows: list[dict], size: int = 32) -> float:
+    """Seconds of an epoch: as measured, or scaled by work from the measured nets of its family, or from all.
+
+    size: side of the images in pixels; what was measured had 32.
+    """
     measured = {row["model"]: row["epoch_s"][precision]["10000"] / 10_000 for row in rows}
-    if model in measured:
+    if model in measured and size == 32:
         return images * measured[model]
     alike = [name for name in measured if family(name) == family(model)] or list(measured)
     rate = statistics.median(measured[name] / (multiply_adds(name) + SMALL_NET) for name in alike)
-    return images * rate * (multiply_adds(model) + SMALL_NET)
+    return images * rate * (multiply_adds(model, size=size) + SMALL_NET * (size / 32) ** 2)
 
 
 def estimate(profile: str, notebooks: list[dict], rows: list[dict], auto: str, workers: int) -> dict:
@@ -114,7 +125,9 @@ def estimate(profile: str, notebooks: list[dict], rows: list[dict], auto: str, w
     for what, number in wanted.items():
         if what.precision not in rows[0]["epoch_s"]:
             raise UserError(f"profile {profile} wants {what.precision}, which was not measured on this machine")
-        seconds += number * what.epochs * epoch_seconds(what.model, what.images, what.precision, rows) / workers
+        pixels = what.data.rpartition("@")[2]
+        size = int(pixels) if "@" in what.data and pixels.isdecimal() else 32
+        seconds += number * what.epochs * epoch_seconds(what.model, what.images, what.precision, rows, size) / workers
     scaled = sorted({what.model for what in wanted} - {row["model"] for row in rows})
     return {"profile": profile, "trials": sum(wanted.values()), "seconds": seconds, "scaled": scaled}
 
@@ -185,8 +198,8 @@ def closing(result: dict) -> list[str]:
         if one["trials"]:
             rough = f"; scaled by work, rough: {', '.join(one['scaled'])}" if one["scaled"] else ""
             lines.append(
-                f"profile {one['profile']}, training alone, on this machine: about {_seconds(one['seconds'])} "
-                f"({one['trials']:,} trials{rough})"
+                f"profile {one['profile']}, training of notebooks 00 to 03 alone, here: about "
+                f"{_seconds(one['seconds'])} ({one['trials']:,} trials{rough})"
             )
     return lines
 
