@@ -2,18 +2,15 @@
 
 import base64
 import itertools
-import json
 import os
 import shutil
-import subprocess
 import time
-import urllib.request
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from browser import browsing, decoded
 
 from easel import explorer, run, widgets
 from easel.errors import UserError
@@ -148,15 +145,26 @@ def test_a_page_holds_the_favourites_and_not_every_prediction(collection):
     assert length == {"times": 2 * 60 * 2, "taken": 2 * 60 * 2}  # epochs, images, bytes
 
 
+def test_small_pictures_in_a_page_are_exact_and_larger_ones_are_small_files(collection):
+    def sprite():
+        packed = explorer._packed(collection, 60)
+        return packed, base64.b64decode(packed["sprite"].partition(",")[2])
+
+    packed, blob = sprite()
+    at = collection.embedded(60)
+    assert packed["lossless"]
+    assert (decoded(blob)[:32, :32] == collection.examples.images[at[0]].numpy().transpose(1, 2, 0)).all()
+    large = collection.examples.images.repeat_interleave(3, 2).repeat_interleave(3, 3)
+    collection.examples = replace(collection.examples, images=large)
+    packed, blob = sprite()
+    assert (packed["lossless"], packed["side"]) == (False, 64)
+    assert decoded(blob).shape == (8 * 64, 8 * 64, 3)
+    there = explorer.thumbs(large[at[:1]].numpy())[0].transpose(1, 2, 0).astype(float)
+    assert np.abs(decoded(blob)[:64, :64] - there).mean() < 8  # of 255
+    assert len(blob) < 60 * 4000
+
+
 # ---- with a kernel -------------------------------------------------------------------------------------------------
-
-
-def decoded(png):
-    import io
-
-    from PIL import Image
-
-    return np.asarray(Image.open(io.BytesIO(png)))
 
 
 def test_images_are_the_right_way_up_and_in_their_true_colours(collection):
@@ -252,84 +260,7 @@ def test_nothing_is_displayed_where_nobody_can_press_a_button(collection, monkey
 # ---- in a browser, from a disk -------------------------------------------------------------------------------------
 
 
-class Browser:
-    """One page of a headless Chromium, spoken to over its DevTools."""
-
-    def __init__(self, socket):
-        self.socket, self.number = socket, 0
-
-    def call(self, method, **parameters):
-        self.number += 1
-        self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
-        while (answer := json.loads(self.socket.recv())).get("id") != self.number:
-            pass
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def ask(self, expression):
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
-        return answer["result"].get("value")
-
-    def until(self, expression, seconds=60):
-        end = time.monotonic() + seconds
-        while not self.ask(expression):
-            assert time.monotonic() < end, f"never came true: {expression}"
-            time.sleep(0.05)
-
-    def choose(self, **values):
-        for name, value in values.items():
-            self.ask(f"(e => {{ e.value = {value!r}; e.dispatchEvent(new Event('input')) }})($('{name}'))")
-
-    def press(self, key):
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
-
-    def click(self, selector):
-        """With the mouse, in the middle of the element."""
-        box = f"document.querySelector('{selector}').getBoundingClientRect()"
-        x, y = self.ask(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-
-    def picture(self, file):
-        png = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
-        file.write_bytes(png)
-        return decoded(png)[..., :3]
-
-
-@contextmanager
-def browsing(page, profile):
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: install chromium or google-chrome to test the explorer's page")
-    websocket = pytest.importorskip("websocket", reason="comes with jupyter_server")
-    command = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-    command += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "--window-size=1300,900", "about:blank"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            told = profile / "DevToolsActivePort"
-            end = time.monotonic() + 60
-            while not (told.exists() and told.read_text().count("\n")):
-                assert process.poll() is None, f"{chromium} ended with {process.returncode}"
-                assert time.monotonic() < end, f"{chromium} did not start"
-                time.sleep(0.05)
-            local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with local.open(f"http://127.0.0.1:{told.read_text().split()[0]}/json") as answer:
-                target = next(t for t in json.load(answer) if t["type"] == "page")["webSocketDebuggerUrl"]
-            socket = websocket.create_connection(target, suppress_origin=True, http_no_proxy=["127.0.0.1"], timeout=60)
-            try:
-                browser = Browser(socket)
-                browser.call("Page.enable")
-                browser.call("Page.navigate", url=page.as_uri())
-                browser.until("document.querySelectorAll('#sheet button').length > 0")
-                yield browser
-            finally:
-                socket.close()
-        finally:
-            process.terminate()
-
-
+SHOWN = "document.querySelectorAll('#sheet button').length > 0"
 IDS = "shown.map(i => set.ids[i])"
 
 
@@ -339,7 +270,7 @@ def test_the_page_is_opened_filtered_and_clicked_in_a_browser(collection, tmp_pa
     collection.examples = replace(collection.examples, classes=classes)
     page = explorer.save(collection, tmp_path / "results", title="what is easy", variant="photographs")
     assert page.name == "explorer-photographs.html"
-    with browsing(page, tmp_path / "profile") as browser:
+    with browsing(page.as_uri(), tmp_path / "profile", SHOWN) as browser:
         assert browser.ask("document.title") == "what is easy"
         assert (
             browser.ask("performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length") == 0
@@ -396,7 +327,7 @@ def test_the_page_is_opened_filtered_and_clicked_in_a_browser(collection, tmp_pa
 @pytest.mark.slow
 def test_the_page_works_by_keyboard_and_names_what_it_shows(collection, tmp_path):
     page = explorer.save(collection, tmp_path / "results", limit=60)
-    with browsing(page, tmp_path / "profile") as browser:
+    with browsing(page.as_uri(), tmp_path / "profile", SHOWN) as browser:
         assert "60 of 100 images" in browser.ask("$('intro').textContent")
         assert browser.ask("$('line').textContent").startswith("48 of 100 images")
         named = "[...document.querySelectorAll('select, input')].every(e => e.closest('label').textContent.trim())"

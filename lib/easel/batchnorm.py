@@ -83,7 +83,8 @@ def table(
             over = partners[partner]
             n = sum(len(half) for net in (plain, normal, *over) for half in groups[net])
             row = (f"{plain}, {normal}", partner, normalised(nets[over[0]]), ", ".join(over), which, measure)
-            rows.append((*row, without.estimate, with_it.estimate, *difference[:3], n))
+            low, high = (np.clip(end, *((-1, 1) if measure == "rate" else (None, None))) for end in difference[1:3])
+            rows.append((*row, without.estimate, with_it.estimate, difference.estimate, low, high, n))
     columns = "twins partner normalised over which measure without with difference low high n"
     return pd.DataFrame(rows, columns=columns.split())
 

@@ -22,7 +22,8 @@ from easel.errors import UserError
 from easel.ledger import Ledger
 
 SHEET = 48  # images shown at once
-EMBEDDED = 2000  # images that a page holds at most: lossless, about 2 kB each at 32 x 32
+EMBEDDED = 2000  # images that a page holds at most: about 2 kB each
+LOSSLESS = 32  # pixels; a page's larger pictures are compressed (WebP, quality 90), lossless they take 8 kB
 THUMB = 64  # pixels; larger images are scaled down to this in a page
 
 
@@ -244,10 +245,11 @@ def save(
 
 
 def _packed(one: Collection, limit: int) -> dict:
-    """A collection as what explorer.html reads: images as one lossless sprite sheet, bits and numbers as base64."""
+    """A collection as what explorer.html reads: images as one sprite sheet, bits and numbers as base64."""
     at, examples = one.embedded(limit), one.examples
     pictures, columns = thumbs(examples.images[at].numpy()), int(np.ceil(np.sqrt(len(at))))
-    labels = examples.labels.numpy()
+    labels, lossless = examples.labels.numpy(), pictures.shape[-1] <= LOSSLESS
+    kind = "webp" if lossless else "webp90"
     nets = []
     for net, correct in one.correct.items():
         trials = len(correct)
@@ -271,7 +273,8 @@ def _packed(one: Collection, limit: int) -> dict:
         "labels": _base64(labels[at].astype("<u2")),
         "side": pictures.shape[-1],
         "columns": columns,
-        "sprite": "data:image/webp;base64," + _base64(encoded(_sprite(pictures, columns), "webp")),
+        "lossless": lossless,
+        "sprite": "data:image/webp;base64," + _base64(encoded(_sprite(pictures, columns), kind)),
         "nets": nets,
     }
 
@@ -287,12 +290,12 @@ def thumbs(pictures: np.ndarray, side: int = THUMB) -> np.ndarray:
 
 
 def encoded(picture: np.ndarray, kind: str = "png") -> bytes:
-    """uint8 (H, W, 3) as PNG or lossless WebP."""
+    """uint8 (H, W, 3) as "png", as lossless "webp", or as "webp90", which loses a little."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    options = {"lossless": True, "quality": 60} if kind == "webp" else {"compress_level": 1}
-    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, kind, **options)
+    options = {"png": {"compress_level": 1}, "webp": {"lossless": True, "quality": 60}, "webp90": {"quality": 90}}
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, kind.removesuffix("90"), **options[kind])
     return buffer.getvalue()
 
 

@@ -44,7 +44,7 @@ def images(pictures: np.ndarray, titles: list[str], *, columns: int = 10, ax: Ax
     pictures: uint8 (n, 3, H, W); titles: n short texts.
     """
     rows = -(-len(pictures) // columns)
-    ax = ax or plt.subplots(figsize=(0.98 * columns, 1.22 * rows + 0.35), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(0.98 * columns, 1.165 * rows + 0.15), layout="constrained")[1]
     height, width = pictures.shape[2:]
     step_y, step_x = 1.28 * height, 1.08 * width
     for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):

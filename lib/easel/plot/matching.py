@@ -71,10 +71,12 @@ def tie_rules(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Matching rate against the cut, for several pairs (`matching.overlap_curve` with a column pair)."""
     ax = ax or plt.subplots(layout="constrained")[1]
-    for look, (pair, rows) in zip(_looks(table.pair.nunique()), table.groupby("pair", sort=False), strict=True):
+    number = table.pair.nunique()
+    faint = min(0.1, 0.5 / number)  # bands that lie on each other
+    for look, (pair, rows) in zip(_looks(number), table.groupby("pair", sort=False), strict=True):
         shade = look["color"]
         ax.plot(100 * rows.fraction, rows.rate, label=pair, **look)
-        ax.fill_between(100 * rows.fraction, rows.low, rows.high, color=shade, alpha=0.1, linewidth=0)
+        ax.fill_between(100 * rows.fraction, rows.low, rows.high, color=shade, alpha=faint, linewidth=0)
     ax.plot(100 * rows.fraction, rows.chance, ":", color="0.4", label="chance")
     ax.set(xlabel="images in the set (%)", ylabel="matching rate", ylim=(0, 1), xlim=(0, 50))
     return ax
@@ -89,6 +91,7 @@ def over_epochs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.errorbar(at, rows.rate, [rows.rate - rows.low, rows.high - rows.rate], marker="o", label=pair, **look)
     ax.axhline(0.1, color="0.5", linestyle=":", label="chance")
     ax.set(xlabel="m, epochs before counting", ylabel="matching rate", ylim=(0, 1), xticks=sorted(table.m.unique()))
+    ax.set_xlim(table.m.min() - 0.3, table.m.max() + 0.3)
     return ax
 
 
