@@ -443,3 +443,24 @@ def test_agreement_within_classes_ignores_which_classes_are_easy():
     assert matching.spearman_within(own, -own, labels) == pytest.approx(-1)
     assert matching.spearman_within(own, own, np.zeros(3000)) == pytest.approx(matching.spearman(own, own))
     assert np.isnan(matching.spearman_within(by_class, own, labels))
+
+
+# ---- contrasts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_contrast_is_the_difference_of_two_means_of_the_table():
+    rng = np.random.default_rng(3)
+    ease = rng.random(120)
+    nets = {"a": ease, "b": ease, "c": rng.random(120), "d": rng.random(120)}
+    groups = {net: tuple(rng.random((4, 120)) < e for _ in range(2)) for net, e in nets.items()}
+    rates = matching.table(groups, which="hard").set_index(["a", "b"]).rate
+    found = matching.contrast(groups, [("a", "b")], [("a", "c"), ("d", "b")], which="hard")
+    assert found.estimate == pytest.approx(rates["a", "b"] - (rates["a", "c"] + rates["b", "d"]) / 2)
+    assert found.n == 32
+    assert found.low < found.estimate < found.high
+    assert found.above(0) == "holds"
+    nothing = matching.contrast(groups, [("a", "b")], [("b", "a")])
+    assert nothing[:3] == (0, 0, 0)  # the same trials on both sides: all of it cancels, and all doubt
+    for pairs in ([], [("a", "a")], [("a", "e")]):
+        with pytest.raises(UserError):
+            matching.contrast(groups, pairs, [("a", "b")])

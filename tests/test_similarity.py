@@ -68,6 +68,15 @@ def test_large_images_are_averaged_down_before_pixels_are_compared():
     assert similarity.pixels(image) == pytest.approx(small.numpy(), abs=1e-4)
 
 
+def test_images_looked_at_in_parts_give_what_each_gives_alone():
+    images = torch.randint(0, 256, (similarity.PART + 7, 3, 48, 48), dtype=torch.uint8)
+    for space in (similarity.pixels, similarity.colours):
+        whole = space(images)
+        assert len(whole) == len(images)
+        for at in (0, similarity.PART - 1, similarity.PART, len(images) - 1):
+            assert whole[at] == pytest.approx(space(images[at : at + 1])[0], abs=1e-4)
+
+
 def test_colour_distance_ignores_places_and_is_one_without_a_common_colour():
     images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
     images[0, :, :4], images[1, :, 4:] = 255, 255  # white above, white below: the same colours
