@@ -15,7 +15,7 @@ import yaml
 from easel.errors import UserError
 
 MAY_BE_ZERO = ("seed",)  # besides whatever has a default of zero
-LEAST = {"trials": 2}  # trials of a group: an interval leaves one out
+LEAST = {"trials": 2, "ensemble": 2}  # of a group, or nets of a kind: an interval leaves one out
 RANGES = {  # of lists of numbers, by name: what is in range, and that in words
     "rates": (lambda share: 0 <= share < 1, "from 0 up, below 1"),  # of the examples: dropped or relabelled
     "alphas": (lambda alpha: 0 <= alpha <= 1, "from 0 to 1"),  # of the colour grid: grey to as it was

@@ -27,7 +27,7 @@ def relation(points: pd.DataFrame, bins: pd.DataFrame, *, ax: Axes | None = None
     ax.set(xlim=(-0.06, 1.06), ylim=(-0.03, 1.03))
     bar = ax.figure.colorbar(dots, ax=ax, label="share of nets that misclassify it")
     bar.solids.set_alpha(1)
-    ax.legend(loc="upper left", bbox_to_anchor=(0, 1.1), borderaxespad=0)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
     return ax
 
 
@@ -37,7 +37,7 @@ def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: `validation.curve`'s columns and `line`, the name of a curve; band: any tie-breaking. The dotted and dashed
     comparisons are drawn for every line and named once.
     """
-    ax = ax or plt.subplots(figsize=(7.5, 4.4), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(7, 4.8), layout="constrained")[1]
     for shade, (name, rows) in zip(COLOURS, table.groupby("line", sort=False), strict=False):
         x = 100 * rows.fraction
         ax.plot(x, rows.share, color=shade, label=name, linewidth=2)
@@ -49,7 +49,7 @@ def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot([], [], "--", color="0.4", linewidth=1, label="most that is possible")
     ax.axhline(0.5, color="0.75", linewidth=1, zorder=0)
     ax.set(xlabel="examples called hard (%)", ylabel="share of the misclassified", xlim=(0, 100), ylim=(0, 1))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     return ax
 
 
