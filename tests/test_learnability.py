@@ -188,7 +188,9 @@ def test_intervals_narrow_with_images_and_cover_trials_only_from_three_on():
     wide, narrow = (learnability.agreement(noisy(2, examples=n)).r("a", "b") for n in (200, 3200))
     assert 3 < (wide.high - wide.low) / (narrow.high - narrow.low) < 5.5  # sqrt(16) = 4
     assert "images only" in learnability.agreement(noisy(2), resamples=2).covers
+    assert learnability.agreement(noisy(2), resamples=2).judge("holds") == "inconclusive"
     assert learnability.agreement(noisy(3), resamples=2).covers == "images and trials"
+    assert learnability.agreement(noisy(3), resamples=2).judge("holds") == "holds"
 
 
 def test_the_part_of_the_interval_for_trials_is_the_jackknife():
@@ -224,6 +226,15 @@ def test_over_epochs_ends_at_the_whole_learnability():
     first = table[(table.epochs == 1) & (table.a != table.b)].iloc[0]
     pairs = [np.corrcoef(x, y)[0, 1] for x, y in product(correct["a"][:, 0], correct["b"][:, 0])]
     assert first.r == pytest.approx(np.mean(pairs))
+
+
+def test_a_net_whose_seeds_share_only_classes_has_no_ranking_and_no_share():
+    rng = np.random.default_rng(12)
+    labels = np.repeat(np.arange(10), 40)
+    runs = {"one class for all": (labels == 3) + 0.01 * rng.random((2, 400)), **noisy(2, nets=("a",))}
+    within = learnability.agreement(runs, "pearson within classes", labels=labels, resamples=20)
+    assert learnability.without_ranking(within) == ["one class for all"]
+    assert np.isnan(learnability.share_within(runs, labels, resamples=20).r("one class for all", "a").estimate)
 
 
 # ---- scores --------------------------------------------------------------------------------------------------------
@@ -298,6 +309,26 @@ def test_a_joint_distribution_holds_every_image_where_it_is():
 def test_the_printed_level_is_judged_by_the_whole_interval_and_the_ceiling(low, high, ceiling, verdict):
     here = matching.Interval((low + high) / 2, low, high, 6)
     assert learnability.as_printed(here, 0.7, ceiling) == verdict
+
+
+def test_a_claim_about_every_pair_is_decided_by_the_one_that_refutes_it_or_else_by_the_weakest():
+    def interval(low, high):
+        return matching.Interval((low + high) / 2, low, high, 6)
+
+    sure, wide, below, lost = interval(0.92, 0.96), interval(0.5, 1.4), interval(0.7, 0.8), interval(np.nan, np.nan)
+    assert learnability.weakest({"sure": sure, "wide": wide}, 0.9) == ("wide", wide)
+    assert learnability.weakest({"sure": sure, "wide": wide, "below": below}, 0.9) == ("below", below)
+    assert learnability.weakest({"sure": sure, "lost": lost}, 0.9)[0] == "lost"
+    assert lost.above(0.9) == "inconclusive"
+
+
+def test_an_interval_counts_the_trials_of_its_own_nets():
+    runs = noisy(3, nets=("a", "b", "c"))
+    runs["c"] = runs["c"][:2]
+    found = learnability.agreement(runs, resamples=5)
+    assert [found.r("a", "b").n, found.r("a", "c").n, found.r("c", "c").n] == [6, 5, 2]
+    assert found.lead(("a", "b"), [("a", "c")]).n == 8
+    assert not found.left_out
 
 
 def test_the_lead_of_a_pair_is_over_the_best_of_the_others():

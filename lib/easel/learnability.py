@@ -32,6 +32,8 @@ KINDS = PLAIN + BY_CLASS
 RESAMPLES = 400  # of the images; an interval's width then varies by some 4 % from one seed to another
 
 
+UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
+
 # ---- runs ----------------------------------------------------------------------------------------------------------
 
 
@@ -155,28 +157,35 @@ class Agreement:
         """What the intervals cover, for a caption."""
         return "images and trials" if self.left_out else "images only, too few trials"
 
-    def interval(self, statistic: Callable[[np.ndarray], np.ndarray], level: float = 0.95, limits=None) -> Interval:
-        """Estimate and interval of any function of the matrix; n = trials in all.
+    def judge(self, verdict: str) -> str:
+        """The verdict if the intervals cover other trials too; else "inconclusive", whatever the images show."""
+        return verdict if self.left_out else "inconclusive"
 
-        statistic: (..., groups, groups) -> (...). Half widths added as squares: images, normal with the resamples'
-        standard deviation; trials, delete-one jackknife with t of (fewest trials - 1) degrees of freedom.
+    def interval(
+        self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], level: float = 0.95, limits=None
+    ) -> Interval:
+        """Estimate and interval of any function of the matrix; n = trials of the groups at the places `of`.
+
+        statistic: (..., groups, groups) -> (...), of those groups. Half widths added as squares: images, normal with
+        the standard deviation of resamples; trials, delete-one jackknife, t with fewest trials - 1 degrees of freedom.
         """
         cuts.level_of(level)
         estimate = float(statistic(self.matrix))
         half = stats.norm.ppf((1 + level) / 2) * np.std(statistic(self.resampled), ddof=1)
         if self.left_out:
             variance = sum((len(one) - 1) * np.var(statistic(one)) for one in self.left_out)
-            half = np.hypot(half, stats.t.ppf((1 + level) / 2, min(self.trials) - 1) * np.sqrt(variance))
+            fewest = min(self.trials[group] for group in of)
+            half = np.hypot(half, stats.t.ppf((1 + level) / 2, fewest - 1) * np.sqrt(variance))
         low, high = estimate - half, estimate + half
         if limits is not None:
             low, high = np.clip([low, high], *limits)
-        n = self.trials[0] if self.paired else sum(self.trials)
+        n = self.trials[0] if self.paired else sum(self.trials[group] for group in set(of))
         return Interval(estimate, float(low), float(high), n)
 
     def r(self, a: str, b: str, level: float = 0.95) -> Interval:
         """Correlation of a run of a with a run of b, mean over pairs; a = b: of two trials of one."""
         i, j = self._at(a, b)
-        return self.interval(lambda matrix: matrix[..., i, j], level, (-1, 1))
+        return self.interval(lambda matrix: matrix[..., i, j], (i, j), level, (-1, 1))
 
     def ratio(self, a: str, b: str, level: float = 0.95) -> Interval:
         """Disattenuated correlation r_ab / sqrt(r_aa r_bb); nan where a run says nothing about its own next trial.
@@ -184,14 +193,17 @@ class Agreement:
         About 1: a agrees with b as well as each with itself. Above 1 by noise alone.
         """
         i, j = self._at(a, b)
-        return self.interval(lambda matrix: _ratio(matrix, i, j), level)
+        return self.interval(lambda matrix: _ratio(matrix, i, j), (i, j), level)
 
     def lead(self, pair: tuple[str, str], others: Sequence[tuple[str, str]], level: float = 0.95) -> Interval:
         """By how much the correlation of one pair exceeds the highest of some others."""
         at, *rest = [self._at(*one) for one in (pair, *others)]
-        return self.interval(
-            lambda matrix: matrix[..., *at] - np.max([matrix[..., *one] for one in rest], axis=0), level
-        )
+        groups = {group for two in (at, *rest) for group in two}
+
+        def over_the_best(matrix: np.ndarray) -> np.ndarray:
+            return matrix[..., *at] - np.max([matrix[..., *one] for one in rest], axis=0)
+
+        return self.interval(over_the_best, tuple(groups), level)
 
     def table(self, level: float = 0.95) -> pd.DataFrame:
         """One row a pair, a <= b in the order given.
@@ -202,7 +214,7 @@ class Agreement:
         rows = []
         for a, b in combinations_with_replacement(self.groups, 2):
             i, j = self._at(a, b)
-            r, ratio = self.r(a, b, level), self.ratio(a, b, level) if a != b else Interval(*[np.nan] * 3, 0)
+            r, ratio = self.r(a, b, level), self.ratio(a, b, level) if a != b else UNKNOWN
             row = {"a": a, "b": b, "kind": self.kind, "r": r.estimate, "low": r.low, "high": r.high}
             row |= {"ceiling": _root(self.matrix[i, i] * self.matrix[j, j]), "ratio": ratio.estimate}
             row |= {"ratio_low": ratio.low, "ratio_high": ratio.high}
@@ -265,17 +277,32 @@ def agreement(
 def share_within(runs: Mapping[str, np.ndarray], labels, *, resamples: int = RESAMPLES, seed: int = 0) -> Agreement:
     """The share of each Pearson correlation that is about images, not classes: 1 - "classes alone" / "pearson".
 
-    1: classes are equally learnable, or two nets disagree on them; 0: two nets agree on nothing but classes.
+    1: classes are equally learnable, or two nets disagree on them; 0: two nets agree on nothing but classes. nan for a
+    pair whose correlation is not clearly above 0 (its interval is not): there is no agreement to take apart.
     """
     whole, alone = (
         agreement(runs, kind, labels=labels, resamples=resamples, seed=seed) for kind in ("pearson", KINDS[4])
     )
-    share = {
-        "matrix": 1 - alone.matrix / whole.matrix,
-        "resampled": 1 - alone.resampled / whole.resampled,
-        "left_out": tuple(1 - a / w for a, w in zip(alone.left_out, whole.left_out, strict=True)),
-    }
-    return replace(whole, kind="share within classes", **share)
+    clear = np.array([[whole.r(a, b).low > 0 for b in whole.groups] for a in whole.groups])
+
+    def share(part: np.ndarray, of: np.ndarray) -> np.ndarray:
+        return 1 - part / np.where(clear, of, np.nan)
+
+    return replace(
+        whole,
+        kind="share within classes",
+        matrix=share(alone.matrix, whole.matrix),
+        resampled=share(alone.resampled, whole.resampled),
+        left_out=tuple(map(share, alone.left_out, whole.left_out)),
+    )
+
+
+def without_ranking(within: Agreement) -> list[str]:
+    """Nets whose own seeds do not agree (the interval of r_aa is not above 0): nothing can be claimed about them.
+
+    within: an agreement within classes, since a net that names one class for every image agrees with itself on that.
+    """
+    return [net for net in within.groups if not within.r(net, net).low > 0]
 
 
 def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels=None) -> pd.DataFrame:
@@ -384,6 +411,18 @@ def joint(a, b, cells: int = 21) -> pd.DataFrame:
     images = np.bincount(at[0] * cells + at[1], minlength=cells * cells)
     middle = np.arange(cells) / (cells - 1)
     return pd.DataFrame({"a": np.repeat(middle, cells), "b": np.tile(middle, cells), "images": images})
+
+
+def weakest(intervals: Mapping[tuple, Interval], bar: float) -> tuple[tuple, Interval]:
+    """The pair that decides a claim about all of them, "each lies above the bar", with its interval.
+
+    A pair wholly below the bar refutes the claim: the lowest of these. Else the pair with the lowest lower end, one
+    that has no value first; if that is above the bar, all are.
+    """
+    below = {pair: one for pair, one in intervals.items() if one.high < bar}
+    if below:
+        return min(below.items(), key=lambda item: item[1].high)
+    return min(intervals.items(), key=lambda item: np.nan_to_num(item[1].low, nan=-np.inf))
 
 
 def as_printed(here: Interval, paper: float, ceiling: float, within: float = 0.10) -> str:

@@ -12,14 +12,14 @@ from easel.plot.base import COLOURS, NETS
 
 def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Share of the images that are at most so learnable, one line a net. table: net, learnability; a row an image."""
-    ax = ax or plt.subplots(figsize=(7, 3.8), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(8, 3.8), layout="constrained")[1]
     for at, (net, rows) in enumerate(table.groupby("net", sort=False)):
         values = np.sort(rows.learnability)
         share = 100 * np.arange(1, len(values) + 1) / len(values)
         ax.step(values, share, where="post", color=_colour(net, at), label=f"{net}, mean {values.mean():.2f}")
     ax.set(xlabel="learnability (share of epochs; higher = easier)", ylabel="images at most that learnable (%)")
     ax.set(xlim=(0, 1), ylim=(0, 100))
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -28,7 +28,7 @@ def learnability_joint(table: pd.DataFrame, *, a: str, b: str, ax: Axes | None =
 
     table: a, b, images (`learnability.joint`); a, b: the nets' names, for the axes.
     """
-    ax = ax or plt.subplots(figsize=(5.4, 4.6), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(5.6, 5), layout="constrained")[1]
     square = table.pivot(index="b", columns="a", values="images")
     centres = square.columns.to_numpy()
     edge = np.append(centres, centres[-1] + centres[1]) - centres[1] / 2
@@ -41,7 +41,7 @@ def learnability_joint(table: pd.DataFrame, *, a: str, b: str, ax: Axes | None =
     ax.plot([0, 1], [0, 1], ":", color="0.4", label="equal")
     ax.set(xlabel=f"learnability under {a}", ylabel=f"learnability under {b}", aspect="equal")
     ax.grid(False)
-    ax.legend(loc="upper left", framealpha=0.85, frameon=True)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2)
     return ax
 
 
@@ -54,17 +54,26 @@ def learnability_pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or plt.subplots(figsize=(8, 1.2 + 0.75 * len(table)), layout="constrained")[1]
     y = np.arange(len(table))
     error = [table.r - table.low, table.high - table.r]
-    ax.errorbar(table.r, y, xerr=error, fmt="o", color=COLOURS[0], markersize=8, capsize=3, label="Pearson (95%)")
-    ax.plot(table.spearman, y - 0.16, "s", color=COLOURS[2], markersize=6, label="Spearman")
-    ax.plot(table.online, y + 0.16, "^", color=COLOURS[9], markersize=6, label="Pearson, online hits")
-    ax.plot(table.paper, y, "x", color=COLOURS[3], markersize=9, markeredgewidth=2, label="printed")
-    ax.plot(table.paper_in_parentheses, y, "+", color=COLOURS[3], markersize=11, label="printed in parentheses")
-    ax.scatter(table.ceiling, y, marker="|", s=520, color="0.25", linewidth=2, label="ceiling: the nets' own seeds")
-    ax.scatter(table.alone, y, marker="|", s=520, color="0.65", linewidth=2, label="classes alone")
-    ax.set(yticks=y, yticklabels=table.pair, ylim=(len(table) - 0.5, -0.5), xlim=(min(0, table.alone.min() - 0.05), 1))
+    pearson = ax.errorbar(table.r, y, xerr=error, fmt="o", color=COLOURS[0], markersize=8, capsize=3)
+    marks = {"Pearson, with 95% interval": pearson}
+    others = {"Spearman": ("spearman", "s", 2, 6, -0.17), "Pearson, online hits": ("online", "^", 9, 7, 0.17)}
+    printed = {"printed": ("paper", "x", 3, 9, 0), "printed in parentheses": ("paper_in_parentheses", "+", 3, 11, 0)}
+    for words, (column, mark, shade, size, shift) in (others | printed).items():
+        if table[column].notna().any():
+            style = {"color": COLOURS[shade], "markersize": size, "markeredgewidth": 2 if mark in "x+" else 1}
+            marks[words] = ax.plot(table[column], y + shift, mark, **style)[0]
+    for words, column, grey in (("ceiling: the nets' own seeds", "ceiling", "0.2"), ("classes alone", "alone", "0.65")):
+        ax.scatter(table[column], y, marker="|", s=700, color=grey, linewidth=2.5, zorder=1)
+        marks[words] = ax.scatter([], [], marker="|", s=110, color=grey, linewidth=2.5)
+    ax.set(
+        yticks=y,
+        yticklabels=table.pair,
+        ylim=(len(table) - 0.5, -0.5),
+        xlim=(min(0, table[["low", "alone", "online"]].min().min() - 0.05), 1),
+    )
     ax.set(xlabel="correlation of learnability between two nets")
     ax.grid(False, axis="y")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(marks.values(), marks.keys(), loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -74,16 +83,17 @@ def learnability_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: epochs, a, b, r, low, high (`learnability.over_epochs`).
     """
     ax = ax or plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
-    seen = 0
-    for at, ((a, b), rows) in enumerate(table.groupby(["a", "b"], sort=False)):
-        if a == b:
-            ax.plot(rows.epochs, rows.r, "--", color=_colour(a, at), label=f"{a}, two seeds")
-            continue
-        shade = COLOURS[(2, 4, 7, 5, 9, 6)[seen % 6]]
-        seen += 1
-        ax.plot(rows.epochs, rows.r, "o-", color=shade, markersize=4, label=f"{a} – {b}")
-        ax.fill_between(rows.epochs, rows.low, rows.high, color=shade, alpha=0.15, linewidth=0)
-    ax.set(xlabel="epochs counted, from the first", ylabel="Pearson's correlation", ylim=(min(0, table.r.min()), 1))
+    own, others = table[table.a == table.b], table[table.a != table.b]
+    for at, ((a, b), rows) in enumerate(others.groupby(["a", "b"], sort=False)):
+        shade = COLOURS[(2, 4, 7, 5, 9, 6)[at % 6]]
+        aside = rows.epochs * 1.015**at  # so that the bars do not hide each other
+        error = [rows.r - rows.low, rows.high - rows.r]
+        ax.errorbar(aside, rows.r, error, fmt="o-", color=shade, markersize=4, elinewidth=1, label=f"{a} – {b}")
+    for at, (net, rows) in enumerate(own.groupby("a", sort=False)):
+        ax.plot(rows.epochs, rows.r, "--", color=_colour(net, at), label=f"{net}, two seeds")
+    ax.set(
+        xlabel="epochs counted, from the first", ylabel="Pearson's correlation", ylim=(min(0, table.r.min() - 0.05), 1)
+    )
     _epochs(ax, table.epochs)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
@@ -100,10 +110,11 @@ def learnability_by_m(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.plot(rows.m, rows.r, "o-", color=shade, markersize=4, label=net)
         ax.fill_between(rows.m, rows.low, rows.high, color=shade, alpha=0.15, linewidth=0)
         top = rows.loc[rows.r.idxmax()]
-        ax.plot(top.m, top.r, "o", color=shade, markersize=12, fillstyle="none", markeredgewidth=2)
-    ax.set(xlabel="m, epochs before counting", ylabel="correlation with learnability", ylim=(0, 1))
+        ax.plot(top.m, top.r, "o", color=shade, markersize=10 + 4 * at, fillstyle="none", markeredgewidth=2)
+    ax.set(xlabel="m, epochs before counting", ylabel="correlation with learnability")
+    ax.set(ylim=(min(0, table.low.min()), 1))
     _epochs(ax, table.m)
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
