@@ -71,7 +71,7 @@ def main(
     """
     started = time.perf_counter()
     device = _device(device)
-    names = [check(name) for name in dict.fromkeys(models or MODELS[device])]
+    names = [check(name, 32) for name in dict.fromkeys(models or MODELS[device])]  # noise of 32 pixels
     if type(repeats) is not int or repeats < 1:
         raise UserError(f"repeats={repeats!r}: a whole number from 1")
     if parallel and device != "cpu":
