@@ -11,7 +11,7 @@ from easel import paired, run
 from easel.ablation import drop
 from easel.errors import UserError
 from easel.ledger import Store
-from easel.paired import accuracies, at, bend, judge, steps, t_interval, with_intervals
+from easel.paired import accuracies, at, bend, down_to, judge, steps, t_interval, with_intervals
 
 
 def arm(mode, rate, values):
@@ -96,6 +96,13 @@ def test_chance_seldom_decides_whatever_the_number_of_points(points):
     worst = draws.copy()
     worst[:, 1:] += 100  # the hardest case for "holds": all other points are beyond doubt
     assert [judge(dict(enumerate(draw)), above=0).verdict for draw in worst].count("holds") / 1500 < 0.04
+
+
+def test_down_to_stops_at_the_first_that_does_not_hold():
+    assert down_to({90: CLEAR, 70: CLEAR, 50: DOUBT, 30: CLEAR}, above=0) == 70
+    assert down_to({50: CLEAR, 90: CLEAR}, above=0) == 50
+    assert down_to({50: CLEAR, 90: DOUBT}, above=0) is None
+    assert down_to({90: OTHER}, above=-0.2) == 90
 
 
 # ---- who is paired with whom ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from easel import models, run
 from easel.errors import UserError
 from easel.ledger import Store
 from easel.paired import accuracies, at
-from easel.subsets import by_epochs, cost, costs, epochs_for, plan, updates
+from easel.subsets import by_epochs, cost, costs, epochs_for, plan, shorter, updates
 from easel.trial import Recipe
 
 RECIPE = Recipe(precision="fp32", batch_size=10)
@@ -40,6 +40,15 @@ def test_the_trials_of_a_plan(whole):
     assert random["own"].iloc[0].key == random["cheap"].iloc[0].key
     assert len({t.key for t in points.trial[points.keep == 100]}) == 2
     assert [len(group) for group in by_epochs(points.trial)] == [6, 2]  # own, cheap, random; and all, twice
+
+
+def test_all_examples_for_the_cost_of_a_subset(whole):
+    points = shorter(whole, keeps=[10, 50, 100], seeds=[0, 1], view="test:50")
+    assert points.epochs.tolist() == [1, 1, 2, 2, 4, 4]  # a tenth of 4 epochs is rounded up to one
+    assert {t.edit for t in points.trial} == {None}
+    assert [(t.recipe.horizon, t.views) for t in points.trial[:3]] == [(1, ("test:50@1",))] * 2 + [(2, ("test:50@2",))]
+    plain = plan(whole, {"own": EASINESS}, keeps=[100], hows=["random"], seeds=[0], budget="epochs", view="test:50")
+    assert points.trial[4].key == plain.trial[0].key
 
 
 def test_weight_decay_is_the_same_for_equal_updates(whole):

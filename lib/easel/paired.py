@@ -135,6 +135,20 @@ def judge(
     return _finding(worst, plain[worst], sign, "holds" if holds else "inconclusive")
 
 
+def down_to(claims: Mapping[float, object], *, above: float) -> float | None:
+    """The smallest key at which, and at every larger one, the mean is above the value; None if not at the largest.
+
+    claims: {share kept, say: (trials,) values}; each is judged by itself (`judge`), from the largest down to the first
+    that does not hold: testing in a fixed order until then keeps the chance of any false one at that of a single claim.
+    """
+    reached = None
+    for key in sorted(claims, reverse=True):
+        if judge({key: claims[key]}, above=above).verdict != "holds":
+            break
+        reached = key
+    return reached
+
+
 def steps(curve: Mapping[float, pd.Series]) -> dict[str, pd.Series]:
     """From each rate to the next: what the accuracy gains, seed by seed; below 0 it falls. Keys such as ".3 to .6".
 

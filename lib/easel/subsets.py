@@ -18,13 +18,14 @@ from easel.errors import UserError
 from easel.trial import Edit, Trial
 
 BUDGETS = ("epochs", "updates")
+COLUMNS = ["budget", "chooser", "how", "keep", "images", "epochs", "updates", "trial"]
 
 
 def epochs_for(trial: Trial, kept: int, budget: str) -> int:
     """Epochs that `kept` of the trial's examples are trained for: as many as it has, or as many as give its updates.
 
-    budget "epochs": the trial's; "updates": epochs x batches of the whole, over batches of the subset, rounded, at least 1; a batch is the
-    recipe's, the last of an epoch may be smaller. UserError: another budget, kept outside 1..examples.
+    budget "epochs": the trial's own; "updates": its epochs x batches over the batches of the subset, rounded, at least
+    1. A batch is the recipe's, the last of an epoch may be smaller. UserError: kept outside 1..examples, other budgets.
     """
     if budget not in BUDGETS:
         raise UserError(f"budget {budget!r}: one of {', '.join(BUDGETS)}")
@@ -56,7 +57,7 @@ def plan(
     whole: the trial on all examples, of any seed; its recipe's horizon becomes the epochs of each trial, so that the
     learning rate ends at 0 in all. rankings: {who chose: easiness (examples,)}; keeps: percent, above 0, at most 100;
     hows: of `compression.HOW`, what is dropped; view: evaluated after the last epoch, such as "test:2000".
-    Columns: budget, chooser, how, keep, images, epochs, updates, trial. 100 is the whole trial, however it is chosen,
+    Columns: COLUMNS. 100 is the whole trial, however it is chosen,
     and "random" is the same set for every chooser. UserError as in `compression.keep` and `epochs_for`.
     """
     labels, rows, seeds = whole.examples.labels.numpy(), [], list(seeds)
@@ -78,8 +79,24 @@ def plan(
                     )
                     steps = updates(whole, len(kept), epochs)
                     rows.append((budget, chooser, how, float(percent), len(kept), epochs, steps, trial))
-    names = ["budget", "chooser", "how", "keep", "images", "epochs", "updates", "trial"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def shorter(whole: Trial, *, keeps: Iterable[float], seeds: Iterable[int], view: str = "test") -> pd.DataFrame:
+    """What the cost of a subset buys on all examples: `whole`, trained for keep percent of its epochs (at least one).
+
+    The epochs are rounded, so a subset may be somewhat cheaper or dearer than this. Columns as of `plan`, with budget
+    "epochs", chooser "" and how "all"; the schedule ends with the run.
+    """
+    rows = []
+    for percent in keeps:
+        epochs = max(1, int(percent / 100 * whole.epochs + 0.5))
+        for seed in seeds:
+            recipe = replace(whole.recipe, horizon=epochs)
+            trial = replace(whole, seed=seed, epochs=epochs, recipe=recipe, views=(f"{view}@{epochs}",))
+            images = len(whole.examples)
+            rows.append(("epochs", "", "all", float(percent), images, epochs, updates(whole, images, epochs), trial))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def by_epochs(trials: Iterable[Trial]) -> list[list[Trial]]:
