@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import agreement, crossed, plot, validation
+from easel import agreement, crossed, parameters, plot, validation
 from easel import data as datasets
 from easel.errors import UserError
 from easel.trial import Trial
@@ -313,6 +313,7 @@ def test_two_nets_are_named_by_their_family_where_that_tells_them_apart():
         (lambda: validation.share_hard([1, 2], [1, 2]), "0..1"),
         (lambda: validation.share_hard([1, 2], [1]), "same examples"),
         (lambda: validation.share_hard([1, 2], [1, 0], fraction=0), "fraction=0"),
+        (lambda: parameters.typed("ensemble", 1, 3, "--set"), "from 2 up"),
         (lambda: crossed.judge(pd.DataFrame({"low": []}), 0), "no rows"),
         (lambda: validation.weights(np.zeros((2, 3))), "bool"),
         (lambda: validation.weights(np.zeros((2, 3), bool), "all"), "one net, most nets"),
