@@ -7,7 +7,7 @@ from easel import models, run
 from easel.errors import UserError
 from easel.ledger import Store
 from easel.paired import accuracies, at
-from easel.subsets import by_epochs, cost, costs, epochs_for, plan, shorter, updates
+from easel.subsets import cost, costs, epochs_for, plan, shorter, updates
 from easel.trial import Recipe
 
 RECIPE = Recipe(precision="fp32", batch_size=10)
@@ -39,7 +39,6 @@ def test_the_trials_of_a_plan(whole):
     random = points[(points.how == "random") & (points.keep == 50)].set_index("chooser").trial
     assert random["own"].iloc[0].key == random["cheap"].iloc[0].key
     assert len({t.key for t in points.trial[points.keep == 100]}) == 2
-    assert [len(group) for group in by_epochs(points.trial)] == [6, 2]  # own, cheap, random; and all, twice
 
 
 def test_all_examples_for_the_cost_of_a_subset(whole):
@@ -61,7 +60,11 @@ def test_accuracies_come_from_ledgers_of_several_lengths(whole, tmp_path):
     arms = {"keeps": [50, 100], "hows": ["easiest"], "seeds": [0, 1], "view": "test:50"}
     points = plan(whole, {"own": EASINESS}, budget="updates", **arms)
     ensure = {"workers": 0, "store": Store(tmp_path), "quiet": True}
-    table = accuracies(points, [run.ensure(group, **ensure) for group in by_epochs(points.trial)])
+    ledgers = run.ensure_each(dict.fromkeys(points.trial), **ensure)
+    assert [(one.epochs, len(one), one.trained) for one in ledgers] == [(8, 2, 2), (4, 2, 2)]
+    again = run.ensure_each([*points.trial, points.trial[0]], **ensure)
+    assert [(one.trained, one.reused) for one in again] == [(0, 3), (0, 2)]
+    table = accuracies(points, ledgers)
     assert at(table, keep=50).index.tolist() == [0, 1]
     assert table.accuracy.between(0, 1).all()
 

@@ -92,13 +92,37 @@ def ensure(
     engine: "local" (default, or $EASEL_ENGINE) or "ray"; workers: CPU processes, default one a core, 0 = this process.
     Raises KeyboardInterrupt after stopping the workers; run again and it goes on where it was.
     """
+    records, trained = _ensured(trials, engine, workers, store, quiet)
+    return Ledger(records, len(trained))
+
+
+def ensure_each(
+    trials: Iterable[Trial],
+    *,
+    engine: str | None = None,
+    workers: int | None = None,
+    store: Store | None = None,
+    quiet: bool = False,
+) -> list[Ledger]:
+    """Ledgers of trials of several lengths or data sets, one for each of those, all trained in one go; as `ensure`."""
+    records, trained = _ensured(trials, engine, workers, store, quiet)
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.identity["fingerprint"], record.identity["epochs"]), []).append(record)
+    return [Ledger(group, sum(record.key in trained for record in group)) for group in groups.values()]
+
+
+def _ensured(
+    trials: Iterable[Trial], engine: str | None, workers: int | None, store: Store | None, quiet: bool
+) -> tuple[list[Record], set[str]]:
+    """The records of these trials, in their order, and the keys of those that were trained now."""
     trials = list(trials)
     if not trials:
         raise UserError("no trials were asked for")
     engine = check_engine(engine)
     store = store or Store()
     found = {t.key: store.get(t) for t in trials}
-    trained = len(_watched & set(found))
+    trained = _watched & set(found)
     _watched.difference_update(found)
     if not all(found.values()):
         with _only_driver(store.folder, quiet):
@@ -106,7 +130,7 @@ def ensure(
             todo = sorted(missing.values(), key=lambda t: -work(t) * t.epochs)
             if todo:
                 _train(todo, engine, workers, store, Progress(todo, quiet))
-            trained += len(todo)
+            trained |= set(missing)
     records = [found[t.key] or store.get(t) for t in trials]
     if None in records:
         raise RuntimeError(f"{records.count(None)} of {len(records)} trials were trained but are not in {store.folder}")
@@ -114,7 +138,7 @@ def ensure(
     if released and not quiet:
         made = f"released records, made on {released[0].get('device', 'another machine')}"
         print(f"{len(released)} of {len(records)} trials are {made}; EASEL_RETRAIN=1 trains them here", flush=True)
-    return Ledger(records, trained)
+    return records, trained
 
 
 def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, "Run | _Replay"]]:

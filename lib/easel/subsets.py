@@ -99,14 +99,6 @@ def shorter(whole: Trial, *, keeps: Iterable[float], seeds: Iterable[int], view:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def by_epochs(trials: Iterable[Trial]) -> list[list[Trial]]:
-    """The trials, each once, in groups of one length, longest first: what one ledger can hold."""
-    groups: dict[int, dict[Trial, None]] = {}
-    for trial in trials:
-        groups.setdefault(trial.epochs, {})[trial] = None
-    return [list(groups[epochs]) for epochs in sorted(groups, reverse=True)]
-
-
 # ---- what it costs --------------------------------------------------------------------------------------------------
 
 
