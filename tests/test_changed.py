@@ -1,5 +1,7 @@
 """Plain against changed easiness: by hand, against matching's own jackknife, and by simulation."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,10 +94,15 @@ def test_kept_is_1_where_nothing_is_changed_and_0_where_plain_says_nothing_of_ch
     groups = world(n=4000, strengths=(0.0, 0.5, 1e9))
     found = changed.measure(groups)
     assert (found.kept("train") == 1).all()
+    assert (found.kept("train", "same") == 1).all()
+    shared = (found.same["low-pass=1"][0] - 0.1) / (found.same["train"][0] - 0.1)
+    assert found.kept("low-pass=1", "same")[0] == pytest.approx(shared)
     assert 0.2 < found.kept("low-pass=1")[0] < 1
     assert found.kept("low-pass=2")[0] == pytest.approx(0, abs=0.05)
     nothing = np.random.default_rng(1).random((2, 3, 50)) < 0
     assert np.isnan(changed.measure({"train": tuple(nothing), "x": tuple(nothing)}).kept("x")).all()
+    both = (found.same["low-pass=1"] - found.other["low-pass=1"] + found.same["train"] - found.other["train"]) / 2
+    assert found.difference("same", "other", ["low-pass=1", "train"]) == pytest.approx(both)
 
 
 # ---- the null ------------------------------------------------------------------------------------------------------
@@ -240,7 +247,7 @@ def test_the_table_has_a_row_a_net_change_and_strength():
     table = changed.table(found, grids)
     assert table[["net", "change", "strength"]].apply(tuple, axis=1).is_unique
     assert len(table) == 8
-    for name in ("same", "other", "blind", "within", "kept", "accuracy"):
+    for name in ("same", "other", "blind", "within", "accuracy", "kept", "kept_same"):
         assert (table[f"{name}_low"] <= table[name]).all()
         assert (table[name] <= table[f"{name}_high"]).all()
     assert ((table.tie_low <= table.other) & (table.other <= table.tie_high)).all()
@@ -254,37 +261,42 @@ def test_the_table_has_a_row_a_net_change_and_strength():
 # ---- claims --------------------------------------------------------------------------------------------------------
 
 
-def replicates(*values):
-    """Of a mean over two groups of values."""
+def net(*values):
+    """A net of two groups of trials whose quantity is the mean of their values."""
     a, b = map(np.array, values)
     whole = [a.mean() + b.mean()]
     whole += [np.delete(a, i).mean() + b.mean() for i in range(len(a))]
-    return np.array(whole + [a.mean() + np.delete(b, i).mean() for i in range(len(b))]) / 2, (len(a), len(b))
+    whole += [a.mean() + np.delete(b, i).mean() for i in range(len(b))]
+    return SimpleNamespace(x=np.array(whole) / 2, trials=(len(a), len(b)))
+
+
+def judge(nets, **where):
+    return changed.judge(nets, lambda found: found.x, **where)
 
 
 def test_a_claim_about_all_nets_is_judged_by_the_worst():
-    clear = replicates([0.30, 0.32, 0.31], [0.29, 0.33, 0.31])
-    vague = replicates([0.05, -0.04, 0.06], [0.02, 0.03, -0.01])
-    against = replicates([-0.30, -0.32, -0.31], [-0.29, -0.33, -0.31])
-    still = replicates([0.2, 0.2, 0.2], [0.2, 0.2, 0.2])
-    assert changed.judge({"a": clear}, above=0)[::5] == ("a", "holds")
-    assert changed.judge({"a": clear, "b": vague}, above=0)[::5] == ("b", "inconclusive")
-    assert changed.judge({"a": clear, "b": vague, "c": against}, above=0)[::5] == ("c", "fails")
-    assert changed.judge({"a": clear, "c": against}, below=0)[::5] == ("a", "fails")
-    assert changed.judge({"c": against}, below=0).verdict == "holds"
-    assert changed.judge({"a": clear, "s": still}, above=0)[::5] == ("s", "inconclusive")
-    assert changed.judge({"a": clear, "n": (clear[0] * np.nan, (3, 3))}, above=0)[::5] == ("n", "inconclusive")
-    assert changed.judge({"n": (clear[0] * np.nan, (3, 3))}, above=0).row().keys() == {"here", "n", "verdict"}
-    found = changed.judge({"c": against}, below=0)
+    clear = net([0.30, 0.32, 0.31], [0.29, 0.33, 0.31])
+    vague = net([0.05, -0.04, 0.06], [0.02, 0.03, -0.01])
+    against = net([-0.30, -0.32, -0.31], [-0.29, -0.33, -0.31])
+    still = net([0.2, 0.2, 0.2], [0.2, 0.2, 0.2])
+    nothing = SimpleNamespace(x=clear.x * np.nan, trials=(3, 3))
+    assert judge({"a": clear}, above=0)[::5] == ("a", "holds")
+    assert judge({"a": clear}, above=0.31)[::5] == ("a", "inconclusive")
+    assert judge({"a": clear, "b": vague}, above=0)[::5] == ("b", "inconclusive")
+    assert judge({"a": clear, "b": vague, "c": against}, above=0)[::5] == ("c", "fails")
+    assert judge({"a": clear, "c": against}, below=0)[::5] == ("a", "fails")
+    assert judge({"c": against}, below=0).verdict == "holds"
+    assert judge({"a": clear, "s": still}, above=0)[::5] == ("s", "inconclusive")
+    assert judge({"a": clear, "n": nothing}, above=0)[::5] == ("n", "inconclusive")
+    assert judge({"n": nothing}, above=0).row().keys() == {"here", "n", "verdict"}
+    found = judge({"c": against}, below=0)
     assert found.estimate == pytest.approx(-0.31)
     assert found.low < found.estimate < found.high < 0
-    one, two = (changed.judge(dict.fromkeys(names, against), above=0) for names in ("c", "cd"))
+    one, two = (judge(dict.fromkeys(names, against), above=0) for names in ("c", "cd"))
     assert two.low < one.low  # to fail, the interval is widened for the number of nets
-    for bad in ({}, {"above": 0, "below": 0}):
+    for nets, bad in (({"a": clear}, {}), ({"a": clear}, {"above": 0, "below": 0}), ({}, {"above": 0})):
         with pytest.raises(UserError):
-            changed.judge({"a": clear}, **bad)
-    with pytest.raises(UserError):
-        changed.judge({}, above=0)
+            judge(nets, **bad)
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from quantities (a difference, a quotient, a place on a curve) is computed on wh
 Pure functions; they never train, load or draw a figure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,14 +64,19 @@ class Measured:
     ties: dict[str, tuple[float, float]]
     stratified: dict[str, float]
 
-    def kept(self, view: str) -> np.ndarray:
-        """The share of the agreement beyond chance that is left: (other - chance) / (ceiling - chance), replicates.
+    def kept(self, view: str, of: str = "other") -> np.ndarray:
+        """The share of the agreement beyond chance that is left: (rate - chance) / (ceiling - chance), replicates.
 
-        1: plain and changed agree as two groups of plain trials do; 0: as unrelated rankings; nan where the ceiling is
-        not above chance, since nothing could be lost.
+        of: "other" or "same"; the ceiling is this rate of the plain images. 1: plain and changed agree as plain and
+        plain do; 0: as unrelated rankings; nan where the ceiling is not above chance, since nothing could be lost.
         """
-        room = self.other[PLAIN] - self.chance
-        return np.where(room > 1e-9, (self.other[view] - self.chance) / np.where(room > 1e-9, room, 1), np.nan)
+        rates = getattr(self, of)
+        room = rates[PLAIN] - self.chance
+        return np.where(room > 1e-9, (rates[view] - self.chance) / np.where(room > 1e-9, room, 1), np.nan)
+
+    def difference(self, one: str, two: str, views: Sequence[str]) -> np.ndarray:
+        """Quantity `one` minus quantity `two` (names as in the module's docstring), mean over views; replicates."""
+        return np.mean([getattr(self, one)[view] - getattr(self, two)[view] for view in views], axis=0)
 
     def interval(self, replicates: np.ndarray, *, level: float = 0.95, limits=(-np.inf, np.inf)) -> Interval:
         """`interval` for replicates of this net."""
@@ -238,10 +243,10 @@ def table(
 ) -> pd.DataFrame:
     """Fig. 2, tidy: one row a net, change and strength.
 
-    measured: {net: Measured}; grids: {change: {strength: view}} (`perturb.grid`). Columns: net, which, change,
-    strength, view; for each of same, other, blind, within, kept and accuracy its value, and NAME_low, NAME_high
-    (`interval`, clipped to 0..1 but for kept); tie_low, tie_high, identified (of `other`), chance, stratified_chance,
-    n_trials (in the smaller group).
+    measured: {net: Measured}; grids: {change: {strength: view}} (`perturb.grids`). Columns: net, which, change,
+    strength, view; for each of same, other, blind, within, accuracy, kept and kept_same its value, NAME_low and
+    NAME_high (`interval`, clipped to 0..1 but for what is kept); tie_low, tie_high, identified (of `other`), chance,
+    stratified_chance, n_trials (in the smaller group).
     """
     rows = []
     for net, found in measured.items():
@@ -251,6 +256,7 @@ def table(
                 for name in QUANTITIES:
                     row |= _ends(name, found.interval(getattr(found, name)[view], level=level, limits=(0, 1)))
                 row |= _ends("kept", found.interval(found.kept(view), level=level))
+                row |= _ends("kept_same", found.interval(found.kept(view, "same"), level=level))
                 low, high = found.ties[view]
                 row |= {"tie_low": low, "tie_high": high, "identified": identified(low, high), "chance": found.chance}
                 rows.append(row | {"stratified_chance": found.stratified[view], "n_trials": min(found.trials)})
@@ -315,31 +321,33 @@ def _way(grid: Mapping[float, str]) -> list[float]:
 
 
 def judge(
-    claims: Mapping[str, tuple[np.ndarray, Sequence[int]]],
+    nets: Mapping[str, Measured],
+    quantity: Callable[[Measured], np.ndarray],
     *,
     above: float | None = None,
     below: float | None = None,
     level: float = 0.95,
 ) -> Finding:
-    """The verdict on "for EVERY net it is above (or below) this value", as `paired.judge`, for replicates.
+    """The verdict on "for EVERY net the quantity is above (or below) this value", as `paired.judge`, for replicates.
 
-    claims: {net: (replicates, trials)}. "holds": every net's interval at `level` lies on the claimed side; "fails":
+    quantity: gives the replicates of a net. "holds": every net's interval at `level` lies on the claimed side; "fails":
     some net's lies on the other side, the intervals widened for the number of nets (Bonferroni); "inconclusive":
     neither. The finding shows the deciding net, with the interval that its verdict stands on. An interval of width 0,
-    or without limits, decides nothing. UserError: no claims; both or neither of above and below.
+    or without limits, decides nothing. UserError: no nets; both or neither of above and below.
     """
-    if not claims or (above is None) == (below is None):
+    if not nets or (above is None) == (below is None):
         raise UserError("judge: at least one net, and one of above=... and below=...")
     sign, bound = (1, above) if below is None else (-1, -below)
-    finer = 1 - (1 - level_of(level)) / len(claims)
-    plain, wide = ({net: interval(sign * x, n, level=a) for net, (x, n) in claims.items()} for a in (level, finer))
+    finer = 1 - (1 - level_of(level)) / len(nets)
+    values = {net: sign * np.asarray(quantity(found)) for net, found in nets.items()}
+    plain, wide = ({net: interval(x, nets[net].trials, level=a) for net, x in values.items()} for a in (level, finer))
     decides = {net: found.high - found.low > 1e-9 for net, found in plain.items()}  # nan decides nothing
-    against = [net for net in claims if decides[net] and wide[net].high < bound]
+    against = [net for net in nets if decides[net] and wide[net].high < bound]
     if against:
         net, verdict = min(against, key=lambda net: wide[net].high), "fails"
     else:
-        net = min(claims, key=lambda net: plain[net].low if decides[net] else -np.inf)
-        verdict = "holds" if all(decides[n] and plain[n].low > bound for n in claims) else "inconclusive"
+        net = min(nets, key=lambda net: plain[net].low if decides[net] else -np.inf)
+        verdict = "holds" if all(decides[n] and plain[n].low > bound for n in nets) else "inconclusive"
     worst = (wide if against else plain)[net]
     ends = (worst.low, worst.high) if sign > 0 else (-worst.high, -worst.low)
     return Finding(net, sign * worst.estimate, *ends, worst.n, verdict)

@@ -66,12 +66,13 @@ def shuffle(images: Tensor, ids: Tensor | np.ndarray, tiles: int, seed: int = 0)
     return changed
 
 
-def permutations(ids: Tensor, count: int, seed: int = 0) -> Tensor:
+def permutations(ids: Tensor | np.ndarray, count: int, seed: int = 0) -> Tensor:
     """An order of 0..count-1 for each id, drawn from (seed, id): (n, count) int64, on the device of ids.
 
     Place k of the result holds what place order[k] had. The numbers 0.. sorted by 64-bit keys of SplitMix64 (Steele et
     al. 2014), which is integer arithmetic: the same on every device, and image by image.
     """
+    ids = torch.as_tensor(ids)
     start = _mix(torch.tensor(seed, device=ids.device) + _GAMMA)
     of_image = _mix(start + ids.long() * _GAMMA)
     keys = _mix(of_image[:, None] + torch.arange(1, count + 1, device=ids.device) * _GAMMA)
@@ -147,8 +148,8 @@ def views(name: str, size: int) -> dict[float, str]:
 def grids(size: int, points: str = "full") -> dict[str, dict[float, str]]:
     """The grid of each change, {change: {strength: view}}: "full", all of `views`, or "short", a part.
 
-    short: alpha 0, .3, .6; 2, 4, 8, 16 tiles; radii 1, 2, 3, 5 and 8 of the nine; and each plain end. UserError for
-    other words.
+    short: alpha 0, .3, .6; 2, 4, 16 tiles; radii 1, 2, 3 and 5 of the nine; and each plain end. UserError for other
+    words.
     """
     if points not in ("full", "short"):
         raise UserError(f"grid {points!r}: one of short, full")
@@ -156,7 +157,7 @@ def grids(size: int, points: str = "full") -> dict[str, dict[float, str]]:
     if points == "full":
         return whole
     radii = list(whole["low-pass"])
-    some = {"colour": (0, 0.3, 0.6, 1), "shuffle": (1, 2, 4, 8, 16), "low-pass": [radii[k] for k in (0, 1, 2, 4, 7, 9)]}
+    some = {"colour": (0, 0.3, 0.6, 1), "shuffle": (1, 2, 4, 16), "low-pass": [radii[k] for k in (0, 1, 2, 4, 9)]}
     return {name: {s: view for s, view in grid.items() if s in some[name]} for name, grid in whole.items()}
 
 
