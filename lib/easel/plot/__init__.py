@@ -2,7 +2,7 @@
 
 from easel.plot.ablation import ablation, beside, differences, share_left
 from easel.plot.base import COLOURS, NETS, WHICH, WRONG_RIGHT, colour, images, use_style
-from easel.plot.compression import compression, gains, tenths_kept
+from easel.plot.compression import compression, gains, labelled_rows, tenths_kept
 from easel.plot.easiness import by_class, counts, ledger, reliability
 from easel.plot.high_loss import arm_differences, arms_over_updates, batch_spread
 from easel.plot.learnability import (
@@ -21,8 +21,8 @@ from easel.plot.validation import captured, relation, signs, times_wrong
 __all__ = [
     "COLOURS", "NETS", "WHICH", "WRONG_RIGHT", "ablation", "arm_differences", "arms_over_updates", "batch_norm",
     "batch_spread", "beside", "by_class", "captured", "changed_images", "changed_rates", "colour", "compression",
-    "counts", "differences", "gains", "images", "learnability_by_m", "learnability_growth", "learnability_joint",
-    "learnability_pairs", "learnability_spread", "ledger", "matching", "over_epochs", "overlap", "pairs",
-    "rates_against_accuracy", "relation", "reliability", "score_correlations", "share_left", "signs", "similarity",
-    "tenths_kept", "tie_rules", "times_wrong", "use_style",
+    "counts", "differences", "gains", "images", "labelled_rows", "learnability_by_m", "learnability_growth",
+    "learnability_joint", "learnability_pairs", "learnability_spread", "ledger", "matching", "over_epochs", "overlap",
+    "pairs", "rates_against_accuracy", "relation", "reliability", "score_correlations", "share_left", "signs",
+    "similarity", "tenths_kept", "tie_rules", "times_wrong", "use_style",
 ]  # fmt: skip

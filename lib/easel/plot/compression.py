@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from easel.plot.base import COLOURS, WHICH
+from easel.plot.base import COLOURS, WHICH, images
 
 # colour, marker, line of what is dropped; a label that is none of these takes the next of OTHERS
 HOWS = {
@@ -84,7 +84,21 @@ def tenths_kept(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def labelled_rows(pictures: np.ndarray, titles: list[str], rows: list[str], *, ax: Axes | None = None) -> Axes:
+    """A sheet of images (`images`) in rows of one length, a word at the left of each row.
+
+    pictures: uint8 (n, 3, H, W); titles: n short texts; rows: a word a row, n a multiple of their number.
+    """
+    ax = images(pictures, titles, columns=len(pictures) // len(rows), ax=ax)
+    height, width = pictures.shape[2:]
+    for i, word in enumerate(rows):
+        middle = (1.28 * i + 0.5) * height
+        ax.text(-0.1 * width, middle, word, rotation=90, ha="right", va="center", fontsize=9, fontweight="bold")
+    ax.set_xlim(left=-0.4 * width)
+    return ax
+
+
 def _gap(keeps: pd.Series) -> float:
-    """The smallest distance of two shares."""
+    """The smallest distance of two shares, at most 15: what marks of one share are spread by."""
     steps = np.diff(sorted(keeps.unique()))
-    return float(steps.min()) if len(steps) else 10.0
+    return min(15.0, float(steps.min())) if len(steps) else 10.0
