@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from easel import ablation
-from easel.ablation import MODES, beta_order, decile_left, drop, left, noise, random_labels, select, sweep
+from easel.ablation import MODES, beta_order, decile_left, drop, grid, left, noise, random_labels, select, sweep
 from easel.errors import UserError
 from easel.train import Run
 
@@ -311,6 +311,15 @@ def test_the_other_functions_refuse_too(call, word):
 
 
 # ---- as an experiment ----------------------------------------------------------------------------------------------
+
+
+def test_claims_are_judged_at_the_rates_that_the_text_names():
+    assert grid(ablation.RATES) == (list(ablation.RATES), [0, 0.3, 0.6, 0.9])
+    assert grid([0.9, 0.3]) == ([0, 0.3, 0.9], [0, 0.3, 0.9])
+    assert grid([0, 0.2, 0.3, 0.7])[1] == [0, 0.2, 0.3, 0.7]
+    for bad in ([0.0, 0.5], [], [0.3, 0.6, 1.0], [-0.1, 0.3]):
+        with pytest.raises(UserError, match="at least two above 0"):
+            grid(bad)
 
 
 def test_arms_of_a_sweep_share_seeds_and_the_plain_trial(tiny):

@@ -7,7 +7,7 @@ from easel import models, run
 from easel.errors import UserError
 from easel.ledger import Store
 from easel.paired import accuracies, at
-from easel.subsets import cost, costs, epochs_for, plan, shorter, updates
+from easel.subsets import cost, costs, epochs_for, plan, shorter, updates, wanted
 from easel.trial import Recipe
 
 RECIPE = Recipe(precision="fp32", batch_size=10)
@@ -17,6 +17,10 @@ EASINESS = np.arange(100)
 @pytest.fixture
 def whole(tiny):
     return tiny(epochs=4, recipe=RECIPE)
+
+
+def test_what_is_wanted():
+    assert wanted(["mlp-1x20", "mlp-1x10"], [100, 50, 10, 50]) == ("mlp-1x20", "mlp-1x10", [10, 50])
 
 
 def test_equal_updates_by_hand(whole):
@@ -88,6 +92,10 @@ def test_costs_by_hand(whole):
 @pytest.mark.parametrize(
     ("call", "word"),
     [
+        (lambda _: wanted(["mlp-1x10"], [50]), "two different nets"),
+        (lambda _: wanted(["mlp-1x10", "mlp-1x10"], [50]), "two different nets"),
+        (lambda _: wanted(["mlp-1x10", "mlp-1x20"], [100]), "at least one below 100"),
+        (lambda _: wanted(["mlp-1x10", "mlp-1x20"], [0, 50]), "above 0"),
         (lambda whole: epochs_for(whole, 0, "epochs"), "kept=0"),
         (lambda whole: epochs_for(whole, 101, "updates"), "kept=101"),
         (lambda whole: epochs_for(whole, 50, "seconds"), "epochs, updates"),

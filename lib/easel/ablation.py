@@ -27,6 +27,7 @@ CONTROLS = {  # how examples are taken from the ranking
     "top": {"deterministic": True},
     "balanced": {"balanced": True},
 }
+NAMED = (0.3, 0.6, 0.9)
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # [C]; the text names .3, .6, .9
 
 
@@ -139,6 +140,19 @@ def decile_left(easiness: np.ndarray, keep: np.ndarray | None, deciles: int = 10
 
 
 # ---- as an experiment ------------------------------------------------------------------------------------------------
+
+
+def grid(rates: Iterable[float]) -> tuple[list[float], list[float]]:
+    """The rates of a sweep, ascending, 0 among them; and those at which claims are judged: 0 and NAMED.
+
+    NAMED are the rates that the text names; where fewer than two of them are in the grid, all are judged. UserError:
+    fewer than two rates above 0 (a bend needs them), or one that is not a rate.
+    """
+    rates = sorted({0.0, *(float(rate) for rate in rates)})
+    if len(rates) < 3 or not 0 <= rates[0] <= rates[-1] < 1:
+        raise UserError(f"rates {rates}: at least two above 0, all below 1, such as 0.3, 0.6, 0.9")
+    named = [rate for rate in rates if rate in NAMED]
+    return rates, [0.0, *named] if len(named) > 1 else rates
 
 
 def sweep(

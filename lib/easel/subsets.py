@@ -21,6 +21,19 @@ BUDGETS = ("epochs", "updates")
 COLUMNS = ["budget", "chooser", "how", "keep", "images", "epochs", "updates", "trial"]
 
 
+def wanted(models: Iterable[str], keeps: Iterable[float]) -> tuple[str, str, list[float]]:
+    """The net that is trained, the small one that chooses for it, and the shares kept: percent below 100, ascending.
+
+    UserError: not two different nets; no share above 0 and below 100.
+    """
+    models, keeps = list(models), sorted({float(percent) for percent in keeps if percent != 100})
+    if len(models) != 2 or models[0] == models[1]:
+        raise UserError(f"models {', '.join(models)}: two different nets, the one to train and a small one")
+    if not keeps or not 0 < keeps[0] <= keeps[-1] < 100:
+        raise UserError(f"keeps {keeps}: percentages above 0, at least one below 100")
+    return (*models, keeps)
+
+
 def epochs_for(trial: Trial, kept: int, budget: str) -> int:
     """Epochs that `kept` of the trial's examples are trained for: as many as it has, or as many as give its updates.
 
