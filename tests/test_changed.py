@@ -2,12 +2,14 @@
 
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easel import changed, matching, perturb
+from easel import changed, matching, perturb, plot
 from easel.errors import UserError
 
 
@@ -297,6 +299,61 @@ def test_a_claim_about_all_nets_is_judged_by_the_worst():
     for nets, bad in (({"a": clear}, {}), ({"a": clear}, {"above": 0, "below": 0}), ({}, {"above": 0})):
         with pytest.raises(UserError):
             judge(nets, **bad)
+
+
+# ---- figures -------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_stand_the_right_way_up_in_their_colours_under_their_names():
+    pictures = np.zeros((2, 3, 3, 8, 8), np.uint8)
+    pictures[0, 0, 0, :4] = 255  # first picture: upper half red
+    pictures[0, 1, 1, :, :4] = 255  # right of it: left half green
+    pictures[1, 0, 2, 4:, 4:] = 255  # below it: lower right quarter blue
+    ax = plot.changed_images(pictures, ["first", "second"], ["0", "0.5", "plain"])
+    figure = ax.figure
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())
+
+    def at(row, column, down, right):
+        left, end, bottom, top = ax.images[3 * row + column].get_extent()
+        x, y = ax.transData.transform((left + (end - left) * right, top + (bottom - top) * down))
+        return tuple(int(v) for v in pixels[int(pixels.shape[0] - y), int(x), :3])
+
+    red, green, blue, black = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
+    assert (at(0, 0, 0.2, 0.2), at(0, 0, 0.2, 0.8), at(0, 0, 0.8, 0.2)) == (red, red, black)
+    assert (at(0, 1, 0.2, 0.2), at(0, 1, 0.8, 0.2), at(0, 1, 0.2, 0.8)) == (green, green, black)
+    assert (at(1, 0, 0.8, 0.8), at(1, 0, 0.2, 0.2), at(1, 0, 0.8, 0.2)) == (blue, black, black)
+    place = {text.get_text(): text.get_position() for text in ax.texts}
+    assert place["0"][0] < place["0.5"][0] < place["plain"][0]
+    assert place["first"][1] < place["second"][1] < max(ax.get_ylim())  # y runs downwards
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    plt.close(figure)
+
+
+def test_curves_go_through_the_tables_points_with_the_plain_images_at_the_right():
+    views = dict(
+        zip(["train", "colour=0", "low-pass=1.6", "shuffle=4"], world(strengths=(0, 1, 2, 3)).values(), strict=True)
+    )
+    grids = {"colour": {0: "colour=0", 1: "train"}, "shuffle": {1: "train", 4: "shuffle=4"}}
+    grids["low-pass"] = {1.6: "low-pass=1.6", 22.63: "train"}
+    nets = [changed.table({"a": changed.measure(views, which=which)}, grids) for which in ("easy", "hard")]
+    table = pd.concat(nets, ignore_index=True)
+    axes = plot.changed_rates(table)
+    assert axes.shape == (3, 3)
+    for column, change in zip(axes.T, grids, strict=True):
+        for ax, which, name in zip(column, ("easy", "hard", "easy"), ("other", "other", "accuracy"), strict=True):
+            rows = table[(table.change == change) & (table.which == which)].set_index("view")
+            line = ax.lines[0].get_xydata()
+            assert line[0, 0] < line[1, 0]
+            assert line[:, 1] == pytest.approx([rows[name].drop("train").item(), rows.loc["train", name]])
+    labels = [[tick.get_text() for tick in ax.get_xticklabels()] for ax in axes[2]]
+    assert [set(each) for each in labels] == [{"0", "1"}, {"1/4", "1"}, {"1.6", "all"}]
+    plt.close(axes[0, 0].figure)
+    ax = plot.rates_against_accuracy(nets[0])
+    assert {"colour", "shuffle", "radial mask", "blind errors", "chance"} <= {
+        t.get_text() for t in ax.get_legend().texts
+    }
+    plt.close(ax.figure)
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------
