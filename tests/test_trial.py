@@ -203,6 +203,14 @@ def test_a_delta_that_takes_no_batch_is_refused_before_training(tiny):
     assert replace(recipe, delta=0.29, batch_size=1).batches_taken(100) == 29
 
 
+def test_a_last_batch_of_one_image_is_refused_where_batch_norm_cannot_take_it(tiny):
+    recipe = Recipe(batch_size=99)
+    assert tiny(model="wrn-10-1", recipe=recipe).key
+    with pytest.raises(UserError, match="100 images in batches of 99 leave a last batch of one"):
+        _ = tiny(model="resnet18-0.125x", recipe=recipe).key
+    assert tiny(model="resnet18-0.125x", recipe=Recipe(batch_size=98)).key
+
+
 def test_the_default_trial_is_the_papers(cifar10):
     trial = Trial(data="cifar10", model="wrn-16-4", seed=3, epochs=10)
     assert len(trial.examples) == 50_000

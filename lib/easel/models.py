@@ -165,6 +165,18 @@ def build(
     return net
 
 
+@cache
+def trains_on_one(name: str, *, classes: int = 10, size: int = 32) -> bool:
+    """Whether a net can be trained on a batch of one image: batch norm on maps of 1x1 has no deviation then."""
+    with torch.device("meta"):
+        net = build(name, classes=classes, size=size).train()
+        try:
+            net(torch.empty(1, 3, size, size))
+        except ValueError:
+            return False
+    return True
+
+
 def parameters(net: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(p.numel() for p in net.parameters())

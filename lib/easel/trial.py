@@ -251,9 +251,15 @@ class Trial:
                     raise UserError(f"edit labels: one label in 0..{classes - 1} for each of {n} examples")
             if self.edit.order is not None and self.edit.keep is None and len(self.edit.order) != n:
                 raise UserError(f"edit order: {len(self.edit.order)} positions of {n} examples")
-        if self.recipe.delta != 1:
-            trained = n if self.edit is None or self.edit.keep is None else len(self.edit.keep)
-            self.recipe.batches_taken(trained)
+        trained = n if self.edit is None or self.edit.keep is None else len(self.edit.keep)
+        self.recipe.batches_taken(trained)
+        if trained % self.recipe.batch_size == 1:
+            shape = {"classes": len(self.examples.classes), "size": self.examples.images.shape[-1]}
+            if not models.trains_on_one(self.model, **shape):
+                raise UserError(
+                    f"{trained} images in batches of {self.recipe.batch_size} leave a last batch of one, on which "
+                    f"{self.model} cannot train (batch norm of 1x1 maps): take an image more or less"
+                )
         return {
             "recipe_version": RECIPE_VERSION,
             "fingerprint": self.examples.fingerprint,
