@@ -114,6 +114,7 @@ def batch_norm(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarr
             one.scatter(rows.paper, y, marker="x", s=45, color=WHICH[which], zorder=3, label=f"{which}, printed")
         one.axvline(0, color="0.4", linestyle=":")
         one.set(title=measure, xlabel="with batch norm less without")
+        one.locator_params(axis="x", nbins=4)
         one.grid(False, axis="y")
     has = table.drop_duplicates("partner").set_index("partner").normalised
     names = [f"{name}{' (BN)' if has[name] and not name.startswith('nets') else ''}" for name in order]
