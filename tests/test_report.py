@@ -240,3 +240,29 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 def test_a_read_only_folder_is_named():
     with read_only() as folder, pytest.raises(UserError, match=f"{folder}: no permission"):
         files.make_folder(folder)
+
+
+def test_drawings_become_small_and_photographs_keep_their_colours(tmp_path):
+    from io import BytesIO
+
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from PIL import Image
+
+    def drawn(draw) -> bytes:
+        figure, ax = plt.subplots()
+        draw(ax)
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=report.DPI)
+        plt.close(figure)
+        return buffer.getvalue()
+
+    x = np.linspace(0, 7, 200)
+    lines = drawn(lambda ax: [ax.fill_between(x, np.sin(x + k), np.cos(x), alpha=0.3) for k in range(3)])
+    small = report._smaller(lines)
+    assert len(small) < 0.6 * len(lines)
+    pair = [np.asarray(Image.open(BytesIO(png)).convert("RGB"), int) for png in (lines, small)]
+    assert (abs(pair[0] - pair[1]).max(2) > 12).mean() < 0.02
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)
+    sheet = drawn(lambda ax: ax.imshow(noise))
+    assert report._smaller(sheet) == sheet

@@ -28,6 +28,7 @@ from easel import files, paths
 
 VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive": "? inconclusive"}
 FOLDERS = ("figures", "tables", "receipts")
+SEEN, SPARED = 6, 0.012  # levels of 256, share of pixels: where more is off, a figure keeps all its colours
 DPI = 150  # of saved figures; shown at two thirds of that, so that text has the notebook's size
 
 
@@ -85,7 +86,7 @@ class Page:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
         plt.close(figure)
-        png = buffer.getvalue()
+        png = _smaller(buffer.getvalue())
         files.write_atomically(path, png)
         width, height = (int.from_bytes(png[i : i + 4], "big") * 2 // 3 for i in (16, 20))
         metadata = {"image/png": {"width": width, "height": height, "alt": caption}}
@@ -216,6 +217,23 @@ def _data_name(asked: dict) -> str:
     """The data set of a `Record.data`: its name (of a path the last part), and its split if that is not "train"."""
     name = asked["data"].rstrip("/").rpartition("/")[2] or asked["data"]
     return name if asked.get("split", "train") == "train" else f"{name}:{asked['split']}"
+
+
+def _smaller(png: bytes) -> bytes:
+    """The same picture with a palette of 256 colours, a third of the bytes, where that shows in hardly any pixel.
+
+    So drawings become small, and sheets of photographs keep their true colours.
+    """
+    from PIL import Image, ImageChops
+
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    small = picture.quantize(256, dither=Image.Dither.NONE)
+    off = ImageChops.difference(picture, small.convert("RGB")).convert("L").histogram()
+    if sum(off[SEEN:]) > SPARED * sum(off):
+        return png
+    buffer = io.BytesIO()
+    small.save(buffer, format="PNG", optimize=True, dpi=(DPI, DPI))
+    return min(png, buffer.getvalue(), key=len)
 
 
 def _figure_of(thing):
