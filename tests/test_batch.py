@@ -389,7 +389,7 @@ def test_two_notebooks_run_at_once_and_leave_pages_figures_verdicts_and_an_index
     assert "<script" not in page
     (image,) = re.findall(r"<img[^>]*>", page)
     assert 'alt="Fig. 1: a line through 3 points."' in image
-    assert 'src="data:image/png;base64,' in image
+    assert 'src="figures/00_one-line.png"' in image  # beside it, not twice
     notebook = (results / "00_one.ipynb").read_text()
     assert str(notebooks) not in notebook
     assert json.loads(notebook)["metadata"]["papermill"] == {

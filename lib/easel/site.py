@@ -15,7 +15,10 @@ VERDICT_COLUMNS = ("notebook", "claim", "paper", "here", "low", "high", "n", "ve
 
 
 def notebook_html(notebook: Path) -> str:
-    """An executed notebook as one HTML page with its images in it, without scripts (so without live widgets)."""
+    """An executed notebook as an HTML page without scripts (so without live widgets), to lie beside its figures/.
+
+    Figures that are saved there are shown from there; other images are in the page.
+    """
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
@@ -26,16 +29,20 @@ def notebook_html(notebook: Path) -> str:
         extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2", embed_images=True
     )
     page = exporter.from_filename(str(notebook))[0]
-    for alternative in _alternatives(notebook):
+    for output in _images(notebook):
+        alternative = output.get("metadata", {}).get("image/png", {}).get("alt", "")
         page = page.replace(NO_ALTERNATIVE, f'alt="{_safe(alternative)}"', 1)
+        saved = re.fullmatch(r"\[figure ([\w.-]+\.png)\]", "".join(output["data"].get("text/plain", "")))
+        if saved and (Path(notebook).parent / "figures" / saved[1]).is_file():
+            inside = "".join(output["data"]["image/png"]).strip()
+            page = page.replace(f"data:image/png;base64,{inside}", f"figures/{saved[1]}")
     return page
 
 
-def _alternatives(notebook: Path) -> list[str]:
-    """The text alternatives of a notebook's images in their order, which nbconvert's template leaves out."""
+def _images(notebook: Path) -> list[dict]:
+    """The outputs of a notebook that are images, in their order."""
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    outputs = [one for cell in cells for one in cell.get("outputs", []) if "image/png" in one.get("data", {})]
-    return [one.get("metadata", {}).get("image/png", {}).get("alt", "") for one in outputs]
+    return [one for cell in cells for one in cell.get("outputs", []) if "image/png" in one.get("data", {})]
 
 
 def receipts(folder: Path) -> list[dict]:
