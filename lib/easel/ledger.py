@@ -121,21 +121,25 @@ class Store:
         """Every verified record of the folder."""
         return (record for record in map(self.read, self.keys()) if record is not None)
 
-    def ledger(self, keys: Iterable[str]) -> "Ledger":
-        """The ledger of these keys; KeyError names the first that is missing."""
+    def found(self, keys: Iterable[str]) -> list[Record]:
+        """The verified records of these keys; KeyError names the first that is missing."""
         records = []
         for key in keys:
             record = self.read(key)
             if record is None:
                 raise KeyError(key)
             records.append(record)
-        return Ledger(records)
+        return records
+
+    def ledger(self, keys: Iterable[str]) -> "Ledger":
+        """The ledger of these keys; KeyError names the first that is missing."""
+        return Ledger(self.found(keys))
 
     def release(self, keys: Iterable[str], path: Path) -> int:
-        """Pack records into one zip for `results/ledgers/`; returns how many."""
+        """Pack records, of whatever data sets and lengths, into one zip for `results/ledgers/`; returns how many."""
         buffer, count = io.BytesIO(), 0
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for record in sorted(self.ledger(keys).records, key=lambda r: r.key):
+            for record in sorted(self.found(keys), key=lambda r: r.key):
                 for name, blob in ((".npz", record.to_bytes()), (".json", json.dumps(record.provenance).encode())):
                     member = zipfile.ZipInfo(record.key + name, (1980, 1, 1, 0, 0, 0))
                     archive.writestr(member, blob, zipfile.ZIP_DEFLATED)
