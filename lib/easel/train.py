@@ -128,12 +128,12 @@ class Run:
             for step, (at, index, crop, flip) in enumerate(self._steps()):
                 for group in self.optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * recipe.schedule(self.done + step * batch / count)
+                self.optimizer.zero_grad(set_to_none=True)  # before the activations, which take the same memory
                 x = self.augmented(index, crop, flip)
                 target = self.labels[index]
                 with self.autocast():
                     logits = self.net(x)
                 loss = F.cross_entropy(logits.float(), target)
-                self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 self.optimizer.step()
                 total += loss.detach() * len(index)
