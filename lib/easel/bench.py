@@ -215,13 +215,16 @@ def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
             peak[name] = round((torch.cuda.max_memory_allocated() - before) / 2**20, 1)
         tasks |= ours
     size = setting.data.images.shape[-1]
+    at_once = {name: getattr(task, "at_once", 1) for name, task in tasks.items()}
+    seconds = interleaved(tasks, setting.repeats, device)
     row = {
         "model": model,
         "parameters": parameters(build(model, size=size)),
         "multiply_adds": multiply_adds(model, size=size),
         "images": images,
         "first_two_batches_s": first,
-        "seconds": interleaved(tasks, setting.repeats, device),
+        "at_once": at_once["easel"],
+        "seconds": {name: [s / at_once[name] for s in values] for name, values in seconds.items()},  # of one trial
         "peak_mib": peak,
     }
     return row | derived(row, setting.recipe.precision, ceilings[f"{setting.recipe.precision}_gflops"])

@@ -2,7 +2,8 @@
 
     plain      float32, PIL images and torchvision transforms through a DataLoader, AdamW as it comes
     resident   the images on the device as uint8, cropped and mirrored by index arithmetic; else as plain
-    easel      easel.train.Run, as `ensure` trains: the recipe's precision, channels last, fused AdamW
+    easel      as `ensure` trains: the recipe's precision, channels last, fused AdamW; on a GPU (easel.packed) captured
+               and several trials at once, with one of them alone as "graph"
 
 Each takes a trial and a device and gives tasks by name, functions that train or evaluate once over its images.
 """
@@ -15,7 +16,10 @@ import torch.nn.functional as F
 
 from easel import run
 from easel.data import Dataset
+from easel.lanes import Lane
 from easel.models import build
+from easel.packed import Pack, width
+from easel.pool import keep_freed_memory
 from easel.train import Run, crop_and_flip, epoch_draws, normalise, pad
 from easel.trial import Edit, Recipe, Trial, stream
 
@@ -129,12 +133,38 @@ def augmentation(trial: Trial, device: str, layout: torch.memory_format = torch.
 
 
 def easel(trial: Trial, device: str) -> Tasks:
-    """Its epoch of training, and the evaluation of as many images."""
-    running = Run(trial, device)
+    """Its epoch of training, and the evaluation of as many images.
+
+    On a GPU "graph" is one trial's epoch, captured, and "easel" that of as many trials at once as pay: its attribute
+    `at_once` says how many.
+    """
     evaluated = trial.examples.take(trial.edit.keep)
+    running = Run(trial, device) if device == "cpu" else Lane(trial, device)
+    running.sets["train"] = evaluated
 
     def evaluate() -> None:
-        running.rows.clear()
-        running._evaluate("train", evaluated)
+        running._logits("train")
 
-    return {"easel": running._train_epoch, "evaluation": evaluate}
+    if device == "cpu":
+        return {"easel": _as_a_worker(running._train_epoch), "evaluation": _as_a_worker(evaluate)}
+    alone = Pack([running])
+    together = Pack([Lane(trial, device) for _ in range(width(trial, device))])
+
+    def epoch() -> None:
+        together.train_epoch()
+
+    epoch.at_once = len(together.lanes)
+    return {"graph": alone.train_epoch, "easel": epoch, "evaluation": evaluate}
+
+
+def _as_a_worker(task: Callable[[], object]) -> Callable[[], None]:
+    """The task with the memory settings of easel's worker processes, which the other loops do not have."""
+
+    def run() -> None:
+        keep_freed_memory()
+        try:
+            task()
+        finally:
+            keep_freed_memory(False)
+
+    return run

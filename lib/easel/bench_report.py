@@ -188,6 +188,13 @@ def closing(result: dict) -> list[str]:
             f"{pair['workers']} processes train {_range(pair['speed_up'])} times what one does ({pair['model']})"
         )
     for row in result["nets"]:
+        if "graph" in row["images_per_s"]:
+            alone, ours = row["images_per_s"]["graph"], row["images_per_s"]["easel"]
+            first = row["first_two_batches_s"]
+            lines.append(
+                f"{row['model']}: {row['at_once']} trials at once, {ours / alone:.2f} times one alone in its graph "
+                f"({alone:,.0f} images/s); first use with its capture {first['easel']:.1f} s"
+            )
         if row["peak_mib"]:
             lines.append(
                 f"GPU memory, {row['model']}: " + ", ".join(f"{k} {v:,.0f} MiB" for k, v in row["peak_mib"].items())

@@ -5,6 +5,7 @@ A cut sorts examples into out (0), tied at the cut (1) and in (2). Every tie rul
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,6 +27,17 @@ class Cut:
     def share(self) -> float:
         """Inclusion probability of a tied example."""
         return self.missing / self.tied if self.tied else 0.0
+
+    @cached_property
+    def words(self) -> np.ndarray:
+        """uint64 (2, examples / 64): who is TIED and who is IN, a bit each, zeros at the end."""
+        bits = np.packbits([self.code == TIED, self.code == IN], axis=1)
+        return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """int64 (2,): how many are TIED and how many are IN."""
+        return np.bitwise_count(self.words).sum(1, dtype=np.int64)
 
     def membership(self, ties: str) -> np.ndarray:
         return np.array([0.0, 1.0 if ties == "inclusive" else self.share, 1.0])[self.code]
@@ -50,7 +62,12 @@ def cut_at(
 
 def meetings(a: Cut, b: Cut) -> np.ndarray:
     """(3, 3): number of examples with code i under a and j under b."""
-    return np.bincount(a.code * np.int8(3) + b.code, minlength=9).reshape(3, 3)
+    met = np.empty((3, 3), np.int64)
+    met[1:, 1:] = np.bitwise_count(a.words[:, None] & b.words).sum(-1, dtype=np.int64)
+    met[1:, OUT] = a.sizes - met[1:, 1:].sum(1)
+    met[OUT, 1:] = b.sizes - met[1:, 1:].sum(0)
+    met[OUT, OUT] = len(a.code) - a.sizes.sum() - met[OUT, 1:].sum()
+    return met
 
 
 def rate_of(a: Cut, b: Cut, ties: str) -> float:
@@ -86,11 +103,15 @@ def unit(x: np.ndarray) -> np.ndarray | None:
     if np.all(x == x[0]):
         return None
     x = x - x.mean(dtype=float)
-    return x / np.linalg.norm(x)
+    return x / np.sqrt(_dot(x, x))
 
 
 def correlation(a: np.ndarray | None, b: np.ndarray | None) -> float:
-    return np.nan if a is None or b is None else float(np.clip(a @ b, -1.0, 1.0))
+    return np.nan if a is None or b is None else float(np.clip(_dot(a, b), -1.0, 1.0))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    return np.einsum("i,i", a, b)  # not BLAS, whose threads wait for each other on cores that are busy
 
 
 def vector(counts) -> np.ndarray:

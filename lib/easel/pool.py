@@ -34,15 +34,20 @@ def train_one(trial: Trial, where: str, store: Store, on_epoch=None, checkpoint_
         checkpoint.unlink(missing_ok=True)
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(keep: bool = True) -> None:
     """Have the C library keep what is freed, so that each step's large tensors do not fault their pages in anew.
 
-    glibc gives back every block above 32 MiB and every free end of the heap. Elsewhere this does nothing.
+    glibc gives back every block above 32 MiB and what is free beyond 64 MiB at the heap's end; keep=False goes back to
+    that. With other libraries this does nothing.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
-            mallopt(option, value)
+        for option, kept, usual in ((_MMAP_MAX, 0, 65536), (_TRIM_THRESHOLD, 2**31 - 1, 64 << 20)):
+            mallopt(option, kept if keep else usual)
+        mallopt(_MMAP_THRESHOLD, 32 << 20)  # which glibc would come to by itself
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # M_… of malloc.h
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """`ensure(trials)`: what is missing is trained, what is there is read. The one way from trials to a ledger.
 
-On CPUs each core has a process of its own that trains one trial at a time on one thread; on a GPU one process trains.
+On CPUs each core has a process of its own that trains one trial at a time on one thread; on a GPU one process trains
+several trials side by side (easel.packed).
 One driver at a time trains into a store (a file lock that dies with its holder): a second one waits, then reads. A
 driver may be killed at any moment: finished trials are in the store, long ones at their last checkpoint, and no worker
 outlives it.
@@ -232,9 +233,13 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
         from easel import cluster
 
         cluster.train(todo, store, progress)
-    elif device() == "cuda" or workers == 0:
+    elif device() == "cuda":
+        from easel import packed
+
+        packed.train(todo, "cuda", store, progress)
+    elif workers == 0:
         for trial in todo:
-            pool.train_one(trial, device(), store, lambda run: progress.epoch(run.trial))
+            pool.train_one(trial, "cpu", store, lambda run: progress.epoch(run.trial))
             progress.trial()
     else:
         pool.Pool(todo, min(workers or cores(), len(todo)), store, progress).run()

@@ -30,6 +30,7 @@ from easel.trial import RECIPE_VERSION, Recipe, Trial, stream, view_base, view_e
 
 # images evaluated at once: on a CPU core 50 to 100 stay in its cache (measured: twice as fast as 500)
 EVALUATION_BATCH = {"cpu": 100, "cuda": 2000}
+RESIDENT = 4  # data sets whose images stay on a GPU
 
 
 @contextlib.contextmanager
@@ -41,6 +42,21 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def on_device(examples: Dataset, device: torch.device) -> Tensor:
+    """A data set's images on a device; on a GPU one copy for all trials, and the last few sets stay there."""
+    if device.type == "cpu":
+        return examples.images
+    key = (examples.fingerprint, str(device))
+    if key not in _resident:
+        while len(_resident) >= RESIDENT:
+            del _resident[next(iter(_resident))]
+        _resident[key] = examples.images.to(device)
+    return _resident[key]
+
+
+_resident: dict[tuple[str, str], Tensor] = {}
 
 
 class Run:
@@ -63,7 +79,7 @@ class Run:
             self.kept = self.kept if trial.edit.keep is None else torch.from_numpy(trial.edit.keep)
             labels = labels if trial.edit.labels is None else torch.from_numpy(trial.edit.labels)
         self.labels = labels.to(self.device)  # what training sees; evaluation has the data set's own
-        self.padded = pad(examples.images.to(self.device), recipe.translation)
+        self.padded = pad(on_device(examples, self.device), recipe.translation)
         self.sets = {"train": examples} | {v: trial.view_examples(v) for v in trial.views if view_base(v) != "online"}
         self.fixed = None if recipe.batches == "shuffled" else Fixed(fixed_order(trial), recipe, trial.order_seed)
         self.mean, self.std = (torch.tensor(s, device=self.device) for s in (examples.mean, examples.std))
@@ -82,18 +98,21 @@ class Run:
         """Train one epoch, then evaluate every view."""
         started = time.perf_counter()
         with one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
-            online = self._train_epoch()
-            if np.isfinite(self.loss[self.done]):
-                for view, examples in self.sets.items():
-                    if self._due(view):
-                        self._evaluate(view, examples)
-                for view in self.trial.views:
-                    if view_base(view) == "online" and self._due(view):
-                        self._append(f"correct.{view}", online.cpu().numpy())
-            else:
-                self.diverged = True
-        self.done += 1
+            self._judge(self._train_epoch())
         self.seconds += time.perf_counter() - started
+
+    def _judge(self, online: Tensor) -> None:
+        """End an epoch: evaluate what is due. online: bool (examples,), right in the training batches."""
+        if np.isfinite(self.loss[self.done]):
+            for view, examples in self.sets.items():
+                if self._due(view):
+                    self._keep(view, self._logits(view), examples.labels.to(self.device))
+            for view in self.trial.views:
+                if view_base(view) == "online" and self._due(view):
+                    self._append(f"correct.{view}", online.cpu().numpy())
+        else:
+            self.diverged = True
+        self.done += 1
 
     def _due(self, view: str) -> bool:
         """Whether a view is evaluated after the epoch that is under way."""
@@ -117,6 +136,18 @@ class Run:
             return self.prepare(resized_crop(self.padded[index], crop, flip))
         return self.prepare(crop_and_flip(self.padded, index, crop, flip, self.sets["train"].images.shape[-1]))
 
+    def update(self, index: Tensor, crop: Tensor, flip: Tensor) -> tuple[Tensor, Tensor]:
+        """One step on these examples: their mean loss, and which of them were right before it. On the device."""
+        self.optimizer.zero_grad(set_to_none=True)  # before the activations, which take the same memory
+        x = self.augmented(index, crop, flip)
+        target = self.labels[index]
+        with self.autocast():
+            logits = self.net(x)
+        loss = F.cross_entropy(logits.float(), target)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach(), logits.detach().argmax(1) == target
+
     def _train_epoch(self) -> Tensor:
         trial, recipe, device = self.trial, self.trial.recipe, self.device
         count, batch, seen = len(self.kept), recipe.batch_size, 0
@@ -128,28 +159,22 @@ class Run:
             for step, (at, index, crop, flip) in enumerate(self._steps()):
                 for group in self.optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * recipe.schedule(self.done + step * batch / count)
-                self.optimizer.zero_grad(set_to_none=True)  # before the activations, which take the same memory
-                x = self.augmented(index, crop, flip)
-                target = self.labels[index]
-                with self.autocast():
-                    logits = self.net(x)
-                loss = F.cross_entropy(logits.float(), target)
-                loss.backward()
-                self.optimizer.step()
-                total += loss.detach() * len(index)
+                loss, right = self.update(index, crop, flip)
+                total += loss * len(index)
                 seen += len(index)
-                online[index] = logits.detach().argmax(1) == target
+                online[index] = right
                 if at is not None:
-                    self.fixed.store(at, float(loss.detach()))
+                    self.fixed.store(at, float(loss))
         self.loss[self.done] = float(total) / seen
         return online
 
     @torch.no_grad()
-    def _evaluate(self, view: str, examples: Dataset) -> None:
+    def _logits(self, view: str) -> Tensor:
+        """What the net says of every example of a view, unaugmented: float32 (examples, classes) on the device."""
         self.net.eval()
+        examples = self.sets[view]
         changed = isinstance(examples, Changed)  # its images are made here, a batch at a time, on the device
-        images = (examples.source if changed else examples).images.to(self.device)
-        labels = examples.labels.to(self.device)
+        images = on_device(examples.source if changed else examples, self.device)
         logits = torch.empty(len(images), len(examples.classes), device=self.device)
         batch = EVALUATION_BATCH[self.device.type]
         for start in range(0, len(images), batch):
@@ -157,6 +182,10 @@ class Run:
             x = examples.change(images[part], examples.ids[part]) if changed else images[part]
             with self.autocast():
                 logits[part] = self.net(self.prepare(x)).float()
+        return logits
+
+    def _keep(self, view: str, logits: Tensor, labels: Tensor) -> None:
+        """Note one view of one epoch: who was right, and what else the trial records."""
         finite = logits.isfinite().all(1)  # argmax of NaN is class 0: never right
         self._append(f"correct.{view}", ((logits.argmax(1) == labels) & finite).cpu().numpy())
         for quantity in self.trial.record:

@@ -1,0 +1,101 @@
+"""Cost against work: what grows with images, trials and epochs, and how the largest ledgers are read.
+
+    python tests/benchmarks/scale.py            about two minutes on one core; leave the machine alone meanwhile
+
+Training must cost the same for every image, however many there are. Limits on the rest: reading 200 trials of 10 epochs
+on 50,000 images within 2 s, and all pairs of 10 nets, easy and hard, within 2 s (tests/test_scale.py holds both).
+"""
+
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from easel import matching
+from easel.ledger import Ledger, Store
+from easel.record import Record
+from easel.run import ensure
+from easel.trial import Recipe, Trial, stream
+
+EXAMPLES, EPOCHS, TRIALS = 50_000, 10, 200
+FP32 = Recipe(precision="fp32")
+
+
+def written(folder: Path, trials: int = TRIALS) -> tuple[Store, list[str]]:
+    """A store of records as large as those of the gpu profile, with bits that are drawn at random; and their keys."""
+    store, bits = Store(folder), np.random.default_rng(0)
+    first = Record.of(Trial(model="mlp-1x1", seed=0, data="patterns", images=100, epochs=EPOCHS), {}, "complete", {})
+    for seed in range(trials):
+        trial = Trial(model="mlp-1x1", seed=seed, data="patterns", images=100, epochs=EPOCHS)
+        packed = bits.integers(0, 256, (EPOCHS, EXAMPLES // 8), np.uint8)
+        arrays = {"correct.train": packed, "loss": np.zeros(EPOCHS, np.float32)}
+        store.put(replace(first, key=trial.key, identity=trial.identity, examples=EXAMPLES, arrays=arrays))
+    return store, [r.key for r in store.records()]
+
+
+def read(store: Store, keys: list[str]) -> np.ndarray:
+    """Every bit of these records, verified, as bool (trials, epochs, examples)."""
+    return Ledger(store.found(keys)).correct()
+
+
+def nets(count: int = 10, trials: int = 10) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Two groups of trials for each net, which agree in part on what is easy."""
+    draws = np.random.default_rng(1)
+    shared = draws.random(EXAMPLES)
+    easy = {f"net {k}": (shared + draws.random(EXAMPLES)) / 2 for k in range(count)}
+    return {name: tuple(draws.random((2, trials, EXAMPLES)) < p) for name, p in easy.items()}
+
+
+def match(groups: dict) -> list:
+    """All pairs of nets, easy and hard, with jackknife intervals, as 01_matching makes them."""
+    labels = np.arange(EXAMPLES) % 10
+    return [matching.table(groups, which=which, labels=labels) for which in ("easy", "hard")]
+
+
+def timed(task: Callable[[], object], clock=time.perf_counter) -> float:
+    started = clock()
+    task()
+    return clock() - started
+
+
+def train(folder: Path, model: str, images: int, trials: int, epochs: int) -> float:
+    """Seconds of training alone, summed over the trials, on one thread of this process."""
+    wanted = [
+        Trial(model=model, seed=seed, data="patterns", images=images, epochs=epochs, recipe=FP32)
+        for seed in range(trials)
+    ]
+    return ensure(wanted, workers=0, store=Store(folder), quiet=True).seconds
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    stream(0, "warm-up")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        train(folder / "warm-up", "mlp-3x64", 1000, 1, 1)
+        print(f"{'model':<10}{'images':>9}{'trials':>8}{'epochs':>8}{'seconds':>9}{'us an image':>13}{'peak MiB':>10}")
+        rows = [("mlp-3x64", n, 1, 1) for n in (1_000, 5_000, 20_000)]
+        rows += [("mlp-3x64", 1_000, n, 1) for n in (1, 10, 100)] + [("mlp-3x64", 1_000, 1, n) for n in (1, 10, 100)]
+        rows += [("wrn-10-1", n, 1, 1) for n in (1_000, 5_000)]
+        for k, (model, images, trials, epochs) in enumerate(rows):
+            seconds = train(folder / str(k), model, images, trials, epochs)
+            each = 1e6 * seconds / (images * trials * epochs)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            line = f"{model:<10}{images:>9,}{trials:>8}{epochs:>8}{seconds:>9.2f}{each:>13.0f}{peak:>10,.0f}"
+            print(line, flush=True)
+        store, keys = written(folder / "large")
+        for trials in (20, TRIALS):
+            seconds = timed(lambda n=trials: read(store, keys[:n]))
+            print(f"reading {trials} trials x {EPOCHS} x {EXAMPLES:,}: {seconds:.2f} s")
+        for count in (5, 10):
+            groups = nets(count)
+            print(f"matching all pairs of {count} nets, easy and hard: {timed(lambda g=groups: match(g)):.2f} s")
+
+
+if __name__ == "__main__":
+    main()
