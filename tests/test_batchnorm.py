@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from easel import batchnorm, matching, printed
+from easel import batchnorm, intervals, matching, printed
 from easel.errors import UserError
 
 NETS = {"MLP": "mlp-1x8", "AlexNet": "alexnet", "VGG": "vgg11", "VGG-BN": "vgg11_bn", "ResNet": "resnet18"}
@@ -118,10 +118,10 @@ def test_the_printed_differences_are_those_of_table_1_d(groups):
 
 def test_a_jackknife_of_two_groups_is_matchings_own(groups):
     one, two = groups["VGG"]
-    (found,) = matching.jackknife_of([one, two], lambda c: [matching.rate(*c, which="hard")])
-    assert found == pytest.approx(matching.jackknife(one, two, lambda a, b: matching.rate(a, b, which="hard")))
+    (found,) = intervals.jackknife_of([one, two], lambda c: [matching.rate(*c, which="hard")])
+    assert found == pytest.approx(intervals.jackknife(one, two, lambda a, b: matching.rate(a, b, which="hard")))
     with pytest.raises(UserError, match="different numbers of examples"):
-        matching.jackknife_of([one, two[:, 1:]], lambda c: [0.0])
+        intervals.jackknife_of([one, two[:, 1:]], lambda c: [0.0])
 
 
 def test_data_sets_stand_for_the_papers_two():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easel import changed, matching, perturb, plot
+from easel import changed, intervals, matching, perturb, plot
 from easel.errors import UserError
 
 
@@ -55,7 +55,7 @@ def test_other_and_same_by_hand():
 
 @pytest.mark.parametrize("which", ["easy", "hard"])
 def test_a_trial_is_left_out_of_plain_and_changed_at_once(which):
-    """Stacked side by side, a trial's plain and changed answers are one row to `matching.jackknife`."""
+    """Stacked side by side, a trial's plain and changed answers are one row to `intervals.jackknife`."""
     groups, n = world(trials=(5, 7)), 400
     one, two = (np.hstack([groups[view][g] for view in ("train", "low-pass=2")]) for g in (0, 1))
     rate = lambda a, b: matching.rate(a, b, which=which)  # noqa: E731
@@ -64,7 +64,7 @@ def test_a_trial_is_left_out_of_plain_and_changed_at_once(which):
     accuracy = lambda a, b: a[n:].mean() / 5 + b[n:].mean() / 7  # noqa: E731 - twice the mean; trials differ by group
     found = changed.measure(groups, which=which)
     for quantity, statistic in (("same", same), ("other", other)):
-        slow = matching.jackknife(one, two, statistic)
+        slow = intervals.jackknife(one, two, statistic)
         fast = found.interval(getattr(found, quantity)["low-pass=2"], limits=(0, 1))
         assert fast == pytest.approx(slow, abs=1e-12)
         assert fast.n == 12
@@ -201,8 +201,8 @@ def test_the_interval_of_paired_counts_covers_and_is_cautious():
         here |= {"accuracy": found.accuracy["train"] - found.accuracy["low-pass=1"]}
         for name, replicates in here.items():
             results[name].append(found.interval(replicates))
-    for name, intervals in results.items():
-        estimate, low, high, _ = np.array(intervals).T
+    for name, found in results.items():
+        estimate, low, high, _ = np.array(found).T
         truth = estimate.mean()
         assert ((low <= truth) & (truth <= high)).mean() >= 0.93, name
         error = (high - low) / 2 / 2.364624  # t, 7 degrees of freedom

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import learnability, matching, plot, printed, scores
+from easel import correlated, intervals, learnability, matching, plot, printed, scores
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -81,18 +81,18 @@ def test_weights_are_repetitions(runs, seed):
     times = rng.integers(0, 3, runs.shape[1])
     times[:2], labels[:2] = 1, [0, 1]
     again = np.repeat(runs, times, axis=1)
-    for kind in learnability.KINDS:
-        weighted = learnability.correlations(runs, kind, labels=labels, weights=times)
+    for kind in correlated.KINDS:
+        weighted = correlated.correlations(runs, kind, labels=labels, weights=times)
         assert np.allclose(
-            weighted, learnability.correlations(again, kind, labels=np.repeat(labels, times)), equal_nan=True
+            weighted, correlated.correlations(again, kind, labels=np.repeat(labels, times)), equal_nan=True
         )
 
 
 def test_correlations_are_those_of_matching_and_scipy():
     rng = np.random.default_rng(3)
     runs, labels = rng.integers(0, 6, (3, 60)), rng.integers(0, 4, 60)
-    pearson, spearman = (learnability.correlations(runs, kind) for kind in learnability.PLAIN)
-    within = learnability.correlations(runs, "spearman within classes", labels=labels)
+    pearson, spearman = (correlated.correlations(runs, kind) for kind in correlated.PLAIN)
+    within = correlated.correlations(runs, "spearman within classes", labels=labels)
     for i, j in product(range(3), repeat=2):
         assert pearson[i, j] == pytest.approx(np.corrcoef(runs[i], runs[j])[0, 1])
         assert spearman[i, j] == pytest.approx(stats.spearmanr(runs[i], runs[j]).statistic)
@@ -107,26 +107,26 @@ def test_classes_alone_is_the_mean_over_shuffles_within_the_classes():
     for _ in range(2000):
         mixed = np.concatenate([rng.permutation(b[labels == k]) for k in range(3)])
         shuffled.append(np.corrcoef(a, mixed)[0, 1])
-    alone = learnability.correlations(np.stack([a, b]), "classes alone", labels=labels)[0, 1]
+    alone = correlated.correlations(np.stack([a, b]), "classes alone", labels=labels)[0, 1]
     assert alone == pytest.approx(np.mean(shuffled), abs=0.005)
-    assert 0.3 < alone < learnability.correlations(np.stack([a, b]))[0, 1] + 0.1
+    assert 0.3 < alone < correlated.correlations(np.stack([a, b]))[0, 1] + 0.1
 
 
 def test_agreement_on_classes_only_is_none_within_them():
     rng = np.random.default_rng(5)
     labels = np.repeat(np.arange(10), 100)
     runs = rng.normal(size=(2, 1000)) + labels
-    assert learnability.correlations(runs)[0, 1] > 0.8
-    assert abs(learnability.correlations(runs, "pearson within classes", labels=labels)[0, 1]) < 0.1
+    assert correlated.correlations(runs)[0, 1] > 0.8
+    assert abs(correlated.correlations(runs, "pearson within classes", labels=labels)[0, 1]) < 0.1
 
 
 def test_a_constant_run_correlates_with_nothing_and_spoils_no_other():
     runs = np.array([[1, 2, 3, 5], [2, 2, 2, 2], [1, 3, 2, 4]])
-    found = learnability.correlations(runs)
+    found = correlated.correlations(runs)
     assert np.isnan(found[1]).all()
     assert np.isfinite(found[0, 2])
     groups = {"a": runs[[0, 2]], "b": runs[[0, 1]]}
-    matrix = learnability.agreement(groups, resamples=5).matrix
+    matrix = correlated.agreement(groups, resamples=5).matrix
     assert np.isfinite(matrix[0, 0])
     assert np.isnan(matrix[[0, 1, 1], [1, 0, 1]]).all()
 
@@ -134,15 +134,15 @@ def test_a_constant_run_correlates_with_nothing_and_spoils_no_other():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: learnability.correlations([[1.0, 2.0]], "kendall"), "kendall"),
-        (lambda: learnability.correlations([[1.0, 2.0]], "classes alone"), "needs labels"),
-        (lambda: learnability.correlations([[1.0, np.nan]]), "not finite"),
-        (lambda: learnability.agreement({}), "none"),
-        (lambda: learnability.agreement({"a": np.ones((1, 5))}), "1 trial of a"),
-        (lambda: learnability.agreement({"a": np.ones((2, 5)), "b": np.ones((2, 6))}), r"b \(2, 6\)"),
-        (lambda: learnability.agreement({"a": np.ones((2, 5)), "b": np.ones((3, 5))}, paired=True), "2, 3 trials"),
-        (lambda: learnability.agreement(noisy(2), resamples=1), "resamples=1"),
-        (lambda: learnability.agreement(noisy(2), resamples=2).r("a", "c"), "'c'"),
+        (lambda: correlated.correlations([[1.0, 2.0]], "kendall"), "kendall"),
+        (lambda: correlated.correlations([[1.0, 2.0]], "classes alone"), "needs labels"),
+        (lambda: correlated.correlations([[1.0, np.nan]]), "not finite"),
+        (lambda: correlated.agreement({}), "none"),
+        (lambda: correlated.agreement({"a": np.ones((1, 5))}), "1 trial of a"),
+        (lambda: correlated.agreement({"a": np.ones((2, 5)), "b": np.ones((2, 6))}), r"b \(2, 6\)"),
+        (lambda: correlated.agreement({"a": np.ones((2, 5)), "b": np.ones((3, 5))}, paired=True), "2, 3 trials"),
+        (lambda: correlated.agreement(noisy(2), resamples=1), "resamples=1"),
+        (lambda: correlated.agreement(noisy(2), resamples=2).r("a", "c"), "'c'"),
         (lambda: learnability.of_trials(RECORD.astype(int)), "bool"),
         (lambda: learnability.by_epoch(RECORD[:1], [1]), "1 trial"),
         (lambda: learnability.by_epoch(RECORD, [5]), "m=5"),
@@ -160,7 +160,7 @@ def test_wrong_input_is_named(call, says):
 
 def test_agreement_is_the_mean_over_pairs_of_runs():
     runs = noisy(3)
-    found = learnability.agreement(runs, resamples=5)
+    found = correlated.agreement(runs, resamples=5)
     across = [np.corrcoef(x, y)[0, 1] for x, y in product(runs["a"], runs["b"])]
     inside = [np.corrcoef(runs["a"][s], runs["a"][t])[0, 1] for s, t in ((0, 1), (0, 2), (1, 2))]
     assert found.r("a", "b").estimate == pytest.approx(np.mean(across))
@@ -175,31 +175,31 @@ def test_agreement_is_the_mean_over_pairs_of_runs():
 
 def test_nets_with_one_truth_agree_up_to_the_ceiling_and_others_do_not():
     """Noise lowers the correlation of two nets with the same truth, and leaves the ratio at 1."""
-    same = learnability.agreement(noisy(3, examples=4000))
+    same = correlated.agreement(noisy(3, examples=4000))
     assert same.r("a", "b").high < 0.75
     assert abs(same.ratio("a", "b").estimate - 1) < 0.03
     assert same.ratio("a", "b").low < 1 < same.ratio("a", "b").high
-    different = learnability.agreement(noisy(3, examples=4000, own=1.0))
+    different = correlated.agreement(noisy(3, examples=4000, own=1.0))
     assert different.ratio("a", "b").high < 0.75  # the truth: 1 / (1 + 1)
     assert different.ratio("a", "b").low < 0.5 < different.ratio("a", "b").high
 
 
 def test_intervals_narrow_with_images_and_cover_trials_only_from_three_on():
-    wide, narrow = (learnability.agreement(noisy(2, examples=n)).r("a", "b") for n in (200, 3200))
+    wide, narrow = (correlated.agreement(noisy(2, examples=n)).r("a", "b") for n in (200, 3200))
     assert 3 < (wide.high - wide.low) / (narrow.high - narrow.low) < 5.5  # sqrt(16) = 4
-    assert "images only" in learnability.agreement(noisy(2), resamples=2).covers
-    assert learnability.agreement(noisy(2), resamples=2).judge("holds") == "inconclusive"
-    assert learnability.agreement(noisy(3), resamples=2).covers == "images and trials"
-    assert learnability.agreement(noisy(3), resamples=2).judge("holds") == "holds"
+    assert "images only" in correlated.agreement(noisy(2), resamples=2).covers
+    assert correlated.agreement(noisy(2), resamples=2).judge("holds") == "inconclusive"
+    assert correlated.agreement(noisy(3), resamples=2).covers == "images and trials"
+    assert correlated.agreement(noisy(3), resamples=2).judge("holds") == "holds"
 
 
 def test_the_part_of_the_interval_for_trials_is_the_jackknife():
     runs = noisy(4)
-    found = learnability.agreement(runs, resamples=5)
+    found = correlated.agreement(runs, resamples=5)
 
     def without(net, t):
         rest = {k: np.delete(v, t, axis=0) if k == net else v for k, v in runs.items()}
-        return learnability.agreement(rest, resamples=2).r("a", "b").estimate
+        return correlated.agreement(rest, resamples=2).r("a", "b").estimate
 
     variance = sum(3 * np.var([without(net, t) for t in range(4)]) for net in runs)
     images = stats.norm.ppf(0.975) * np.std(found.resampled[:, 0, 1], ddof=1)
@@ -211,8 +211,8 @@ def test_the_part_of_the_interval_for_trials_is_the_jackknife():
 
 def test_the_order_of_nets_changes_nothing():
     runs = noisy(3, own=0.5)
-    one = learnability.agreement(runs, resamples=20).r("a", "b")
-    two = learnability.agreement(dict(reversed(runs.items())), resamples=20).r("b", "a")
+    one = correlated.agreement(runs, resamples=20).r("a", "b")
+    two = correlated.agreement(dict(reversed(runs.items())), resamples=20).r("b", "a")
     assert np.allclose(one, two)
 
 
@@ -220,7 +220,7 @@ def test_over_epochs_ends_at_the_whole_learnability():
     rng = np.random.default_rng(6)
     correct = {net: rng.random((2, 4, 50)) < rng.random(50) for net in "ab"}
     table = learnability.over_epochs(correct, [1, 4], resamples=5)
-    whole = learnability.agreement({k: learnability.of_trials(v) for k, v in correct.items()}, resamples=5)
+    whole = correlated.agreement({k: learnability.of_trials(v) for k, v in correct.items()}, resamples=5)
     last = table[(table.epochs == 4) & (table.a != table.b)].iloc[0]
     assert last.r == pytest.approx(whole.r("a", "b").estimate)
     first = table[(table.epochs == 1) & (table.a != table.b)].iloc[0]
@@ -232,9 +232,9 @@ def test_a_net_whose_seeds_share_only_classes_has_no_ranking_and_no_share():
     rng = np.random.default_rng(12)
     labels = np.repeat(np.arange(10), 40)
     runs = {"one class for all": (labels == 3) + 0.01 * rng.random((2, 400)), **noisy(2, nets=("a",))}
-    within = learnability.agreement(runs, "pearson within classes", labels=labels, resamples=20)
-    assert learnability.without_ranking(within) == ["one class for all"]
-    assert np.isnan(learnability.share_within(runs, labels, resamples=20).r("one class for all", "a").estimate)
+    within = correlated.agreement(runs, "pearson within classes", labels=labels, resamples=20)
+    assert correlated.without_ranking(within) == ["one class for all"]
+    assert np.isnan(correlated.share_within(runs, labels, resamples=20).r("one class for all", "a").estimate)
 
 
 # ---- scores --------------------------------------------------------------------------------------------------------
@@ -258,17 +258,17 @@ def test_paired_scores_never_meet_in_one_trial():
     """Two scores of pure noise, equal in each trial: the same trial says 1, different trials say nothing."""
     noise = np.random.default_rng(8).normal(size=(3, 2000))
     both = {"one": noise, "two": noise.copy()}
-    assert learnability.same_trial(both).loc["one", "two"] == pytest.approx(1)
-    assert abs(learnability.agreement(both, paired=True, resamples=2).matrix[0, 1]) < 0.1
-    assert learnability.agreement(noisy(3), paired=True, resamples=2).r("a", "b").n == 3
+    assert correlated.same_trial(both).loc["one", "two"] == pytest.approx(1)
+    assert abs(correlated.agreement(both, paired=True, resamples=2).matrix[0, 1]) < 0.1
+    assert correlated.agreement(noisy(3), paired=True, resamples=2).r("a", "b").n == 3
 
 
 def test_leaving_a_paired_trial_out_leaves_it_out_of_every_score():
     runs = noisy(3)
-    found = learnability.agreement(runs, paired=True, resamples=2)
+    found = correlated.agreement(runs, paired=True, resamples=2)
     (left_out,) = found.left_out
     rest = {name: block[1:] for name, block in runs.items()}
-    assert np.allclose(left_out[0], learnability.agreement(rest, paired=True, resamples=2).matrix)
+    assert np.allclose(left_out[0], correlated.agreement(rest, paired=True, resamples=2).matrix)
 
 
 def test_learnability_agrees_best_with_the_m_that_decides_it():
@@ -307,25 +307,25 @@ def test_a_joint_distribution_holds_every_image_where_it_is():
     ],
 )
 def test_the_printed_level_is_judged_by_the_whole_interval_and_the_ceiling(low, high, ceiling, verdict):
-    here = matching.Interval((low + high) / 2, low, high, 6)
+    here = intervals.Interval((low + high) / 2, low, high, 6)
     assert learnability.as_printed(here, 0.7, ceiling) == verdict
 
 
 def test_a_claim_about_every_pair_is_decided_by_the_one_that_refutes_it_or_else_by_the_weakest():
     def interval(low, high):
-        return matching.Interval((low + high) / 2, low, high, 6)
+        return intervals.Interval((low + high) / 2, low, high, 6)
 
     sure, wide, below, lost = interval(0.92, 0.96), interval(0.5, 1.4), interval(0.7, 0.8), interval(np.nan, np.nan)
-    assert learnability.weakest({"sure": sure, "wide": wide}, 0.9) == ("wide", wide)
-    assert learnability.weakest({"sure": sure, "wide": wide, "below": below}, 0.9) == ("below", below)
-    assert learnability.weakest({"sure": sure, "lost": lost}, 0.9)[0] == "lost"
+    assert correlated.weakest({"sure": sure, "wide": wide}, 0.9) == ("wide", wide)
+    assert correlated.weakest({"sure": sure, "wide": wide, "below": below}, 0.9) == ("below", below)
+    assert correlated.weakest({"sure": sure, "lost": lost}, 0.9)[0] == "lost"
     assert lost.above(0.9) == "inconclusive"
 
 
 def test_an_interval_counts_the_trials_of_its_own_nets():
     runs = noisy(3, nets=("a", "b", "c"))
     runs["c"] = runs["c"][:2]
-    found = learnability.agreement(runs, resamples=5)
+    found = correlated.agreement(runs, resamples=5)
     assert [found.r("a", "b").n, found.r("a", "c").n, found.r("c", "c").n] == [6, 5, 2]
     assert found.lead(("a", "b"), [("a", "c")]).n == 8
     assert not found.left_out
@@ -333,7 +333,7 @@ def test_an_interval_counts_the_trials_of_its_own_nets():
 
 def test_the_lead_of_a_pair_is_over_the_best_of_the_others():
     near, far = noisy(3, examples=2000, nets=("a", "b")), noisy(3, examples=2000, nets=("c",), seed=99)
-    found = learnability.agreement(near | far, resamples=20)
+    found = correlated.agreement(near | far, resamples=20)
     lead = found.lead(("a", "b"), [("a", "c"), ("b", "c")])
     others = max(found.r("a", "c").estimate, found.r("b", "c").estimate)
     assert lead.estimate == pytest.approx(found.r("a", "b").estimate - others)
@@ -345,9 +345,9 @@ def test_the_share_within_classes_is_none_where_classes_are_all_and_all_where_th
     rng = np.random.default_rng(11)
     labels = np.repeat(np.arange(10), 100)
     classes = {net: rng.normal(size=(3, 1000)) + labels for net in "ab"}
-    assert abs(learnability.share_within(classes, labels, resamples=20).r("a", "b").estimate) < 0.02
+    assert abs(correlated.share_within(classes, labels, resamples=20).r("a", "b").estimate) < 0.02
     images = noisy(3, examples=1000)
-    share = learnability.share_within(images, labels, resamples=20).r("a", "b")
+    share = correlated.share_within(images, labels, resamples=20).r("a", "b")
     assert share.estimate > 0.9
     assert share.low > 0.5
 
@@ -370,11 +370,11 @@ def test_figures_are_drawn_of_what_the_tables_hold():
     spread = pd.DataFrame({"net": "a", "learnability": one})
     assert plot.learnability_spread(spread).get_xlim() == (0, 1)
     scores_of = learnability.trial_scores(correct["VGG-16"], m_values=[1, 4])
-    across = learnability.agreement(scores_of, "spearman", paired=True, resamples=2)
+    across = correlated.agreement(scores_of, "spearman", paired=True, resamples=2)
     square = pd.DataFrame(across.matrix, index=across.groups, columns=across.groups)
-    axis = plot.score_correlations(learnability.same_trial(scores_of), square)
+    axis = plot.score_correlations(correlated.same_trial(scores_of), square)
     assert [label.get_text() for label in axis.get_yticklabels()] == list(scores_of)
-    pairs = learnability.agreement(runs, resamples=3).table().query("a != b")
+    pairs = correlated.agreement(runs, resamples=3).table().query("a != b")
     pairs = pairs.assign(pair="x", spearman=0.5, online=0.4, alone=0.1, paper=0.7, paper_in_parentheses=np.nan)
     assert plot.learnability_pairs(pairs).get_xlim()[1] == 1
     plt.close("all")

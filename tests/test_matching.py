@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import cuts, matching
+from easel import cuts, intervals, matching
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -277,13 +277,13 @@ def test_the_jackknife_of_a_mean_is_the_t_interval():
     correct = np.array([[1, 1, 0, 1], [0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 1], [1, 1, 0, 0]], bool)
 
     means = correct.mean(1)
-    result = matching.jackknife(correct, None, lambda counts: counts.sum() / 4, limits=(-np.inf, np.inf))
+    result = intervals.jackknife(correct, None, lambda counts: counts.sum() / 4, limits=(-np.inf, np.inf))
     # of a sum over trials: 5 means; deleting trial i takes means[i] away
     assert result.estimate == pytest.approx(means.sum())
     reach = stats.t.ppf(0.975, 4) * np.sqrt(4 / 5 * ((means - means.mean()) ** 2).sum())
     assert (result.low, result.high) == pytest.approx((means.sum() - reach, means.sum() + reach))
     assert result.n == 5
-    clipped = matching.jackknife(correct, None, lambda counts: counts.sum() / 4, limits=(0, 3))
+    clipped = intervals.jackknife(correct, None, lambda counts: counts.sum() / 4, limits=(0, 3))
     assert result.low > 0
     assert result.high > 3
     assert (clipped.low, clipped.high) == (result.low, 3)
@@ -298,7 +298,7 @@ def test_the_jackknife_deletes_each_trial_of_both_groups_once():
         seen.append((one.tolist(), two.tolist()))
         return 0.5
 
-    assert matching.jackknife(a, b, statistic) == (0.5, 0.5, 0.5, 7)
+    assert intervals.jackknife(a, b, statistic) == (0.5, 0.5, 0.5, 7)
     without_a = [(np.delete(a, i, 0).sum(0).tolist(), b.sum(0).tolist()) for i in range(3)]
     without_b = [(a.sum(0).tolist(), np.delete(b, i, 0).sum(0).tolist()) for i in range(4)]
     assert sorted(seen) == sorted([*without_a, *without_b, (a.sum(0).tolist(), b.sum(0).tolist())])
@@ -311,15 +311,15 @@ def test_the_95_percent_interval_covers_the_expected_rate_at_that_number_of_tria
     rng = np.random.default_rng(0)
     shared = rng.beta(2, 2, 1_000)
     p, q = (np.clip(0.7 * shared + 0.3 * rng.beta(2, 2, 1_000), 0.01, 0.99) for _ in range(2))
-    intervals = [
-        matching.jackknife(
+    found = [
+        intervals.jackknife(
             trials(rng, p, 10, shift), trials(rng, q, 10, shift), lambda a, b: matching.rate(a, b, which=which)
         )
         for _ in range(150)
     ]
-    truth = np.mean([interval.estimate for interval in intervals])
-    covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
-    widths = [interval.high - interval.low for interval in intervals]
+    truth = np.mean([interval.estimate for interval in found])
+    covered = np.mean([interval.low <= truth <= interval.high for interval in found])
+    widths = [interval.high - interval.low for interval in found]
     assert covered >= 0.90
     assert np.mean(widths) < 0.4  # covers, and not by saying everything is possible
 
@@ -373,7 +373,7 @@ def test_the_table_says_what_the_single_functions_say(nets, which, ties):
         assert row.n_trials == 5
         # the jackknife: variances of the two pairs, which share no trial, add up; the mean of two has a quarter
         single = [
-            matching.jackknife(*pair, lambda a, b: matching.rate(a, b, ties=ties, **ask), limits=(-np.inf, np.inf))
+            intervals.jackknife(*pair, lambda a, b: matching.rate(a, b, ties=ties, **ask), limits=(-np.inf, np.inf))
             for pair in pairs
         ]
         reach = np.sqrt(sum((one.high - one.estimate) ** 2 for one in single)) / len(single)
@@ -417,10 +417,10 @@ def test_the_table_finds_a_cut_once_for_each_group_and_trial_not_for_each_pair(n
         (lambda: matching.ceiling(np.ones((1, 3), bool), which="easy"), "at least 2"),
         (lambda: matching.ceiling(np.ones((2, 3), bool), which="easy", groups=[0, 0]), "one of two values"),
         (lambda: matching.mean_ceiling(np.ones((2, 3), bool), which="easy", splits=0), "at least 1"),
-        (lambda: matching.jackknife(np.ones((1, 3), bool), None, np.mean), "at least 2"),
-        (lambda: matching.jackknife(np.ones((2, 3), bool), np.ones((2, 4), bool), np.mean), "same examples"),
-        (lambda: matching.jackknife(np.ones((2, 3), bool), None, np.mean, level=95), "between 0 and 1"),
-        (lambda: matching.jackknife(np.ones((2, 3, 4), bool), None, np.mean), "one epoch"),
+        (lambda: intervals.jackknife(np.ones((1, 3), bool), None, np.mean), "at least 2"),
+        (lambda: intervals.jackknife(np.ones((2, 3), bool), np.ones((2, 4), bool), np.mean), "same examples"),
+        (lambda: intervals.jackknife(np.ones((2, 3), bool), None, np.mean, level=95), "between 0 and 1"),
+        (lambda: intervals.jackknife(np.ones((2, 3, 4), bool), None, np.mean), "one epoch"),
         (lambda: matching.table({}, which="easy"), "two groups"),
         (lambda: matching.table({"x": (np.ones((2, 3), bool),)}, which="easy"), "two groups"),
     ],

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easel import matching, paths, run, similarity
+from easel import intervals, paths, run, similarity
 from easel.errors import UserError
 
 
@@ -132,7 +132,7 @@ def test_the_interval_is_the_delete_one_jackknife_over_trials():
     row = table[(table["class"] == "0") & (table.which == "hard") & (table.measure == "nearest neighbour")].iloc[0]
     distance = similarity.distances(points)
     random = similarity.within(distance, np.zeros(40), fraction=0.25)[1]
-    groups = matching.jackknife(
+    groups = intervals.jackknife(
         correct,
         None,
         lambda c: similarity.within(distance, c, which="hard", fraction=0.25)[1] / random,

@@ -16,8 +16,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from easel import cuts, matching, models
+from easel import cuts, models
 from easel.errors import UserError
+from easel.intervals import jackknife_of
 
 MEASURES = ("rate", "beyond classes", "of the ceiling")
 PARTNERS = {True: "nets with batch norm", False: "CNNs without"}
@@ -77,9 +78,9 @@ def table(
             ]
             return np.array([[a, b, b - a] for a, b in both]).ravel()
 
-        intervals = matching.jackknife_of(arrays, levels, level=level)
+        found = jackknife_of(arrays, levels, level=level)
         for at, (partner, measure) in enumerate(product(partners, MEASURES)):
-            without, with_it, difference = intervals[3 * at : 3 * at + 3]
+            without, with_it, difference = found[3 * at : 3 * at + 3]
             over = partners[partner]
             n = sum(len(half) for net in (plain, normal, *over) for half in groups[net])
             row = (f"{plain}, {normal}", partner, normalised(nets[over[0]]), ", ".join(over), which, measure)

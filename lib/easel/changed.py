@@ -37,7 +37,8 @@ from easel.cuts import (
     trials_of,
 )
 from easel.errors import UserError
-from easel.matching import Interval, identified
+from easel.intervals import Interval
+from easel.matching import identified
 from easel.paired import Finding
 
 PLAIN = "train"  # the view of unchanged images
@@ -93,7 +94,7 @@ def interval(
 
     trials: number in each group, their sum one less than the replicates. variance = sum over groups of (N-1)/N *
     sum_i (theta_-i - their mean)^2; t quantile with min(N) - 1 degrees of freedom, about the first replicate, clipped
-    to `limits`: for a matching rate the interval of `matching.jackknife`, and it covers what that does. Simulated (300
+    to `limits`: for a matching rate the interval of `intervals.jackknife`, and it covers what that does. Simulated (300
     to 1,000 images, 8 and 12 trials a group): right for accuracies; for matching rates, what is kept of them and their
     differences 1.5 to 2.1 times as wide as their spread, since ties move with every trial left out: it is cautious.
     Limits are nan where any replicate is. UserError: a number of replicates that does not fit, a group of one trial.

@@ -17,7 +17,7 @@ from scipy import stats
 
 from easel.cuts import level_of
 from easel.errors import UserError
-from easel.matching import Interval
+from easel.intervals import Interval
 
 
 class Finding(NamedTuple):
