@@ -28,7 +28,8 @@ from easel.bench_report import derived, paired
 from easel.data import Dataset
 from easel.errors import UserError
 from easel.models import build, check, multiply_adds, parameters
-from easel.train import machine, one_thread
+from easel.provenance import machine
+from easel.train import one_thread
 from easel.trial import Recipe, Trial
 
 MODELS = {

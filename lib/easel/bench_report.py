@@ -12,7 +12,7 @@ import yaml
 from easel import plan
 from easel.errors import UserError
 from easel.models import family, multiply_adds
-from easel.train import machine
+from easel.provenance import machine
 
 SMALL_NET = 3e6  # what an image costs beside multiplications, in multiply-adds, as in run.work
 GROUPS = 2  # of trials, in a notebook that does not say

@@ -15,7 +15,6 @@ import html
 import json
 import math
 import os
-import platform
 import re
 import sys
 import textwrap
@@ -23,7 +22,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from easel import figures, files, paths
+from easel import figures, files, paths, provenance
 
 VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive": "? inconclusive"}
 FOLDERS = ("figures", "tables", "receipts")
@@ -150,7 +149,7 @@ class Page:
             "run": os.environ.get("EASEL_RUN", ""),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self._started, 1),
-            "machine": machine(),
+            "machine": provenance.words(),
             "notice": self._notice,
             "trained": sum(int(one.trained) for one in ledgers),
             "reused": sum(int(one.reused) for one in ledgers),
@@ -185,24 +184,6 @@ def verdict_cells(row: dict) -> tuple[str, str, str, str, str]:
     if row.get("n") is not None:
         here += f", n = {row['n']:,}"
     return row["claim"], _words(row["paper"]), here, VERDICTS[row["verdict"]], row["why"]
-
-
-def machine() -> str:
-    """The machine in words, without its name: processor, cores, GPU if one is in use, Python and PyTorch versions."""
-    processor = platform.processor() or platform.machine()
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        processor = found[1].strip() if found else processor
-    except OSError:
-        pass  # not Linux
-    words = [f"{processor}, {_count(range(os.cpu_count() or 1), 'core')}"]
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        words.append(torch.cuda.get_device_name())
-    words.append(f"Python {platform.python_version()}")
-    if torch is not None:
-        words.append(f"PyTorch {torch.__version__}")
-    return "; ".join(words)
 
 
 def _data_name(asked: dict) -> str:

@@ -7,12 +7,9 @@ CPU from streams of their own (easel.trial.stream), so a trial is the same trial
 
 import contextlib
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +22,9 @@ from easel.augment import crop_and_flip, epoch_draws, normalise, pad, resized_cr
 from easel.batches import Fixed, fixed_order
 from easel.data import Dataset
 from easel.perturb import Changed
+from easel.provenance import machine
 from easel.record import BadRecord, Record, pack, unpack
-from easel.trial import RECIPE_VERSION, Recipe, Trial, stream, view_base, view_epoch
+from easel.trial import Recipe, Trial, stream, view_base, view_epoch
 
 # images evaluated at once: on a CPU core 50 to 100 stay in its cache (measured: twice as fast as 500)
 EVALUATION_BATCH = {"cpu": 100, "cuda": 2000}
@@ -276,30 +274,6 @@ def _optimizer(net: nn.Module, recipe: Recipe, examples: int) -> torch.optim.Opt
         return torch.optim.SGD(net.parameters(), recipe.learning_rate, recipe.momentum, fused=True)
     decay = recipe.weight_decay(examples)
     return torch.optim.AdamW(net.parameters(), recipe.learning_rate, recipe.betas, weight_decay=decay, fused=True)
-
-
-@cache
-def machine(device: str = "cpu") -> dict:
-    """What a record says of where it was made."""
-    gpu = device == "cuda"
-    return {
-        "host": platform.node(),
-        "device": torch.cuda.get_device_name() if gpu else _processor(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "recipe_version": RECIPE_VERSION,
-        "bitwise": "not guaranteed: GPU kernels may sum in another order" if gpu else "one CPU thread",
-    }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def epochs(
