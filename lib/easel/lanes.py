@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from easel.augment import epoch_draws
 from easel.perturb import Changed
-from easel.train import EVALUATION_BATCH, Run, on_device
+from easel.train import Run, evaluation_batch, on_device
 from easel.trial import Trial
 
 REHEARSALS = 3  # runs before a capture, in which libraries choose kernels and take their memory
@@ -42,7 +42,7 @@ class Lane(Run):
         self.online = torch.zeros(len(self.labels), dtype=torch.bool, **on)
         self.total = torch.zeros((), **on)
         self.looks: dict[str, Look] = {}
-        self.pool = graph_pool(self.device)  # of the looks, which never run at the same time
+        self.pool = None  # of the graphs' memory; its Pack's, once it is in one
         self.next = self.draw(0)
 
     def state(self) -> list[Tensor]:
@@ -105,7 +105,7 @@ class Look:
     def __init__(self, lane: Lane, view: str):
         examples = lane.sets[view]
         self.lane, self.images = lane, on_device(examples, lane.device)
-        batch = min(EVALUATION_BATCH[lane.device.type], len(examples))
+        batch = min(evaluation_batch(lane.device, self.images.shape[-1]), len(examples))
         self.last, self.batches = len(examples) - batch, -(-len(examples) // batch)
         self.start = torch.zeros(1, dtype=torch.int64, device=lane.device)
         self.ramp = torch.arange(batch, device=lane.device)

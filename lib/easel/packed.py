@@ -40,6 +40,8 @@ class Pack:
         self.streams = [torch.cuda.Stream(self.device) if gpu else None for _ in lanes]
         self.programs: dict[int, Callable[[], None]] = {}
         self.pool = graph_pool(self.device)
+        for lane in self.lanes:
+            lane.pool = self.pool
 
     def ready(self, size: int) -> Callable[[], None]:
         """What updates every lane on its next `size` images."""
@@ -151,6 +153,8 @@ def _to_the_end(pack: Pack, store: Store, progress) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 lane.save(path)
             saved = time.monotonic()
+    for lane in pack.lanes:
+        lane.looks.clear()  # they hold their lane, and graphs hold memory
 
 
 def _record(lane: Lane, at_once: int) -> Record:
