@@ -59,6 +59,25 @@ def contents(folder):
     return {p.name: p.read_bytes() for p in folder.glob("*.npz")}
 
 
+def test_a_few_seconds_of_work_start_no_process_and_more_does(tiny, store, monkeypatch):
+    pools = []
+    monkeypatch.setattr(run.pool, "Pool", lambda todo, workers, *rest: pools.append((len(todo), workers)) or Idle())
+
+    class Idle:
+        run = staticmethod(lambda: None)
+
+    assert run.ensure([tiny(s) for s in range(3)], store=store, quiet=True).trained == 3
+    assert pools == []
+    monkeypatch.setattr(run, "cores", lambda: 5)
+    large = [tiny(s, model="wrn-16-4", epochs=300) for s in range(3)]
+    with pytest.raises(RuntimeError, match="3 of 3 trials were trained but are not"):
+        run.ensure(large, store=store, quiet=True)
+    assert pools == [(3, 3)]
+    with pytest.raises(RuntimeError):
+        run.ensure([tiny(9)], workers=1, store=store, quiet=True)
+    assert pools[1:] == [(1, 1)]
+
+
 def workers_of(process):
     """Pids of a driver's worker processes that are alive."""
     listing = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout

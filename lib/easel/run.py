@@ -29,6 +29,7 @@ except ImportError:  # Windows: two drivers may train the same trial; the store 
     fcntl = None
 
 ENGINES = ("local", "ray")
+HERE = 3e11  # multiply-adds, some 5 s of a core: less is done in this process sooner than workers have started
 
 
 def device() -> str:
@@ -90,7 +91,8 @@ def ensure(
 ) -> Ledger:
     """The ledger of these trials, in their order; those that the store lacks are trained first.
 
-    engine: "local" (default, or $EASEL_ENGINE) or "ray"; workers: CPU processes, default one a core, 0 = this process.
+    engine: "local" (default, or $EASEL_ENGINE) or "ray"; workers: CPU processes, 0 = this process; default one a core,
+    and this process for a few seconds' work.
     Raises KeyboardInterrupt after stopping the workers; run again and it goes on where it was.
     """
     records, trained = _ensured(trials, engine, workers, store, quiet)
@@ -237,7 +239,7 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
         from easel import packed
 
         packed.train(todo, "cuda", store, progress)
-    elif workers == 0:
+    elif workers == 0 or (workers is None and progress.work < HERE):
         for trial in todo:
             pool.train_one(trial, "cpu", store, lambda run: progress.epoch(run.trial))
             progress.trial()
