@@ -82,13 +82,13 @@ def test_a_gpu_is_waited_for_before_and_after(monkeypatch):
 def test_rates_epochs_and_shares_by_hand():
     seconds = {"plain": [6.0], "resident": [4.0], "easel": [2.0], "evaluation": [0.5]}
     seconds |= {"easel_fp32": [3.0], "evaluation_fp32": [1.0]}
-    found = bench_report.derived({"images": 1000, "multiply_adds": 10**7, "seconds": seconds}, "bf16", ceiling=300.0)
+    found = bench_report.derived({"images": 1000, "roofline_s": 1e-3, "seconds": seconds}, "bf16")
     assert found["images_per_s"]["plain"] == pytest.approx(1000 / 6)
     assert found["easel_over_plain"]["median"] == 3.0  # training alone: the plain loop evaluates nothing
     assert found["resident_over_plain"]["median"] == 1.5
     assert found["evaluation_share"]["median"] == pytest.approx(0.2)
     assert found["epoch_s"] == {"bf16": {"10000": 25.0, "50000": 125.0}, "fp32": {"10000": 40.0, "50000": 200.0}}
-    assert found["share_of_ceiling"] == pytest.approx(6 * 0.01 * 500 / 300)  # GFLOP an image x images/s / GFLOP/s
+    assert found["share_of_roofline"] == pytest.approx(0.5)  # 500 images/s of 1,000
 
 
 def test_on_a_gpu_the_start_of_the_loader_does_not_shorten_the_timing(monkeypatch):
@@ -289,7 +289,7 @@ def test_the_table_keeps_its_columns():
         "easel_over_plain": ratio,
         "evaluation_share": ratio,
         "epoch_s": {"bf16": {"10000": 0.081, "50000": 7200.0}},
-        "share_of_ceiling": 0.123,
+        "share_of_roofline": 0.123,
     }
     text = bench_report.table_row(line)
     here = SimpleNamespace(device="cpu", recipe=Recipe())

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from easel import bench_report as report
-from easel import files, run
+from easel import files, roofline, run
 from easel.bench_loops import Tasks, augmentation, easel, noise, pil_loader, plain, resident, trial_on
 from easel.bench_report import derived, paired
 from easel.data import Dataset
@@ -228,7 +228,10 @@ def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
         "seconds": {name: [s / at_once[name] for s in values] for name, values in seconds.items()},  # of one trial
         "peak_mib": peak,
     }
-    return row | derived(row, setting.recipe.precision, ceilings[f"{setting.recipe.precision}_gflops"])
+    precision = setting.recipe.precision
+    reached = {"flops": 1e9 * ceilings[f"{precision}_gflops"], "bandwidth": 1e9 * ceilings["copy_gb_per_s"]}
+    row["roofline_s"] = roofline.step(model, batch, precision, size=size, **reached)["seconds"] / batch
+    return row | derived(row, precision)
 
 
 def _allocated(device: str) -> int:

@@ -28,11 +28,10 @@ def paired(slow: list[float], fast: list[float]) -> dict[str, float]:
     return spread(s / f for s, f in zip(slow, fast, strict=True))
 
 
-def derived(row: dict, precision: str, ceiling: float) -> dict:
-    """Rates, ratios and epochs of a row with raw seconds. ceiling: GFLOP/s of a matrix product in that precision.
+def derived(row: dict, precision: str) -> dict:
+    """Rates, ratios and epochs of a row with raw seconds and `roofline_s`, the least seconds of an image's training.
 
-    An epoch is training and one evaluation of the training images, by precision and number of images. Work: three
-    forward passes, two operations for a multiply-add.
+    An epoch is training and one evaluation of the training images, by precision and number of images.
     """
     seconds, images = row["seconds"], row["images"]
     middle = {name: statistics.median(values) for name, values in seconds.items()}
@@ -46,7 +45,7 @@ def derived(row: dict, precision: str, ceiling: float) -> dict:
         "resident_over_plain": paired(seconds["plain"], seconds["resident"]),
         "evaluation_share": spread(e / (c + e) for c, e in zip(seconds["easel"], seconds["evaluation"], strict=True)),
         "epoch_s": {p: {str(n): n * s for n in (10_000, 50_000)} for p, s in each.items()},
-        "share_of_ceiling": 6 * row["multiply_adds"] * rate["easel"] / 1e9 / ceiling,
+        "share_of_roofline": row["roofline_s"] * rate["easel"],
     }
 
 
@@ -157,7 +156,7 @@ def opening(setting, ceilings: dict[str, float]) -> list[str]:
             "epoch",
             "10,000",
             "50,000",
-            "ceiling",
+            "roofline",
         ),
     ]
 
@@ -172,7 +171,7 @@ def table_row(row: dict) -> str:
         f"{rate['evaluation']:,.0f}",
         f"{row['evaluation_share']['median']:.0%}",
         *(_seconds(epoch[images]) for images in ("10000", "50000")),
-        f"{row['share_of_ceiling']:.0%}",
+        f"{row['share_of_roofline']:.0%}",
     )
 
 
