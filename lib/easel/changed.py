@@ -37,9 +37,8 @@ from easel.cuts import (
     trials_of,
 )
 from easel.errors import UserError
-from easel.intervals import Interval
+from easel.intervals import Finding, Interval, every
 from easel.matching import identified
-from easel.paired import Finding
 
 PLAIN = "train"  # the view of unchanged images
 QUANTITIES = ("same", "other", "blind", "within", "accuracy")
@@ -336,19 +335,7 @@ def judge(
     neither. The finding shows the deciding net, with the interval that its verdict stands on. An interval of width 0,
     or without limits, decides nothing. UserError: no nets; both or neither of above and below.
     """
-    if not nets or (above is None) == (below is None):
-        raise UserError("judge: at least one net, and one of above=... and below=...")
-    sign, bound = (1, above) if below is None else (-1, -below)
-    finer = 1 - (1 - level_of(level)) / len(nets)
-    values = {net: sign * np.asarray(quantity(found)) for net, found in nets.items()}
+    finer = 1 - (1 - level_of(level)) / max(len(nets), 1)
+    values = {net: np.asarray(quantity(found)) for net, found in nets.items()}
     plain, wide = ({net: interval(x, nets[net].trials, level=a) for net, x in values.items()} for a in (level, finer))
-    decides = {net: found.high - found.low > 1e-9 for net, found in plain.items()}  # nan decides nothing
-    against = [net for net in nets if decides[net] and wide[net].high < bound]
-    if against:
-        net, verdict = min(against, key=lambda net: wide[net].high), "fails"
-    else:
-        net = min(nets, key=lambda net: plain[net].low if decides[net] else -np.inf)
-        verdict = "holds" if all(decides[n] and plain[n].low > bound for n in nets) else "inconclusive"
-    worst = (wide if against else plain)[net]
-    ends = (worst.low, worst.high) if sign > 0 else (-worst.high, -worst.low)
-    return Finding(net, sign * worst.estimate, *ends, worst.n, verdict)
+    return every(plain, wide, above=above, below=below)

@@ -11,8 +11,7 @@ from scipy import stats
 
 from easel.cuts import labels_of, level_of
 from easel.errors import UserError
-from easel.intervals import Interval
-from easel.paired import Finding
+from easel.intervals import Finding, Interval
 
 SHUFFLES = 4  # of the units, to tell what is a unit's own from luck with single examples
 

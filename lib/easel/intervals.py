@@ -1,9 +1,9 @@
-"""Estimates with confidence limits from trials: each left out in turn (delete-one jackknife). Any statistic of counts.
+"""Estimates with confidence limits, claims about several of them, and the jackknife: each trial left out in turn.
 
 It never trains, loads or draws a figure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,50 @@ class Interval(NamedTuple):
     def above(self, value: float) -> str:
         """Verdict on "it is above `value`": "holds" or "fails" where no doubt is left, or "inconclusive"."""
         return "holds" if self.low > value else "fails" if self.high < value else "inconclusive"
+
+
+class Finding(NamedTuple):
+    """What a claim about one or several points comes to: the point that decides, its interval, the verdict."""
+
+    where: str  # the deciding point
+    estimate: float
+    low: float
+    high: float
+    n: int  # trials of that point
+    verdict: str  # "holds" | "fails" | "inconclusive"
+
+    def row(self) -> dict:
+        """The columns of a verdict that `report.Page.verdict` takes by these names."""
+        known = np.isfinite([self.estimate, self.low, self.high]).all()
+        ends = {"low": self.low, "high": self.high} if known else {}
+        return {"here": self.estimate, **ends, "n": self.n, "verdict": self.verdict}
+
+
+def every(plain: Mapping[str, Interval], wide: Mapping[str, Interval], *, above=None, below=None) -> Finding:
+    """The verdict on "at EVERY point it is above (or below) this value", from an interval for each point.
+
+    "holds": all of `plain` lie on the claimed side. "fails": one of `wide`, the same widened for their number, lies on
+    the other. "inconclusive": neither. The finding shows the deciding point, the worst, with the interval that the
+    verdict stands on. One of width 0, or without ends, decides nothing. UserError: no point; both or neither value.
+    """
+    if not plain or (above is None) == (below is None):
+        raise UserError("judge: at least one point, and one of above=... and below=...")
+    sign, bound = (1, above) if below is None else (-1, -below)
+    plain, wide = ({point: _times(one, sign) for point, one in of.items()} for of in (plain, wide))
+    decides = {point: one.high - one.low > 1e-9 for point, one in plain.items()}  # nan decides nothing
+    against = [point for point, one in wide.items() if decides[point] and one.high < bound]
+    if against:
+        worst = min(against, key=lambda point: wide[point].high)
+        return Finding(worst, *_times(wide[worst], sign), "fails")
+    worst = min(plain, key=lambda point: plain[point].low if decides[point] else -np.inf)
+    holds = all(decides[point] and one.low > bound for point, one in plain.items())
+    return Finding(worst, *_times(plain[worst], sign), "holds" if holds else "inconclusive")
+
+
+def _times(interval: Interval, sign: int) -> Interval:
+    """The interval of the values times 1 or -1."""
+    estimate, low, high, n = interval
+    return interval if sign > 0 else Interval(-estimate, -high, -low, n)
 
 
 def jackknife(

@@ -9,7 +9,6 @@ Pure functions; they never train, load, draw a figure, or take a missing (diverg
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,25 +16,7 @@ from scipy import stats
 
 from easel.cuts import level_of
 from easel.errors import UserError
-from easel.intervals import Interval
-
-
-class Finding(NamedTuple):
-    """What a claim about one or several points comes to: the point that decides, its interval, the verdict."""
-
-    where: str  # the deciding point
-    estimate: float
-    low: float
-    high: float
-    n: int  # trials of that point
-    verdict: str  # "holds" | "fails" | "inconclusive"
-
-    def row(self) -> dict:
-        """The columns of a verdict that `report.Page.verdict` takes by these names."""
-        known = np.isfinite([self.estimate, self.low, self.high]).all()
-        ends = {"low": self.low, "high": self.high} if known else {}
-        return {"here": self.estimate, **ends, "n": self.n, "verdict": self.verdict}
-
+from easel.intervals import Finding, Interval, every
 
 # ---- from trials to a table ----------------------------------------------------------------------------------------
 
@@ -120,19 +101,9 @@ def judge(
     The finding shows the deciding point: the worst one, with the interval that its verdict stands on. An interval of
     width 0 (all trials alike) decides nothing. UserError: no claims; both or neither of above and below.
     """
-    if not claims or (above is None) == (below is None):
-        raise UserError("judge: at least one point, and one of above=... and below=...")
-    sign, bound = (1, above) if below is None else (-1, -below)
-    plain = {point: _times(t_interval(values, level=level), sign) for point, values in claims.items()}
-    wide = {point: _times(t_interval(v, level=level, points=len(claims)), sign) for point, v in claims.items()}
-    decides = {point: interval.high - interval.low > 1e-9 for point, interval in plain.items()}
-    against = [point for point, interval in wide.items() if decides[point] and interval.high < bound]
-    if against:
-        worst = min(against, key=lambda point: wide[point].high)
-        return _finding(worst, wide[worst], sign, "fails")
-    holds = all(decides[point] and interval.low > bound for point, interval in plain.items())
-    worst = min(plain, key=lambda point: plain[point].low if decides[point] else -np.inf)
-    return _finding(worst, plain[worst], sign, "holds" if holds else "inconclusive")
+    plain = {point: t_interval(values, level=level) for point, values in claims.items()}
+    wide = {point: t_interval(values, level=level, points=len(claims)) for point, values in claims.items()}
+    return every(plain, wide, above=above, below=below)
 
 
 def down_to(claims: Mapping[float, object], *, above: float) -> float | None:
@@ -174,17 +145,6 @@ def bend(curve: Mapping[float, pd.Series], knee: float) -> dict[str, pd.Series]:
     late = (curve[at_knee] - curve[last]) / (last - at_knee)
     early = (curve[first] - curve[at_knee]) / (at_knee - first)
     return {f"bend at {at_knee:g}": 0.1 * (late - early)}
-
-
-def _times(interval: Interval, sign: int) -> Interval:
-    """The interval of the values times 1 or -1."""
-    if sign > 0:
-        return interval
-    return Interval(-interval.estimate, -interval.high, -interval.low, interval.n)
-
-
-def _finding(where: str, interval: Interval, sign: int, verdict: str) -> Finding:
-    return Finding(where, *_times(interval, sign), verdict)
 
 
 def _words(where: Mapping) -> str:
