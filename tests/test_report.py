@@ -267,7 +267,7 @@ def test_drawings_become_small_and_photographs_keep_their_colours(page, shown):
     smooth = np.random.default_rng(0).random((8, 8, 3))
     path, size, off = both(lambda ax: ax.imshow(smooth, interpolation="bicubic"), "b")
     assert path.suffix == ".jpg"
-    assert size < 0.5
+    assert size < 0.66
     assert (off > 30).mean() < 0.01
     assert shown[-2]["image/jpeg"] == path.read_bytes()
     assert [one["file"] for one in page._figures] == ["01_matching-a.png", "01_matching-b.jpg"]

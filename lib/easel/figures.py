@@ -4,14 +4,14 @@ import io
 
 DPI = 150  # of saved figures; shown at two thirds of that, so that text has the notebook's size
 SEEN, SPARED = 6, 0.012  # levels of 256, share of pixels: where more is off, 256 colours are not enough
-QUALITY = 92  # of a JPEG, with its colours at full resolution
+QUALITY = 85  # of a JPEG
 
 
 def encoded(figure) -> tuple[bytes, str, tuple[int, int]]:
     """Draws and closes a Figure: its bytes, "png" or "jpeg", and (width, height) to show it at, in pixels.
 
     A drawing gets a palette of 256 colours, a third of the bytes, where that shows in hardly any pixel. Sheets of
-    photographs keep their colours, in a JPEG where that is less than half of the PNG.
+    photographs keep their colours, in a JPEG where that is less than two thirds of the PNG.
     """
     import matplotlib.pyplot as plt
     from PIL import Image
@@ -26,8 +26,8 @@ def encoded(figure) -> tuple[bytes, str, tuple[int, int]]:
     if small is not None:
         return min(png, small, key=len), "png", size
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=QUALITY, subsampling=0, optimize=True, dpi=(DPI, DPI))
-    return (buffer.getvalue(), "jpeg", size) if 2 * buffer.tell() < len(png) else (png, "png", size)
+    picture.save(buffer, format="JPEG", quality=QUALITY, optimize=True, dpi=(DPI, DPI))
+    return (buffer.getvalue(), "jpeg", size) if 1.5 * buffer.tell() < len(png) else (png, "png", size)
 
 
 def with_palette(picture) -> bytes | None:
