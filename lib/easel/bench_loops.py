@@ -143,7 +143,8 @@ def easel(trial: Trial, device: str) -> Tasks:
     running.sets["train"] = evaluated
 
     def evaluate() -> None:
-        running._logits("train")
+        running.rows.clear()
+        running._keep("train", running._logits("train"), evaluated.labels.to(device))
 
     if device == "cpu":
         return {"easel": _as_a_worker(running._train_epoch), "evaluation": _as_a_worker(evaluate)}
