@@ -149,9 +149,7 @@ def _to_the_end(pack: Pack, store: Store, progress) -> None:
             progress.trial()
         if going and time.monotonic() - saved >= CHECKPOINT_S:
             for key, lane in going.items():
-                path = store.checkpoint(key)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                lane.save(path)
+                lane.save(store.checkpoint(key))
             saved = time.monotonic()
     for lane in pack.lanes:
         lane.looks.clear()  # they hold their lane, and graphs hold memory

@@ -222,6 +222,7 @@ class Run:
             arrays |= {f"fixed.{k}": v for k, v in self.fixed.state.items()}
         meta = {"key": self.trial.key, "views": self.trial.views, "record": self.trial.record}
         meta |= {"done": self.done, "seconds": self.seconds}
+        path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, pack(arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}))
 
     def restore(self, path: Path) -> bool:
@@ -295,7 +296,6 @@ def epochs(
         run.epoch()
         yield run
         if checkpoint is not None and run.done < trial.epochs and time.monotonic() - saved >= checkpoint_s:
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
             run.save(checkpoint)
             saved = time.monotonic()
 
