@@ -121,6 +121,23 @@ def test_a_net_takes_images_from_its_smallest_to_224_pixels_and_no_smaller(name)
         assert models.multiply_adds(name) == models.multiply_adds(name, size=max(32, least))
 
 
+@pytest.mark.parametrize("name", ["resnet18-0.0625x", "resnet18-0.125x", "resnet18-0.25x", "resnet50-0.0625x"])
+def test_a_strided_1x1_convolution_of_few_channels_is_not_left_to_the_kernel_that_overruns_its_buffer(name):
+    net = models.build(name, classes=2, size=64)
+    strided = [m for m in net.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)]
+    assert len(strided) == 3
+    for conv in strided:
+        assert isinstance(conv, models_torchvision.Subsampled) == (conv.in_channels < 16)
+        direct = nn.Conv2d(conv.in_channels, conv.out_channels, 1, conv.stride, bias=False).double()
+        direct.weight.data.copy_(conv.weight.data)
+        x = torch.randn(6, conv.in_channels, 16, 16, requires_grad=True)
+        y = x.detach().double().requires_grad_()  # channels first: another kernel
+        conv(x.to(memory_format=torch.channels_last)).square().sum().backward()
+        direct(y).square().sum().backward()
+        assert torch.allclose(conv.weight.grad.double(), direct.weight.grad, rtol=1e-4, atol=1e-3)
+        assert torch.allclose(x.grad.double(), y.grad, rtol=1e-4, atol=1e-4)
+
+
 def test_the_shortcut_of_a_plain_block_drops_rows_and_columns_and_appends_zeros():
     block = models_small._PlainBlock(2, 3, 2).eval()
     nn.init.zeros_(block.norm2.weight)  # nothing of the convolutions is left

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -129,6 +130,36 @@ def test_a_folder_that_cannot_be_written_is_named(tiny, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="file"):
         run.ensure([tiny()], store=Store(tmp_path / "file" / "store"), workers=0)
+
+
+def test_auto_takes_records_of_another_kind_of_machine_only_where_all_trials_have_one(tiny, store):
+    here = run.precision()
+    there = "fp32" if here == "bf16" else "bf16"
+    plan = [tiny(seed, views=("test",)) for seed in range(2)]
+
+    def chosen(name, trials=plan):
+        return {t.recipe.precision for t in run.in_precision(name, trials, store)}
+
+    assert chosen("auto") == {here}
+    made = run.in_precision(there, plan)
+    run.ensure(made[:-1], store=store, workers=0)
+    assert chosen("auto") == {here}  # one is missing, and what is missing is computed as this machine does
+    run.ensure(made[-1:], store=store, workers=0)
+    assert chosen("auto") == {there}
+    assert run.in_precision("auto", plan, store) == made
+    assert chosen("auto", [replace(trial, views=("test", "online")) for trial in plan]) == {here}  # those lack a view
+    assert [chosen(here), chosen(there)] == [{here}, {there}]  # asked for by name
+    run.ensure(run.in_precision(here, plan), store=store, workers=0)
+    assert chosen("auto") == {here}
+    with pytest.raises(UserError, match="fp8"):
+        run.in_precision("fp8", plan, store)
+
+
+def test_emulated_products_are_announced(tiny, store, monkeypatch, capsys):
+    for name, said in (("fp32", True), ("bf16", False)):
+        monkeypatch.setattr(run, "precision", lambda asked="auto", name=name: name)
+        run.ensure([tiny(int(said), recipe=Recipe(precision="bf16"))], store=store, workers=0)
+        assert ("emulates" in capsys.readouterr().out) == said
 
 
 def test_watching_a_trial_shows_every_epoch_and_a_second_time_trains_nothing(tiny, store, monkeypatch):

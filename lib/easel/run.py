@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,7 +42,7 @@ def device() -> str:
 
 
 def precision(name: str = "auto") -> str:
-    """The recipe's precision on this machine: "auto" is bf16 where the hardware computes in it, else fp32."""
+    """A recipe's precision on this machine: "auto" is bf16 where the hardware computes in it, else fp32."""
     if name not in ("auto", "bf16", "fp32"):
         raise UserError(f"precision {name!r}: one of auto, bf16, fp32")
     if name != "auto":
@@ -50,6 +51,25 @@ def precision(name: str = "auto") -> str:
         return "bf16"
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
+
+
+def in_precision(name: str, trials: Iterable[Trial], store: Store | None = None) -> list[Trial]:
+    """The same trials in the precision `name`, all in one: bf16, fp32, or "auto".
+
+    "auto" is what this machine computes in, unless the store holds every one of the trials in the other precision and
+    not in this one: records of another kind of machine are read sooner than made again.
+    """
+    trials, chosen = list(trials), precision(name)
+    here = [_computed_in(chosen, trial) for trial in trials]
+    if name != "auto":
+        return here
+    store = store or Store()
+    there = [_computed_in("fp32" if chosen == "bf16" else "bf16", trial) for trial in trials]
+    return next((ones for ones in (here, there) if all(map(store.get, ones))), here)
+
+
+def _computed_in(name: str, trial: Trial) -> Trial:
+    return replace(trial, recipe=replace(trial.recipe, precision=name))
 
 
 def cores() -> int:
@@ -231,6 +251,8 @@ def _minutes(seconds: float) -> str:
 
 
 def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, progress: Progress) -> None:
+    if not progress.quiet and precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
+        print("this processor has no bfloat16 products and emulates them, some 8 times slower than fp32", flush=True)
     if engine == "ray":
         from easel import cluster
 
