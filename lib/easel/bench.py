@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from easel import bench_report as report
-from easel import files, roofline, run
+from easel import estimates, files, roofline, run
 from easel.bench_loops import Tasks, augmentation, easel, noise, pil_loader, plain, resident, trial_on
 from easel.bench_report import derived, paired
 from easel.data import Dataset
@@ -91,13 +91,7 @@ def main(
         augmentation = measure_augmentation(setting)
         pair = measure_parallel(names[0], repeats, setting.seconds) if parallel else None
         workers = run.cores() if device == "cpu" else 1
-        planned, unknown = report.profiles()
-        estimates = []
-        for profile, notebooks in planned.items():
-            try:
-                estimates.append(report.estimate(profile, notebooks, rows, setting.recipe.precision, workers))
-            except UserError as fault:
-                unknown.append(str(fault))
+        estimated, unknown = estimates.of_profiles(rows, setting.recipe.precision, workers)
         result = {
             "format": 1,
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -111,7 +105,7 @@ def main(
             "augmentation": augmentation,
             "parallel": pair,
             "peak_process_mib": _peak_process_mib(),
-            "estimates": estimates,
+            "estimates": estimated,
             "seconds": round(time.perf_counter() - started, 3),
         }
     print("\n".join([*report.closing(result), *(f"no estimate: {why}" for why in unknown)]), flush=True)
