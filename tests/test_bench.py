@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from easel import bench, bench_loops, bench_report, run
+from easel import bench, bench_loops, bench_parallel, bench_report, run
 from easel.errors import UserError
 from easel.trial import Recipe
 
@@ -220,7 +220,7 @@ def test_the_table_keeps_its_columns():
 
 @pytest.mark.slow
 def test_two_processes_are_measured_by_turns_against_one():
-    found = bench.measure_parallel("mlp-1x10", repeats=2, seconds=0.05)
+    found = bench_parallel.measure_parallel("mlp-1x10", repeats=2, seconds=0.05)
     assert (found["model"], found["workers"]) == ("mlp-1x10", 2)
     assert len(found["alone"]) == len(found["together"]) == 2
     assert np.all(np.array(found["alone"] + found["together"]) > 0)

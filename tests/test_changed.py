@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easel import changed, intervals, matching, perturb, plot
+from easel import changed, crossings, intervals, matching, perturb, plot
 from easel.errors import UserError
 
 
@@ -215,31 +215,31 @@ def test_the_interval_of_paired_counts_covers_and_is_cautious():
 
 def test_a_crossing_is_read_off_between_two_points():
     curve = np.array([[1.0, 1.0, 0.4, 1.0, 1.0], [0.8, 0.2, 0.3, 0.9, 0.2], [0.3, 0.6, 0.2, 0.8, 0.7]])
-    found = changed.crossing([0, 10, 20], curve, 0.5)
+    found = crossings.crossing([0, 10, 20], curve, 0.5)
     assert found[:3] == pytest.approx([16, 6.25, 0])
     assert np.isnan(found[3])
     assert found[4] == pytest.approx(6.25)  # the first time, though it rises again
     places = np.array([[0, 1, 2, 3, 4], [10, 11, 12, 13, 14], [20, 21, 22, 23, 24]])
-    assert changed.crossing(places, curve, [0.8, 0.6, 0.3, 0.85, 1.0]) == pytest.approx([10, 6, 12, 18, 4])
+    assert crossings.crossing(places, curve, [0.8, 0.6, 0.3, 0.85, 1.0]) == pytest.approx([10, 6, 12, 18, 4])
 
 
 def test_falls_to_and_at_accuracy_read_the_curves():
     groups = world(n=2000, strengths=(0.0, 0.5, 1.0, 3.0, 9.0))
     found = changed.measure(groups)
     grid = {1.6: "low-pass=4", 3.2: "low-pass=3", 6.4: "low-pass=2", 12.8: "low-pass=1", 25.6: "train"}
-    at = found.interval(changed.falls_to(found, "low-pass", grid))
+    at = found.interval(crossings.falls_to(found, "low-pass", grid))
     below, above = [s for s, v in grid.items() if found.kept(v)[0] <= 0.5][-1:], 25.6
     assert below[0] <= at.estimate < min(above, 2 * below[0])
     assert at.low < at.estimate < at.high
-    assert np.isnan(changed.falls_to(found, "low-pass", grid, share=-1)).all()
-    same = changed.at_accuracy(found, grid, found.accuracy["low-pass=2"])
+    assert np.isnan(crossings.falls_to(found, "low-pass", grid, share=-1)).all()
+    same = crossings.at_accuracy(found, grid, found.accuracy["low-pass=2"])
     assert same == pytest.approx(found.other["low-pass=2"])
-    between = changed.at_accuracy(found, grid, (found.accuracy["low-pass=2"] + found.accuracy["low-pass=3"]) / 2)
+    between = crossings.at_accuracy(found, grid, (found.accuracy["low-pass=2"] + found.accuracy["low-pass=3"]) / 2)
     assert between == pytest.approx((found.other["low-pass=2"] + found.other["low-pass=3"]) / 2)
     alpha = {0: "low-pass=4", 0.5: "low-pass=3", 1: "train"}
-    assert 0 <= changed.falls_to(found, "colour", alpha)[0] <= 1  # a linear scale, which has a 0
+    assert 0 <= crossings.falls_to(found, "colour", alpha)[0] <= 1  # a linear scale, which has a 0
     with pytest.raises(UserError, match="plain images"):
-        changed.at_accuracy(found, {1.6: "low-pass=4"}, 0.5)
+        crossings.at_accuracy(found, {1.6: "low-pass=4"}, 0.5)
 
 
 def test_the_table_has_a_row_a_net_change_and_strength():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import correlated, intervals, learnability, matching, plot, printed, scores
+from easel import correlated, correlations, intervals, learnability, plot, printed, scores
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -81,22 +81,22 @@ def test_weights_are_repetitions(runs, seed):
     times = rng.integers(0, 3, runs.shape[1])
     times[:2], labels[:2] = 1, [0, 1]
     again = np.repeat(runs, times, axis=1)
-    for kind in correlated.KINDS:
-        weighted = correlated.correlations(runs, kind, labels=labels, weights=times)
+    for kind in correlations.KINDS:
+        weighted = correlations.correlations(runs, kind, labels=labels, weights=times)
         assert np.allclose(
-            weighted, correlated.correlations(again, kind, labels=np.repeat(labels, times)), equal_nan=True
+            weighted, correlations.correlations(again, kind, labels=np.repeat(labels, times)), equal_nan=True
         )
 
 
 def test_correlations_are_those_of_matching_and_scipy():
     rng = np.random.default_rng(3)
     runs, labels = rng.integers(0, 6, (3, 60)), rng.integers(0, 4, 60)
-    pearson, spearman = (correlated.correlations(runs, kind) for kind in correlated.PLAIN)
-    within = correlated.correlations(runs, "spearman within classes", labels=labels)
+    pearson, spearman = (correlations.correlations(runs, kind) for kind in correlations.PLAIN)
+    within = correlations.correlations(runs, "spearman within classes", labels=labels)
     for i, j in product(range(3), repeat=2):
         assert pearson[i, j] == pytest.approx(np.corrcoef(runs[i], runs[j])[0, 1])
         assert spearman[i, j] == pytest.approx(stats.spearmanr(runs[i], runs[j]).statistic)
-        assert within[i, j] == pytest.approx(matching.spearman_within(runs[i], runs[j], labels))
+        assert within[i, j] == pytest.approx(correlations.spearman_within(runs[i], runs[j], labels))
 
 
 def test_classes_alone_is_the_mean_over_shuffles_within_the_classes():
@@ -107,22 +107,22 @@ def test_classes_alone_is_the_mean_over_shuffles_within_the_classes():
     for _ in range(2000):
         mixed = np.concatenate([rng.permutation(b[labels == k]) for k in range(3)])
         shuffled.append(np.corrcoef(a, mixed)[0, 1])
-    alone = correlated.correlations(np.stack([a, b]), "classes alone", labels=labels)[0, 1]
+    alone = correlations.correlations(np.stack([a, b]), "classes alone", labels=labels)[0, 1]
     assert alone == pytest.approx(np.mean(shuffled), abs=0.005)
-    assert 0.3 < alone < correlated.correlations(np.stack([a, b]))[0, 1] + 0.1
+    assert 0.3 < alone < correlations.correlations(np.stack([a, b]))[0, 1] + 0.1
 
 
 def test_agreement_on_classes_only_is_none_within_them():
     rng = np.random.default_rng(5)
     labels = np.repeat(np.arange(10), 100)
     runs = rng.normal(size=(2, 1000)) + labels
-    assert correlated.correlations(runs)[0, 1] > 0.8
-    assert abs(correlated.correlations(runs, "pearson within classes", labels=labels)[0, 1]) < 0.1
+    assert correlations.correlations(runs)[0, 1] > 0.8
+    assert abs(correlations.correlations(runs, "pearson within classes", labels=labels)[0, 1]) < 0.1
 
 
 def test_a_constant_run_correlates_with_nothing_and_spoils_no_other():
     runs = np.array([[1, 2, 3, 5], [2, 2, 2, 2], [1, 3, 2, 4]])
-    found = correlated.correlations(runs)
+    found = correlations.correlations(runs)
     assert np.isnan(found[1]).all()
     assert np.isfinite(found[0, 2])
     groups = {"a": runs[[0, 2]], "b": runs[[0, 1]]}
@@ -134,9 +134,9 @@ def test_a_constant_run_correlates_with_nothing_and_spoils_no_other():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: correlated.correlations([[1.0, 2.0]], "kendall"), "kendall"),
-        (lambda: correlated.correlations([[1.0, 2.0]], "classes alone"), "needs labels"),
-        (lambda: correlated.correlations([[1.0, np.nan]]), "not finite"),
+        (lambda: correlations.correlations([[1.0, 2.0]], "kendall"), "kendall"),
+        (lambda: correlations.correlations([[1.0, 2.0]], "classes alone"), "needs labels"),
+        (lambda: correlations.correlations([[1.0, np.nan]]), "not finite"),
         (lambda: correlated.agreement({}), "none"),
         (lambda: correlated.agreement({"a": np.ones((1, 5))}), "1 trial of a"),
         (lambda: correlated.agreement({"a": np.ones((2, 5)), "b": np.ones((2, 6))}), r"b \(2, 6\)"),

@@ -9,7 +9,7 @@ import torch
 from conftest import FP32
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from easel import lanes, matching, packed, train
+from easel import correlations, lanes, packed, train
 from easel.lanes import Lane
 from easel.ledger import Ledger
 from easel.models import build
@@ -253,7 +253,7 @@ def test_captured_and_packed_as_the_eager_oracle(rich, store, model, precision):
     for one, oracle in zip(ours, eager, strict=True):
         assert one.arrays["loss"][0] == pytest.approx(oracle.arrays["loss"][0], rel=0.05)
     counts = [Ledger(records, 0).correct().sum((0, 1)) for records in (ours, eager)]
-    assert matching.spearman(*counts) > 0.8
+    assert correlations.spearman(*counts) > 0.8
 
 
 @needs_gpu

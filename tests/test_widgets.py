@@ -12,7 +12,7 @@ import pytest
 import torch
 from browser import browsing, decoded
 
-from easel import explorer, run, widgets
+from easel import explorer, pictures, run, widgets
 from easel.errors import UserError
 from easel.explorer import Choice
 
@@ -159,7 +159,7 @@ def test_small_pictures_in_a_page_are_exact_and_larger_ones_are_small_files(coll
     packed, blob = sprite()
     assert (packed["lossless"], packed["side"]) == (False, 64)
     assert decoded(blob).shape == (8 * 64, 8 * 64, 3)
-    there = explorer.thumbs(large[at[:1]].numpy())[0].transpose(1, 2, 0).astype(float)
+    there = pictures.thumbs(large[at[:1]].numpy())[0].transpose(1, 2, 0).astype(float)
     assert np.abs(decoded(blob)[:64, :64] - there).mean() < 8  # of 255
     assert len(blob) < 60 * 4000
 
@@ -179,11 +179,11 @@ def test_images_are_the_right_way_up_and_in_their_true_colours(collection):
     assert picture[-1, 0].tolist() == [0, 0, 120]
     assert picture[31, 40].tolist() == [250, 0, 0]
     assert picture[32, 40].tolist() == [0, 0, 0]
-    sprite = explorer._sprite(image[:5].numpy(), 3)
+    sprite = pictures.sprite(image[:5].numpy(), 3)
     assert sprite.shape == (64, 96, 3)
     assert sprite[32, 32].tolist() == [250, 0, 120]  # the fifth, on the second line
     assert not sprite[32:, 64:].any()  # no sixth
-    assert (decoded(explorer.encoded(sprite, "webp")) == sprite).all()
+    assert (decoded(pictures.encoded(sprite, "webp")) == sprite).all()
 
 
 def test_the_widget_follows_its_controls_and_opens_an_image(collection):

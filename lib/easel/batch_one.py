@@ -41,9 +41,9 @@ def main() -> int:
             save(draft, stage / f"{job['stem']}.failed.ipynb", job)
         return 1
     save(draft, stage / f"{job['stem']}.ipynb", job)
-    from easel import site
+    from easel import pages
 
-    (stage / f"{job['stem']}.html").write_text(site.notebook_html(stage / f"{job['stem']}.ipynb"), encoding="utf-8")
+    (stage / f"{job['stem']}.html").write_text(pages.notebook_html(stage / f"{job['stem']}.ipynb"), encoding="utf-8")
     return 0
 
 

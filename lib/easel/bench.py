@@ -7,7 +7,6 @@ images are noise: what is in them does not change the time. tests/benchmarks/REA
 """
 
 import contextlib
-import multiprocessing as mp
 import os
 import statistics
 import sys
@@ -24,6 +23,7 @@ import torch
 from easel import bench_report as report
 from easel import estimates, files, roofline, run
 from easel.bench_loops import Tasks, augmentation, easel, noise, pil_loader, plain, resident, trial_on
+from easel.bench_parallel import measure_parallel
 from easel.bench_report import derived, paired
 from easel.data import Dataset
 from easel.errors import UserError
@@ -264,60 +264,6 @@ def measure_augmentation(setting: Setting) -> dict:
     rate = {name: images / statistics.median(values) for name, values in seconds.items()}
     faster = paired(seconds["plain"], seconds["easel"])
     return {"images": images, "seconds": seconds, "images_per_s": rate, "easel_over_plain": faster}
-
-
-def measure_parallel(model: str, repeats: int, seconds: float, workers: int = 2) -> dict:
-    """Images a second of one worker process alone and of all together, by turns; efficiency 1 = linear."""
-    context = mp.get_context("spawn")
-    barrier = context.Barrier(workers)
-    ends = [context.Pipe(duplex=False) for _ in range(workers)]
-    processes = [
-        context.Process(target=_beside, args=(rank, model, repeats, seconds, barrier, theirs), daemon=True)
-        for rank, (_, theirs) in enumerate(ends)
-    ]
-    for process in processes:
-        process.start()
-    for _, theirs in ends:
-        theirs.close()  # theirs alone now, so that a worker's death is heard
-    try:
-        rates = [ours.recv() for ours, _ in ends]  # of each: alone (the first only) and together, a repeat each
-    except EOFError:
-        raise RuntimeError("a process of the parallel measurement ended before it had measured") from None
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
-        for ours, _ in ends:
-            ours.close()
-    alone, together = rates[0]["alone"], [sum(t) for t in zip(*(r["together"] for r in rates), strict=True)]
-    speed_up = paired(together, alone)
-    return {"model": model, "workers": workers, "alone": alone, "together": together, "speed_up": speed_up}
-
-
-def _beside(rank: int, model: str, repeats: int, seconds: float, barrier, answer) -> None:
-    """A worker process of measure_parallel."""
-    torch.set_num_threads(1)
-    recipe = Recipe(precision=run.precision())
-    images = 8 * recipe.batch_size
-    setting = Setting("cpu", noise(images), recipe, repeats, seconds)
-    epoch = easel(setting.trial(model, images), "cpu")["easel"]
-    epoch()
-
-    def rate() -> float:
-        started, count = time.perf_counter(), 0
-        while (spent := time.perf_counter() - started) < seconds or not count:
-            epoch()
-            count += images
-        return count / spent
-
-    rates = {"alone": [], "together": []}
-    for _ in range(repeats):
-        barrier.wait(timeout=300)
-        if rank == 0:
-            rates["alone"].append(rate())
-        barrier.wait(timeout=300)
-        rates["together"].append(rate())
-    answer.send(rates)
 
 
 def _peak_process_mib() -> float | None:

@@ -7,7 +7,6 @@ same with a kernel. Nothing here trains or draws a figure.
 """
 
 import base64
-import io
 import json
 import zlib
 from collections.abc import Iterable
@@ -17,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from easel import cuts, files, models
+from easel import cuts, files, models, pictures
 from easel.errors import UserError
 from easel.ledger import Ledger
 
 SHEET = 48  # images shown at once
 EMBEDDED = 2000  # images that a page holds at most: about 2 kB each
 LOSSLESS = 32  # pixels; a page's larger pictures are compressed (WebP, quality 90), lossless they take 8 kB
-THUMB = 64  # pixels; larger images are scaled down to this in a page
 
 
 def tie_lot(ids, seed: int, net: str) -> np.ndarray:
@@ -247,8 +245,8 @@ def save(
 def _packed(one: Collection, limit: int) -> dict:
     """A collection as what explorer.html reads: images as one sprite sheet, bits and numbers as base64."""
     at, examples = one.embedded(limit), one.examples
-    pictures, columns = thumbs(examples.images[at].numpy()), int(np.ceil(np.sqrt(len(at))))
-    labels, lossless = examples.labels.numpy(), pictures.shape[-1] <= LOSSLESS
+    shown, columns = pictures.thumbs(examples.images[at].numpy()), int(np.ceil(np.sqrt(len(at))))
+    labels, lossless = examples.labels.numpy(), shown.shape[-1] <= LOSSLESS
     kind = "webp" if lossless else "webp90"
     nets = []
     for net, correct in one.correct.items():
@@ -271,41 +269,12 @@ def _packed(one: Collection, limit: int) -> dict:
         "epochs": one.epochs,
         "ids": _base64(examples.ids[at].astype("<u4")),
         "labels": _base64(labels[at].astype("<u2")),
-        "side": pictures.shape[-1],
+        "side": shown.shape[-1],
         "columns": columns,
         "lossless": lossless,
-        "sprite": "data:image/webp;base64," + _base64(encoded(_sprite(pictures, columns), kind)),
+        "sprite": "data:image/webp;base64," + _base64(pictures.encoded(pictures.sprite(shown, columns), kind)),
         "nets": nets,
     }
-
-
-def thumbs(pictures: np.ndarray, side: int = THUMB) -> np.ndarray:
-    """uint8 (n, 3, H, W) as it is, or brought to (n, 3, side, side) where it is larger."""
-    if max(pictures.shape[2:]) <= side:
-        return pictures
-    from PIL import Image
-
-    small = [Image.fromarray(np.ascontiguousarray(p.transpose(1, 2, 0))).resize((side, side)) for p in pictures]
-    return np.stack([np.asarray(p).transpose(2, 0, 1) for p in small])
-
-
-def encoded(picture: np.ndarray, kind: str = "png") -> bytes:
-    """uint8 (H, W, 3) as "png", as lossless "webp", or as "webp90", which loses a little."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    options = {"png": {"compress_level": 1}, "webp": {"lossless": True, "quality": 60}, "webp90": {"quality": 90}}
-    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, kind.removesuffix("90"), **options[kind])
-    return buffer.getvalue()
-
-
-def _sprite(pictures: np.ndarray, columns: int) -> np.ndarray:
-    """uint8 (rows * H, columns * W, 3): the pictures line by line, black where there are none."""
-    n, _, height, width = pictures.shape
-    rows = -(-n // columns)
-    grid = np.zeros((rows * columns, height, width, 3), np.uint8)
-    grid[:n] = pictures.transpose(0, 2, 3, 1)
-    return grid.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
 
 
 def _base64(data) -> str:

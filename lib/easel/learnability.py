@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from easel import cuts, scores
-from easel.correlated import RESAMPLES, Runs, agreement
+from easel.correlated import RESAMPLES, agreement
+from easel.correlations import Runs
 from easel.errors import UserError
 from easel.intervals import Interval
 

@@ -51,34 +51,6 @@ def inclusion(counts, *, which: str = "easy", fraction: float = 0.10) -> np.ndar
     return cut_at(vector(counts), *asked(which, fraction)).membership("expected")
 
 
-def pearson(a, b) -> float:
-    """Pearson's correlation of two count vectors (examples,), in -1..1; nan where one is constant."""
-    a, b = pair_of(a, b)
-    return correlation(unit(a), unit(b))
-
-
-def spearman(a, b) -> float:
-    """Spearman's correlation of two count vectors (tied: average rank), in -1..1; nan where one is constant."""
-    a, b = pair_of(a, b)
-    return correlation(unit(stats.rankdata(a)), unit(stats.rankdata(b)))
-
-
-def spearman_within(a, b, labels) -> float:
-    """Spearman's correlation within classes, in -1..1: do two rankings agree beyond naming the same classes?
-
-    Ranks are taken in each class by itself, centred, and correlated over all examples; so a net pair that agrees only
-    on which classes are easy scores 0. labels: (examples,). nan where one is constant in every class.
-    """
-    a, b = pair_of(a, b)
-    classes = labels_of(labels, len(a))
-    ranks = np.zeros((2, len(a)))
-    for k in range(classes.max() + 1):
-        rows = classes == k
-        for of, x in zip(ranks, (a, b), strict=True):
-            of[rows] = (stats.rankdata(x[rows]) - (rows.sum() + 1) / 2) / rows.sum()
-    return correlation(*map(unit, ranks))
-
-
 # ---- two rankings --------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from easel.errors import UserError
-from easel.trial import Edit, Recipe, Trial, canonical, view_base
+from easel.trial import Edit, Recipe, Trial, canonical
+from easel.views import view_base
 
 FORMAT = 2
 _COMMENT = 7 + 64  # b"sha256:" and the digest in hex

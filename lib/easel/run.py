@@ -22,7 +22,8 @@ from easel.errors import UserError
 from easel.ledger import Ledger, Store
 from easel.record import Record
 from easel.train import Run, epochs
-from easel.trial import Trial, view_base, view_epoch
+from easel.trial import Trial
+from easel.views import view_base, view_epoch
 
 try:
     import fcntl

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from easel import cuts, matching
+from easel import correlations, cuts, matching
 from easel.errors import UserError
 
 COLUMNS = ["dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"]
@@ -135,7 +135,7 @@ def split_half(correct, m: int = 1, *, repeats: int = 20, seed: int = 0) -> floa
     """
     correct = _correct(correct)
     size = len(correct) // 2
-    return float(np.mean([matching.spearman(one, two) for one, two in _halves(correct, m, size, repeats, seed)]))
+    return float(np.mean([correlations.spearman(one, two) for one, two in _halves(correct, m, size, repeats, seed)]))
 
 
 def reliability_curve(
@@ -152,7 +152,7 @@ def reliability_curve(
     rows = []
     for size in range(1, len(correct) // 2 + 1) if sizes is None else sizes:
         pairs = list(_halves(correct, m, size, repeats, seed))
-        measures = {"spearman": [matching.spearman(*pair) for pair in pairs]}
+        measures = {"spearman": [correlations.spearman(*pair) for pair in pairs]}
         for which in cuts.WHICH:
             measures[which] = [matching.rate(*pair, which=which, fraction=fraction) for pair in pairs]
         for measure, values in measures.items():

@@ -23,8 +23,10 @@ from easel.batches import Fixed, fixed_order
 from easel.data import Dataset
 from easel.perturb import Changed
 from easel.provenance import machine
+from easel.quantities import QUANTITIES
 from easel.record import BadRecord, Record, pack, unpack
-from easel.trial import Recipe, Trial, stream, view_base, view_epoch
+from easel.trial import Recipe, Trial, stream
+from easel.views import view_base, view_epoch
 
 RESIDENT = 6  # data sets whose images stay on a GPU, as they are or with a margin
 
@@ -257,19 +259,6 @@ class Run:
             self.fixed.restore(fixed)
         self.loss, self.done, self.seconds = arrays["loss"].copy(), meta["done"], meta["seconds"]
         return True
-
-
-def _margin(logits: Tensor, labels: Tensor) -> Tensor:
-    own = logits.gather(1, labels[:, None])
-    return (own - logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
-
-
-QUANTITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "margin": lambda logits, labels: _margin(logits, labels).half(),  # the label's logit minus the largest other one
-    "loss": lambda logits, labels: F.cross_entropy(logits, labels, reduction="none").clamp(max=6e4).half(),
-    "probability": lambda logits, labels: logits.softmax(1).gather(1, labels[:, None]).squeeze(1).half(),
-    "prediction": lambda logits, labels: logits.argmax(1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int16),
-}
 
 
 def _optimizer(net: nn.Module, recipe: Recipe, examples: int) -> torch.optim.Optimizer:

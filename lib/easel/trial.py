@@ -16,6 +16,7 @@ import torch
 from easel import data as datasets
 from easel import models, perturb
 from easel.errors import UserError
+from easel.views import check_view, view_base, view_epoch
 
 RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/test_golden.py notices)
 QUANTITIES = ("margin", "loss", "probability", "prediction")
@@ -302,27 +303,3 @@ class Trial:
 def _part(whole: datasets.Dataset, images: int | None, seed: int) -> datasets.Dataset:
     """A class-balanced part, one copy of it for all trials of a process."""
     return whole if images is None else datasets.subset(whole, images, seed)
-
-
-def view_base(view: str) -> str:
-    """A view's name without the epoch after which it is evaluated: "test:2000" of "test:2000@10"."""
-    return view.partition("@")[0]
-
-
-def view_epoch(view: str) -> int | None:
-    """The epoch after which alone a view is evaluated, counted from 1: 10 of "test@10"; None: after every one."""
-    _, at, epoch = view.partition("@")
-    return int(epoch) if at else None
-
-
-def check_view(view: str) -> None:
-    """Raise UserError unless `view` is one that a trial can record. (Whether tiles fit the images: view_examples.)"""
-    full, (view, at, epoch) = view, view.partition("@")
-    if at and not (epoch.isascii() and epoch.isdecimal() and str(int(epoch)) == epoch and int(epoch) > 0):
-        raise UserError(f"view {full!r}: what follows the sign @ is an epoch, counted from 1, such as {view}@1")
-    if perturb.is_change(view):
-        return perturb.check(view)
-    name, colon, count = view.partition(":")
-    if view not in ("online", "test") and not (name == "test" and colon and count.isdecimal() and int(count) > 0):
-        changes = ", ".join(perturb.EXAMPLES.values())
-        raise UserError(f"view {view!r}: one of test, test:2000 (a part of it), online, {changes}")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from easel import explorer, models
+from easel import models, pictures
 from easel.errors import UserError
 from easel.explorer import Choice, Collection
 
@@ -99,12 +99,12 @@ class Explorer:
         one, choice = self.collection, self.choice
         self.shown = one.sheet(choice, self.size)
         counts, trials = one.counts(choice.net, choice.m), len(one.correct[choice.net])
-        pictures = explorer.thumbs(one.examples.images[self.shown].numpy())
+        shown = pictures.thumbs(one.examples.images[self.shown].numpy())
         for place, (cell, image, button) in enumerate(zip(self._cells, self._images, self.buttons, strict=True)):
             cell.layout.display = None if place < len(self.shown) else "none"
             if place < len(self.shown):
                 at = self.shown[place]
-                image.value = explorer.encoded(_enlarged(pictures[place], 64))
+                image.value = pictures.encoded(_enlarged(shown[place], 64))
                 with button.hold_sync():  # one message for both
                     button.description = f"{counts[at]}/{trials}"
                     button.tooltip = (
@@ -125,7 +125,7 @@ def story_html(one: Collection, position: int, m: int) -> str:
     A strip has a row an epoch and a column a trial, blue = right. The wrong class stands where it was recorded.
     """
     name, number = html.escape(_class(one, position)), one.examples.ids[position]
-    png = explorer.encoded(_enlarged(one.examples.images[position].numpy(), 256))
+    png = pictures.encoded(_enlarged(one.examples.images[position].numpy(), 256))
     alt = f"image {number} of {html.escape(one.examples.name)}, labelled {name}, enlarged"
     parts = [
         f'<h3 style="margin:0">{name}</h3>',
