@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from easel.augment import RATIO, SCALE, boxes, epoch_draws, resized_crop
-from easel.trial import Recipe, stream
+from easel.streams import stream
+from easel.trial import Recipe
 
 
 def slow_crop(image: np.ndarray, box, mirrored: bool) -> np.ndarray:

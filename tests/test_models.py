@@ -13,7 +13,7 @@ from torch import nn
 from easel import models, models_small, models_torchvision
 from easel.errors import UserError
 from easel.plot import base as plot
-from easel.trial import stream
+from easel.streams import stream
 
 PUBLISHED = {  # total trainable parameters, 10 classes, 32 px
     "mlp-3x512": 2_103_818,

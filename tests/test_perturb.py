@@ -11,8 +11,8 @@ import torch
 
 from easel import data, perturb, run
 from easel.errors import UserError
+from easel.streams import stream
 from easel.train import Run, train
-from easel.trial import stream
 
 
 def draw(n=5, height=32, width=32, seed=0):

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from easel import models
+from easel.streams import stream
 from easel.train import Run, crop_and_flip, epoch_draws, normalise, one_thread, pad, train
-from easel.trial import Edit, Recipe, stream
+from easel.trial import Edit, Recipe
 
 FAMILIES = ["mlp-1x10", "wrn-10-1", "densenet-bc-10-4", "resnext-11-2x4d"]
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from easel.errors import UserError
-from easel.trial import Edit, Recipe, Trial, canonical, stream
+from easel.streams import stream
+from easel.trial import Edit, Recipe, Trial, canonical
 
 
 def test_weight_decay_is_loshchilov_and_hutters_normalised_one():

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from easel.trial import Trial, stream
+from easel.streams import stream
+from easel.trial import Trial
 
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # area and width / height of a resized crop: torchvision's, and ImageNet's
 TRIES = 10  # draws of a box until one lies inside the image; after that the whole image is taken, as torchvision does

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from easel.trial import Recipe, Trial, stream
+from easel.streams import stream
+from easel.trial import Recipe, Trial
 
 
 def fixed_order(trial: Trial) -> Tensor:

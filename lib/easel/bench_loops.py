@@ -20,8 +20,9 @@ from easel.lanes import Lane
 from easel.models import build
 from easel.packed import Pack, width
 from easel.pool import keep_freed_memory
+from easel.streams import stream
 from easel.train import Run, crop_and_flip, epoch_draws, normalise, pad
-from easel.trial import Edit, Recipe, Trial, stream
+from easel.trial import Edit, Recipe, Trial
 
 Tasks = dict[str, Callable[[], object]]
 

@@ -18,8 +18,9 @@ from easel.lanes import Lane, draws, graph_pool, program
 from easel.ledger import Store
 from easel.pool import CHECKPOINT_S, train_one
 from easel.record import Record
+from easel.streams import stream
 from easel.train import one_thread
-from easel.trial import Trial, stream
+from easel.trial import Trial
 
 MOST = 16  # trials at once
 PAYS = 1.05  # twice as many at once must give this much more a second

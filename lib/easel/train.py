@@ -2,7 +2,7 @@
 
 The data set lies on the device as uint8; a batch is index arithmetic on it. The example's index travels with the batch,
 so that who got what right is one tensor on the device, copied out once an epoch. All random numbers are drawn on the
-CPU from streams of their own (easel.trial.stream), so a trial is the same trial wherever it runs.
+CPU from streams of their own (easel.streams), so a trial is the same trial wherever it runs.
 """
 
 import contextlib
@@ -25,7 +25,8 @@ from easel.perturb import Changed
 from easel.provenance import machine
 from easel.quantities import QUANTITIES
 from easel.record import BadRecord, Record, pack, unpack
-from easel.trial import Recipe, Trial, stream
+from easel.streams import stream
+from easel.trial import Recipe, Trial
 from easel.views import view_base, view_epoch
 
 RESIDENT = 6  # data sets whose images stay on a GPU, as they are or with a margin

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property, lru_cache
 
 import numpy as np
-import torch
 
 from easel import data as datasets
 from easel import models, perturb
@@ -28,16 +27,6 @@ SETTINGS = {
     "batches": ("shuffled", "fixed", "high-loss", "random"),
 }
 PHOTOGRAPHS = ("mini-imagenet", "tiny-imagenet-10")  # data sets with the paper's recipe for mini ImageNet
-
-
-def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
-    """A random stream of its own for each (seed, purpose, epoch): 'weights', 'order', 'augmentation', 'dropout', ...
-
-    Drawn on the CPU whatever the device, so that the draws do not depend on where a trial runs, and anew for each
-    epoch, so that an interrupted trial goes on without having to store the state of a generator.
-    """
-    digest = hashlib.sha256(f"easel/{seed}/{purpose}/{epoch}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def canonical(value: object) -> bytes:

@@ -21,7 +21,8 @@ from easel import matching
 from easel.ledger import Ledger, Store
 from easel.record import Record
 from easel.run import ensure
-from easel.trial import Recipe, Trial, stream
+from easel.streams import stream
+from easel.trial import Recipe, Trial
 
 EXAMPLES, EPOCHS, TRIALS = 50_000, 10, 200
 FP32 = Recipe(precision="fp32")
