@@ -1,11 +1,13 @@
 """Training does what the recipe says, files each result under its image, and repeats itself to the bit."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from easel import models
 from easel.streams import stream
@@ -261,3 +263,23 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(tiny, tmp_path):
 
 def test_a_last_batch_of_one_image_trains(tiny):
     assert train(tiny(model="wrn-10-1", images=100, recipe=Recipe(batch_size=99))).status == "complete"
+
+
+def test_an_evaluation_converts_each_weight_once_whatever_the_number_of_batches(tiny):
+    class Conversions(TorchDispatchMode):
+        shapes: ClassVar[list] = []
+
+        def __torch_dispatch__(self, what, types, args=(), kwargs=None):
+            if what is torch.ops.aten._to_copy.default and (kwargs or {}).get("dtype") is torch.bfloat16:
+                self.shapes.append(tuple(args[0].shape))
+            return what(*args, **(kwargs or {}))
+
+    run = Run(tiny(images=300, views=("low-pass=3.2",), recipe=Recipe(precision="bf16")))
+    weight = tuple(next(run.net.parameters()).shape)
+    for view in ("train", "low-pass=3.2"):
+        Conversions.shapes.clear()
+        with Conversions():
+            logits = run._logits(view)
+        assert len(logits) == 300  # three batches on a CPU
+        assert Conversions.shapes.count(weight) == 1
+        assert torch.allclose(logits, run.net(run.prepare(run.trial.view_examples(view).images)), atol=0.05)

@@ -181,11 +181,13 @@ class Run:
         images = on_device(examples.source if changed else examples, self.device)
         logits = torch.empty(len(images), len(examples.classes), device=self.device)
         batch = evaluation_batch(self.device, images.shape[-1])
-        for start in range(0, len(images), batch):
-            part = slice(start, start + batch)
-            x = examples.change(images[part], examples.ids[part]) if changed else images[part]
-            with self.autocast():
-                logits[part] = self.net(self.prepare(x)).float()
+        with self.autocast():  # around all batches: weights are converted once
+            for start in range(0, len(images), batch):
+                part = slice(start, start + batch)
+                with torch.autocast(self.device.type, enabled=False):
+                    x = examples.change(images[part], examples.ids[part]) if changed else images[part]
+                    x = self.prepare(x)
+                logits[part] = self.net(x).float()
         return logits
 
     def _keep(self, view: str, logits: Tensor, labels: Tensor) -> None:
