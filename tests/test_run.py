@@ -268,7 +268,7 @@ def test_killed_at_twenty_random_moments_the_end_is_byte_identical(driver, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_no_worker_outlives_its_driver(driver, tmp_path, how):
-    process = driver(tmp_path / "store", count=50, epochs=40)
+    process = driver(tmp_path / "store", count=50, epochs=15)
     while not list((tmp_path / "store").glob("*.npz")):
         assert process.poll() is None
         time.sleep(0.05)
@@ -285,17 +285,17 @@ def test_no_worker_outlives_its_driver(driver, tmp_path, how):
 
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced(driver, tmp_path):
-    process = driver(tmp_path / "store", count=4, epochs=30)
+    process = driver(tmp_path / "store", count=2, epochs=30)
     while not list((tmp_path / "store").glob("*.checkpoint")):
         assert process.poll() is None
         time.sleep(0.01)
     for pid in workers_of(process)[-1:]:
         os.kill(pid, signal.SIGKILL)
-    assert finish(process) == "trained 8 reused 0"
+    assert finish(process) == "trained 4 reused 0"
 
 
 @pytest.mark.slow
 def test_two_drivers_on_one_store_share_the_work(driver, tmp_path):
-    both = [driver(tmp_path / "store", epochs=10) for _ in range(2)]
+    both = [driver(tmp_path / "store", count=2, epochs=6) for _ in range(2)]
     lines = sorted(map(finish, both))
-    assert lines == ["trained 0 reused 6", "trained 6 reused 0"]
+    assert lines == ["trained 0 reused 4", "trained 4 reused 0"]
