@@ -140,7 +140,7 @@ def test_a_session_that_was_there_is_used_and_left_and_a_fault_arrives_unwrapped
 
 @pytest.mark.slow
 def test_a_killed_worker_is_retried(tiny, store, ray):
-    trials = [tiny(seed=s, model="wrn-10-1", epochs=10) for s in range(2)]
+    trials = [tiny(seed=s, model="wrn-10-1", epochs=4) for s in range(2)]
     killed = []
 
     def kill():
