@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     one.add_argument("--profile", default="smoke", help="a profile of notebooks/profiles.yaml (default: smoke)")
     one.add_argument(
-        "--only", type=_names, metavar="01,00",
+        "--only", type=_names, action="extend", metavar="01,00",
         help="notebooks by number (with their variants) or by name (that notebook or variant alone)",
     )  # fmt: skip
     one.add_argument(
