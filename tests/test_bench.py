@@ -159,7 +159,7 @@ def numbers(value):
     return [value] if isinstance(value, float) else []
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", sorted({"fp32", run.precision()}))  # bf16 where it is not emulated
 def test_a_small_run_prints_a_row_and_writes_every_timing(precision, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "RESIDENT", {"cpu": 1024})
     monkeypatch.setattr(run, "precision", lambda name="auto": precision)

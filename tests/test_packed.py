@@ -14,13 +14,13 @@ from easel.lanes import Lane
 from easel.ledger import Ledger
 from easel.models import build
 from easel.packed import Pack
-from easel.run import Progress
+from easel.run import Progress, precision
 from easel.trial import Edit, Recipe
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: captures are not exercised")
 RECIPES = {
     "AdamW": FP32,
-    "bf16": Recipe(precision="bf16"),
+    "this machine's": Recipe(precision=precision()),  # bf16 where it is not emulated
     "SGD": Recipe(optimizer="sgd", precision="fp32"),
     "cosine to its end": Recipe(horizon=2, precision="fp32"),
     "resized crops": Recipe(augmentation="resized-crop", translation=0, precision="fp32"),

@@ -114,9 +114,9 @@ def test_the_same_trial_gives_the_same_bytes_whatever_the_thread_count(tiny, mod
 
 def test_bf16_agrees_with_fp32_as_well_as_another_summation_would(tiny):
     fp32, bf16 = (
-        train(tiny(model="wrn-10-1", images=400, epochs=4, recipe=Recipe(precision=p))) for p in ("fp32", "bf16")
+        train(tiny(model="wrn-10-1", images=200, epochs=3, recipe=Recipe(precision=p))) for p in ("fp32", "bf16")
     )
-    other_seed = train(tiny(seed=1, model="wrn-10-1", images=400, epochs=4))
+    other_seed = train(tiny(seed=1, model="wrn-10-1", images=200, epochs=3))
     same = (fp32.correct() == bf16.correct()).mean()
     assert same > 0.9
     assert same > (fp32.correct() == other_seed.correct()).mean()
