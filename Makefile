@@ -16,7 +16,7 @@ results: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/python -m pytest -n 3 --dist worksteal
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 lab: $(READY)
 	$(VENV)/bin/jupyter lab --ip=127.0.0.1 notebooks

@@ -1,12 +1,15 @@
 """Ray trains the same bytes as the local engine, and neither a killed worker nor a stop loses or spoils a trial."""
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,11 +68,16 @@ def ray_tasks(pid):
 
 @pytest.fixture
 def ray(monkeypatch):
-    """Ray itself, stopped when the test ends. Without the extra [cluster] there is nothing to test."""
+    """Ray itself, stopped when the test ends. Without the extra [cluster] there is nothing to test.
+
+    One session at a time, whatever number of processes test: Ray gives up when a busy machine starts it too slowly.
+    """
     monkeypatch.delenv("RAY_ADDRESS", raising=False)  # a cluster of the user's is not for tests
     ray = pytest.importorskip("ray")
-    yield ray
-    ray.shutdown()
+    with open(Path(tempfile.gettempdir()) / "easel-tests-ray.lock", "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield ray
+        ray.shutdown()
 
 
 def test_without_ray_one_line_says_what_to_install(tiny, store, monkeypatch):
