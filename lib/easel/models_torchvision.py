@@ -18,8 +18,8 @@ FEW = 16  # channels: one AVX-512 register of float32
 class Subsampled(nn.Conv2d):
     """A 1x1 convolution with a stride, done as one without a stride on every so many-th pixel: the same products.
 
-    For few channels in channels-last memory oneDNN (3.13, in PyTorch 2.15) computes the weights' gradient of the direct form
-    past the end of its buffer: crashes or wrong numbers, in float32 below 8 channels with AVX2, 16 with AVX-512
+    For few channels in channels-last memory oneDNN (3.13, in PyTorch 2.15) computes the weights' gradient of the direct
+    form past the end of its buffer: crashes or wrong numbers, in float32 below 8 channels with AVX2, 16 with AVX-512
     (https://github.com/uxlfoundation/oneDNN/issues/6035).
     """
 
