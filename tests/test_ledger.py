@@ -1,21 +1,24 @@
 """A record is complete and verified, or absent; the ledger holds who got what right, and when."""
 
 import errno
+import hashlib
 import io
+import json
 import os
 import threading
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from easel import files
 from easel.errors import UserError
-from easel.ledger import Ledger, Store
+from easel.ledger import Ledger, Store, write_pack
 from easel.record import BadRecord, Record, pack, unpack
 from easel.train import train
-from easel.trial import Edit, Recipe
+from easel.trial import Edit, Recipe, canonical
 
 
 @pytest.fixture
@@ -161,6 +164,131 @@ def test_released_records_are_read_where_the_store_has_none(store, tiny, tmp_pat
         assert Store(tmp_path / "elsewhere", released=tmp_path / "released").get(tiny()) is not None
 
 
+@pytest.mark.parametrize("batches", ["shuffled", "high-loss"])
+def test_a_longer_record_is_every_shorter_one_to_the_last_bit(store, tiny, batches):
+    from easel import run
+
+    recipe = Recipe(precision="fp32", batches=batches, delta=1.0 if batches == "shuffled" else 0.5, batch_size=20)
+    asked = {"recipe": recipe, "views": ("test:50", "test:50@1", "train@2"), "record": ("loss", "probability@2")}
+    long = tiny(epochs=5, **asked)
+    run.ensure([long], store=store, workers=0, quiet=True)
+    for epochs in (2, 3):
+        short = tiny(epochs=epochs, **asked)
+        found = store.get(short)
+        assert found.to_bytes() == train(short).to_bytes()
+        assert found.trial == short
+        assert found.epochs == epochs
+    assert run.ensure([tiny(epochs=2, recipe=recipe)], store=store, workers=0, quiet=True).trained == 0
+    assert run.ensure([tiny(epochs=6, recipe=recipe)], store=store, workers=0, quiet=True).trained == 1
+    assert store.get(long) is not None  # what the shorter one had besides is kept
+
+
+def test_trials_of_one_key_and_several_lengths_are_trained_once(store, tiny):
+    from easel import run
+
+    asked = [tiny(epochs=1, views=("test:50",)), tiny(epochs=3), tiny(epochs=2, views=("online@2",))]
+    ledgers = run.ensure_each(asked, store=store, workers=0, quiet=True)
+    assert [ledger.epochs for ledger in ledgers] == [1, 3, 2]
+    assert store.keys() == [tiny().key]
+    assert np.array_equal(ledgers[1].correct()[:, :1], ledgers[0].correct())
+
+
+def test_a_record_joined_from_two_lengths_serves_what_it_has(store, tiny):
+    store.put(train(tiny(epochs=1, views=("test:50",), record=("margin",))))
+    store.put(train(tiny(epochs=3)))
+    assert store.get(tiny(epochs=1, views=("test:50",), record=("margin",))) is not None
+    assert store.get(tiny(epochs=3)) is not None
+    assert store.get(tiny(epochs=2, views=("test:50",))) is None
+    assert store.get(tiny(epochs=2, record=("margin",))) is None
+
+
+def test_what_nobody_reads_is_not_judged(store, tiny):
+    record = train(tiny(epochs=3, judged=False, views=("test:50@3", "train@3"), also=("probability@2",)))
+    assert {n: len(a) for n, a in record.arrays.items() if a.ndim == 2} == {
+        "correct.test:50@3": 1,
+        "correct.train@3": 1,
+        "probability.train@2": 1,
+    }
+    whole = train(tiny(epochs=3))
+    assert np.array_equal(record.correct("train@3"), whole.correct()[2:])
+    assert np.array_equal(record.arrays["loss"], whole.arrays["loss"])
+    with pytest.raises(UserError, match="no view 'train'"):
+        record.correct()
+    store.put(record)
+    assert store.get(tiny(epochs=3)) is None
+    assert store.get(tiny(epochs=3, judged=False)) is not None
+    assert store.read(record.key).trial == record.trial.joined(tiny(epochs=3, judged=False, record=("probability@2",)))
+
+
+def test_a_quantity_that_is_welcome_but_not_needed_trains_nothing_anew(store, tiny):
+    from easel import run
+
+    store.put(train(tiny()))
+    asked = tiny(also=("probability@1",))
+    assert run.ensure([asked], store=store, workers=0, quiet=True).trained == 0
+    assert run.ensure([tiny(record=("probability@1",))], store=store, workers=0, quiet=True).trained == 1
+    kept = store.get(asked).values("probability", "train@1")
+    assert kept.shape == (1, 100)
+    assert np.abs(kept - np.exp(-train(tiny(record=("loss",))).values("loss")[:1])).max() < 0.5 / 255 + 1e-3
+
+
+def test_a_diverged_record_serves_the_epochs_before_it_diverged(store, tiny):
+    wild = {"recipe": Recipe(precision="fp32", learning_rate=1e3, optimizer="sgd")}
+    record = train(tiny(epochs=30, **wild))
+    assert record.status == "diverged"
+    assert 2 < record.epochs < 30
+    store.put(record)
+    good = tiny(epochs=record.epochs - 1, **wild)
+    assert store.get(good).to_bytes() == train(good).to_bytes()
+    assert store.get(good).status == "complete"
+    assert store.get(tiny(epochs=record.epochs, **wild)).status == "diverged"
+    assert store.get(tiny(epochs=300, **wild)).status == "diverged"
+
+
+def test_packs_are_taken_record_by_record(store, tiny, tmp_path):
+    first, second, third = (train(tiny(seed=s)) for s in range(3))
+    other = train(tiny(seed=1))
+    other.arrays["correct.train"] = ~other.arrays["correct.train"]  # as from hardware that adds in another order
+    store.put(first)
+    store.put(other)
+    pack = tmp_path / "trained.zip"
+    assert write_pack([first, second, third, train(tiny(seed=3))], pack) == 4
+    taken = store.take(pack)
+    assert (taken.new, taken.here, taken.apart, taken.bad) == (2, 1, [second.key[:12]], [])
+    assert store.read(second.key).to_bytes() == other.to_bytes()  # neither joined nor overwritten
+    assert store.take(pack).new == 0
+    reader = Store(tmp_path / "elsewhere", released=tmp_path)
+    assert reader.get(tiny(seed=1)).to_bytes() == second.to_bytes()
+    with zipfile.ZipFile(pack, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr(f"{third.key}.npz", third.to_bytes()[:-9])
+    taken = Store(tmp_path / "third").take(pack)
+    assert taken.new == 3
+    assert [name.partition(" ")[0] for name in taken.bad] == [third.key[:12]] * len(taken.bad) != []
+    for wrong in ("no.zip", "text.zip", "empty"):
+        (tmp_path / "text.zip").write_bytes(b"PK but no pack")
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(UserError, match=wrong):
+            store.take(tmp_path / wrong)
+
+
+def test_records_of_an_older_version_get_the_keys_they_have_now_and_no_bit_changes(store):
+    """Two of the three are one trial of two lengths, as format 2 kept them apart."""
+    older = Path(__file__).with_name("records_of_format_2.zip")
+    assert store.take(older).new == 3
+    assert len(store.keys()) == 2
+    with zipfile.ZipFile(older) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".npz")]
+        assert len(names) == 3
+        for name in names:
+            before = unpack(archive.read(name))
+            identity = json.loads(before.pop("meta").tobytes())["identity"]
+            assert f"{hashlib.sha256(canonical(identity)).hexdigest()}.npz" == name
+            epochs = identity.pop("epochs")
+            after = store.read(hashlib.sha256(canonical(identity)).hexdigest()).cut(epochs)
+            assert after.identity == identity
+            assert all(np.array_equal(after.arrays[n], a) and after.arrays[n].dtype == a.dtype for n, a in before.items())
+
+
 def test_ledger_stacks_trials_and_leaves_out_the_diverged(tiny):
     records = [train(tiny(seed=s, model=m, record=("loss",))) for m in ("mlp-1x10", "mlp-1x12") for s in range(2)]
     wild = Recipe(precision="fp32", learning_rate=1e30, optimizer="sgd")
@@ -193,10 +321,9 @@ def test_a_full_cifar_ledger_is_small(tmp_path):
     """20 trials x 10 epochs x 50,000 images: what a record keeps, and what the ledger unpacks."""
     rng = np.random.default_rng(0)
     packed = rng.integers(0, 256, (10, 6250), dtype=np.uint8)
-    identity = {"model": "wrn-16-4", "seed": 0, "epochs": 10, "fingerprint": "f", "edit": None}
-    records = [
-        Record(str(i), identity, {}, {"train": "f"}, "complete", 50_000, {"correct.train": packed}) for i in range(20)
-    ]
+    identity = {"model": "wrn-16-4", "seed": 0, "fingerprint": "f", "edit": None}
+    arrays = {"correct.train": packed, "loss": np.zeros(10, np.float32)}
+    records = [Record(str(i), identity, {}, {"train": "f"}, "complete", 50_000, arrays) for i in range(20)]
     assert len(records[0].to_bytes()) < 64_000
     correct = Ledger(records).correct()
     assert correct.shape == (20, 10, 50_000)

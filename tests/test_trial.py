@@ -40,7 +40,6 @@ def test_streams_differ_by_seed_purpose_and_epoch_and_repeat():
 
 CHANGES = {
     "seed": 1,
-    "epochs": 3,
     "model": "mlp-1x11",
     "images": 90,
     "subset_seed": 1,
@@ -88,8 +87,15 @@ def test_the_papers_recipe_depends_on_the_data_set():
     assert Recipe.of("mini-imagenet", batch_size=32).batch_size == 32
 
 
-def test_what_else_is_recorded_does_not_change_the_key(tiny):
+def test_what_else_is_recorded_and_for_how_long_does_not_change_the_key(tiny):
     assert tiny(views=("test", "online", "test@1"), record=("margin", "prediction")).key == tiny().key
+    assert tiny(judged=False, views=("train@2",), also=("probability@1",), epochs=5).key == tiny().key
+
+
+def test_trials_of_one_key_are_joined_into_one_that_serves_both(tiny):
+    both = tiny(epochs=5, judged=False, views=("test@3",)).joined(tiny(record=("margin",), also=("probability@1",)))
+    assert both == tiny(epochs=5, views=("test@3",), record=("margin",), also=("probability@1",))
+    assert both.arrays(both.also) == {"correct.train": 5, "correct.test@3": 1, "probability.train@1": 1}
 
 
 def test_numpys_whole_numbers_are_whole_numbers(tiny):
@@ -135,6 +141,9 @@ def test_canonical_json_has_one_form():
         ({"views": ("test:0",)}, "test:0"),
         ({"views": ("test:many",)}, "test:many"),
         ({"record": ("margins",)}, "margins"),
+        ({"also": ("probability@3",)}, "probability@3"),
+        ({"record": ("probability@x",)}, "probability@x"),
+        ({"views": ("train",)}, "train@10"),
         ({"views": ("online",), "edit": Edit(keep=np.arange(3))}, "online"),
         ({"views": ("online@2",), "recipe": Recipe(batches="high-loss", delta=0.5)}, "online"),
         ({"views": ("test@3",)}, "test@3"),

@@ -62,8 +62,8 @@ def _groups(settings: dict) -> Counts:
     """00, 01, 02: two groups of trials of each net, evaluated on the training images after every epoch."""
     images, epochs = settings["images"], settings["epochs"]
     nets = [*settings.get("models", ()), *[settings[name] for name in ("model",) if name in settings]]
-    for net in dict.fromkeys(nets):
-        yield net, 2 * settings["trials"], epochs, images * epochs, images * epochs
+    for net, trials in zip(dict.fromkeys(nets), _each(settings, nets), strict=True):
+        yield net, 2 * trials, epochs, images * epochs, images * epochs
     if "models" in settings and "model" in settings:  # 02: one more, whose features are used
         yield settings["model"], 1, epochs, images * epochs, images * epochs
 
@@ -73,8 +73,13 @@ def _changed(settings: dict) -> Counts:
     images, epochs = settings["images"], settings["epochs"]
     grids = perturb.grids(_size(settings["data"]), settings["grid"])
     views = {view for grid in grids.values() for view in grid.values()} - {"train"}
-    for net in dict.fromkeys(settings["models"]):
-        yield net, 2 * settings["trials"], epochs, images * epochs, images * (epochs + len(views))
+    for net, trials in zip(settings["models"], _each(settings, settings["models"]), strict=True):
+        yield net, 2 * trials, epochs, images * epochs, images * (epochs + len(views))
+
+
+def _each(settings: dict, nets: list[str]) -> list[int]:
+    trials = settings["trials"] if isinstance(settings["trials"], list) else [settings["trials"]]
+    return trials * len(set(nets)) if len(trials) == 1 else trials
 
 
 def _ablation(settings: dict) -> Counts:

@@ -25,7 +25,7 @@ def content(store: Store | None = None) -> dict:
     groups: dict[tuple, dict] = {}
     for record in store.records():
         identity = record.identity
-        name = (_data_name(record), identity["model"], identity["epochs"], record.trial.recipe.precision)
+        name = (_data_name(record), identity["model"], record.epochs, record.trial.recipe.precision)
         fields = dict(zip(("data", "model", "epochs", "precision"), name, strict=True))
         group = groups.setdefault(name, fields | {"trials": 0, "diverged": 0, "seconds": 0.0, "bytes": 0})
         group["trials"] += 1
@@ -173,11 +173,11 @@ def _ledgers(store: Store, keys: list[str], profile: str) -> list[Ledger]:
         if record is None:
             raise UserError(f"trial {key[:12]}… of {profile} is not in the store; run: easel run --profile {profile}")
         if record.identity["edit"] is None and record.status == "complete":
-            way = {name: value for name, value in record.identity.items() if name != "seed"}
+            way = {name: value for name, value in record.identity.items() if name != "seed"} | {"epochs": record.epochs}
             groups.setdefault(json.dumps(way, sort_keys=True), []).append(record)
 
     def rank(group: list) -> tuple:
-        return _unusual(group[0]), -group[0].examples, -len(group), -group[0].identity["epochs"]
+        return _unusual(group[0]), -group[0].examples, -len(group), -group[0].epochs
 
     return [Ledger(group) for group in sorted(groups.values(), key=rank)]
 

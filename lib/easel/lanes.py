@@ -92,7 +92,7 @@ class Lane(Run):
         self._judge(self.online)
 
     def _logits(self, view: str) -> Tensor:
-        if isinstance(self.sets[view], Changed):
+        if view != "train" and isinstance(self.sets[view], Changed):
             return super()._logits(view)
         if view not in self.looks:
             self.looks[view] = Look(self, view)
@@ -103,7 +103,7 @@ class Look:
     """A lane's net on every image of a view, a batch at a time; the last batch reaches back over the one before."""
 
     def __init__(self, lane: Lane, view: str):
-        examples = lane.sets[view]
+        examples = lane.trial.examples if view == "train" else lane.sets[view]
         self.lane, self.images = lane, on_device(examples, lane.device)
         batch = min(evaluation_batch(lane.device, self.images.shape[-1]), len(examples))
         self.last, self.batches = len(examples) - batch, -(-len(examples) // batch)

@@ -15,6 +15,6 @@ def _margin(logits: Tensor, labels: Tensor) -> Tensor:
 QUANTITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "margin": lambda logits, labels: _margin(logits, labels).half(),  # the label's logit minus the largest other one
     "loss": lambda logits, labels: F.cross_entropy(logits, labels, reduction="none").clamp(max=6e4).half(),
-    "probability": lambda logits, labels: logits.softmax(1).gather(1, labels[:, None]).squeeze(1).half(),
+    "probability": lambda logits, labels: logits.softmax(1).gather(1, labels[:, None]).squeeze(1).mul(255).round().byte(),
     "prediction": lambda logits, labels: logits.argmax(1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int16),
 }

@@ -87,15 +87,15 @@ def check_engine(name: str | None = None) -> str:
 
 
 def work(trial: Trial) -> float:
-    """Estimated multiply-adds of an epoch: three passes over the training images, one over each evaluated set.
+    """Estimated multiply-adds of an epoch: three passes over the training images, one over each set that is judged.
 
     What is evaluated after one epoch only is spread over all of them.
     """
     examples = trial.examples
     trained = len(examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
-    views = [v for v in trial.views if view_base(v) != "online"]
+    views = [v for v in trial.measured if view_base(v) != "online"]
     shares = [1 if view_epoch(v) is None else 1 / trial.epochs for v in views]
-    evaluated = len(examples) + sum(s * len(trial.view_examples(v)) for v, s in zip(views, shares, strict=True))
+    evaluated = sum(s * len(trial.view_examples(v)) for v, s in zip(views, shares, strict=True))
     size = examples.images.shape[-1]
     # 3e6: a rough guess at what small nets spend outside multiplications; it only orders trials and guides the ETA
     per_image = models.multiply_adds(trial.model, classes=len(examples.classes), size=size) + 3e6
@@ -129,10 +129,11 @@ def ensure_each(
     quiet: bool = False,
 ) -> list[Ledger]:
     """Ledgers of trials of several lengths or data sets, one for each of those, all trained in one go; as `ensure`."""
+    trials = list(trials)
     records, trained = _ensured(trials, engine, workers, store, quiet)
     groups: dict[tuple, list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.identity["fingerprint"], record.identity["epochs"]), []).append(record)
+    for trial, record in zip(trials, records, strict=True):
+        groups.setdefault((record.identity["fingerprint"], trial.epochs), []).append(record)
     return [Ledger(group, sum(record.key in trained for record in group)) for group in groups.values()]
 
 
@@ -145,17 +146,21 @@ def _ensured(
         raise UserError("no trials were asked for")
     engine = check_engine(engine)
     store = store or Store()
-    found = {t.key: store.get(t) for t in trials}
-    trained = _watched & set(found)
-    _watched.difference_update(found)
-    if not all(found.values()):
+    found = [store.get(trial) for trial in trials]
+    keys = {trial.key for trial in trials}
+    trained = _watched & keys
+    _watched.difference_update(keys)
+    if not all(found):
         with _only_driver(store.folder, quiet):
-            missing = {t.key: t for t in trials if store.get(t) is None}  # another driver may have trained some
+            missing: dict[str, Trial] = {}
+            for trial in trials:
+                if store.get(trial) is None:  # another driver may have trained some
+                    missing[trial.key] = missing[trial.key].joined(trial) if trial.key in missing else trial
             todo = sorted(missing.values(), key=lambda t: -work(t) * t.epochs)
             if todo:
                 _train(todo, engine, workers, store, Progress(todo, quiet))
             trained |= set(missing)
-    records = [found[t.key] or store.get(t) for t in trials]
+    records = [record or store.get(trial) for record, trial in zip(found, trials, strict=True)]
     if None in records:
         raise RuntimeError(f"{records.count(None)} of {len(records)} trials were trained but are not in {store.folder}")
     released = [r.provenance for r in records if "released" in r.provenance]

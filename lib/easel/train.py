@@ -84,12 +84,14 @@ class Run:
             labels = labels if trial.edit.labels is None else torch.from_numpy(trial.edit.labels)
         self.labels = labels.to(self.device)  # what training sees; evaluation has the data set's own
         self.padded = on_device(examples, self.device, recipe.translation)
-        self.sets = {"train": examples} | {v: trial.view_examples(v) for v in trial.views if view_base(v) != "online"}
+        self.sets = {v: trial.view_examples(v) for v in trial.measured if view_base(v) != "online"}
+        self.sets |= {f"train@{k}": examples for k in map(view_epoch, (*trial.record, *trial.also)) if k}
         self.fixed = None if recipe.batches == "shuffled" else Fixed(fixed_order(trial), recipe, trial.order_seed)
         self.mean, self.std = (torch.tensor(s, device=self.device) for s in (examples.mean, examples.std))
         self.optimizer = _optimizer(self.net, recipe, len(self.kept))
         self.done, self.diverged, self.seconds = 0, False, 0.0
         self.loss = np.full(trial.epochs, np.nan, np.float32)
+        self.asked = trial.arrays((*trial.record, *trial.also))
         self.rows: dict[str, list[np.ndarray]] = {}
 
     def autocast(self) -> torch.autocast:
@@ -108,9 +110,14 @@ class Run:
     def _judge(self, online: Tensor) -> None:
         """End an epoch: evaluate what is due. online: bool (examples,), right in the training batches."""
         if np.isfinite(self.loss[self.done]):
+            plain = None  # what the net says of the training set, which several views may want
             for view, examples in self.sets.items():
                 if self._due(view):
-                    self._keep(view, self._logits(view), examples.labels.to(self.device))
+                    if view_base(view) == "train":
+                        plain = logits = self._logits("train") if plain is None else plain
+                    else:
+                        logits = self._logits(view)
+                    self._keep(view, logits, examples.labels.to(self.device))
             for view in self.trial.views:
                 if view_base(view) == "online" and self._due(view):
                     self._append(f"correct.{view}", online.cpu().numpy())
@@ -138,7 +145,7 @@ class Run:
         """A batch as the net sees it in training: float32 (batch, 3, size, size)."""
         if self.trial.recipe.augmentation == "resized-crop":
             return self.prepare(resized_crop(self.padded[index], crop, flip))
-        return self.prepare(crop_and_flip(self.padded, index, crop, flip, self.sets["train"].images.shape[-1]))
+        return self.prepare(crop_and_flip(self.padded, index, crop, flip, self.trial.examples.images.shape[-1]))
 
     def update(self, index: Tensor, crop: Tensor, flip: Tensor) -> tuple[Tensor, Tensor]:
         """One step on these examples: their mean loss, and which of them were right before it. On the device."""
@@ -176,7 +183,7 @@ class Run:
     def _logits(self, view: str) -> Tensor:
         """What the net says of every example of a view, unaugmented: float32 (examples, classes) on the device."""
         self.net.eval()
-        examples = self.sets[view]
+        examples = self.trial.examples if view == "train" else self.sets[view]
         changed = isinstance(examples, Changed)  # its images are made here, a batch at a time, on the device
         images = on_device(examples.source if changed else examples, self.device)
         logits = torch.empty(len(images), len(examples.classes), device=self.device)
@@ -193,9 +200,10 @@ class Run:
     def _keep(self, view: str, logits: Tensor, labels: Tensor) -> None:
         """Note one view of one epoch: who was right, and what else the trial records."""
         finite = logits.isfinite().all(1)  # argmax of NaN is class 0: never right
-        self._append(f"correct.{view}", ((logits.argmax(1) == labels) & finite).cpu().numpy())
-        for quantity in self.trial.record:
-            self._append(f"{quantity}.{view}", QUANTITIES[quantity](logits, labels).cpu().numpy())
+        measures = {"correct": lambda logits, labels: (logits.argmax(1) == labels) & finite} | QUANTITIES
+        for name, measure in measures.items():
+            if f"{name}.{view}" in self.asked:
+                self._append(f"{name}.{view}", measure(logits, labels).cpu().numpy())
         self.diverged |= not bool(finite.all())
 
     def _append(self, name: str, row: np.ndarray) -> None:
@@ -208,8 +216,8 @@ class Run:
 
     def record(self) -> Record:
         """The record of the finished trial."""
-        arrays = {name: np.stack(rows) for name, rows in self.rows.items()} | {"loss": self.loss}
-        arrays |= {f"count.{v}": np.array(len(s)) for v, s in self.sets.items() if v != "train"}
+        arrays = {name: np.stack(rows) for name, rows in self.rows.items()} | {"loss": self.loss[: self.done]}
+        arrays |= {f"count.{v}": np.array(len(s)) for v, s in self.sets.items() if view_base(v) != "train"}
         provenance = machine(self.device.type) | {
             "seconds": round(self.seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -225,8 +233,7 @@ class Run:
         arrays |= {f"rows.{k}": np.stack(v) for k, v in self.rows.items()} | {"loss": self.loss}
         if self.fixed is not None:
             arrays |= {f"fixed.{k}": v for k, v in self.fixed.state.items()}
-        meta = {"key": self.trial.key, "views": self.trial.views, "record": self.trial.record}
-        meta |= {"done": self.done, "seconds": self.seconds}
+        meta = {"key": self.trial.key, "arrays": sorted(self.asked), "done": self.done, "seconds": self.seconds}
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, pack(arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}))
 
@@ -237,8 +244,7 @@ class Run:
         except (OSError, BadRecord):
             return False
         meta = json.loads(arrays.pop("meta").tobytes())
-        wanted = [self.trial.key, *map(list, (self.trial.views, self.trial.record))]
-        if [meta["key"], meta["views"], meta["record"]] != wanted:
+        if [meta["key"], meta.get("arrays")] != [self.trial.key, sorted(self.asked)] or meta["done"] > len(self.loss):
             return False
         net, optimizer, fixed = {}, {}, {}
         for name, array in arrays.items():
@@ -260,7 +266,8 @@ class Run:
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": optimizer})
         if self.fixed is not None:
             self.fixed.restore(fixed)
-        self.loss, self.done, self.seconds = arrays["loss"].copy(), meta["done"], meta["seconds"]
+        self.done, self.seconds = meta["done"], meta["seconds"]
+        self.loss[: self.done] = arrays["loss"][: self.done]
         return True
 
 

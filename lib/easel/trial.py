@@ -7,7 +7,8 @@ cannot change a number (engine, packing, cores, folder names, what else is recor
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from easel import data as datasets
 from easel import models, perturb
 from easel.errors import UserError
-from easel.views import check_view, view_base, view_epoch
+from easel.views import check_epoch, check_view, view_base, view_epoch
 
 RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/test_golden.py notices)
 QUANTITIES = ("margin", "loss", "probability", "prediction")
@@ -168,10 +169,14 @@ class Trial:
         "test" or "test:2000"   the test set, or a class-balanced part of it
         "online"                the training batches' own hits, as they are trained on (augmented, training mode)
         "colour=0.3" "shuffle=4" "low-pass=3.2"     the plain training set's images, changed (easel.perturb)
-        "test@10"               any of them after that epoch only: its arrays then have one row
+        "test@10" "train@10"    any of them after that epoch only: its arrays then have one row
+    judged: whether the training set itself is evaluated after every epoch (else only where a view says so): False
+        where nobody reads that, as for a net that is only tested.
     record: quantities kept beside right or wrong for every view but "online": "margin", "loss", "probability" (of the
-        true class; float16), "prediction" (the class that the net names).
-    Views and quantities do not change the training, so they are not part of the key.
+        true class, in steps of 1/255: a byte), "prediction" (the class that the net names); "probability@1": of the
+        training set after that epoch only.
+    also: quantities that are recorded when the trial is trained, but for want of which nothing is trained anew.
+    Epochs, views and quantities do not change the training, so they are not part of the key.
     """
 
     model: str
@@ -185,6 +190,8 @@ class Trial:
     edit: Edit | None = None
     views: tuple[str, ...] = ()
     record: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    judged: bool = True
 
     def __post_init__(self) -> None:
         models.check(self.model)
@@ -197,17 +204,19 @@ class Trial:
         for name in ("seed", "epochs", "images", "subset_seed"):
             if isinstance(getattr(self, name), np.integer):  # JSON, and so the key, wants Python's own
                 object.__setattr__(self, name, int(getattr(self, name)))
-        for name, allowed in (("views", None), ("record", QUANTITIES)):
+        for name in ("views", "record", "also"):
             values = getattr(self, name)
             values = (values,) if isinstance(values, str) else tuple(sorted(set(values)))
             object.__setattr__(self, name, values)
-            for value in values:
-                if allowed is not None and value not in allowed:
-                    raise UserError(f"{name} {value!r}: one of {', '.join(allowed)}")
         for view in self.views:
             check_view(view)
-            if (after := view_epoch(view)) is not None and after > self.epochs:
-                raise UserError(f"view {view!r}: the trial has {self.epochs} epochs")
+        for value in (*self.record, *self.also):
+            check_epoch(value, "quantity")
+            if view_base(value) not in QUANTITIES:
+                raise UserError(f"record {value!r}: one of {', '.join(QUANTITIES)}")
+        for value in (*self.views, *self.record, *self.also):
+            if (after := view_epoch(value)) is not None and after > self.epochs:
+                raise UserError(f"{value!r}: the trial has {self.epochs} epochs")
         partly = self.recipe.delta != 1 or (self.edit is not None and self.edit.keep is not None)
         if partly and any(view_base(view) == "online" for view in self.views):
             raise UserError("view 'online' with dropped examples or delta < 1: some are in no batch, right or wrong")
@@ -224,10 +233,31 @@ class Trial:
         """What batches and augmentation are drawn from: the trial's seed, or the one that all trials share."""
         return self.seed if self.recipe.shared_order is None else self.recipe.shared_order
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Every view that is evaluated, the training set among them if it is judged."""
+        return (("train",) if self.judged else ()) + self.views
+
+    def arrays(self, quantities: tuple[str, ...]) -> dict[str, int]:
+        """The arrays that a record must have, {name: rows}, for the views and for these quantities of them."""
+        names = [f"correct.{view}" for view in self.measured]
+        for quantity in quantities:
+            base, after = view_base(quantity), view_epoch(quantity)
+            views = [view for view in self.measured if view_base(view) != "online"] if after is None else []
+            names += [f"{base}.{view}" for view in views] + ([f"{base}.train@{after}"] if after else [])
+        return {name: self.epochs if view_epoch(name) is None else 1 for name in names}
+
+    def joined(self, other: "Trial") -> "Trial":
+        """The trial that serves both: as long as the longer, with the views and quantities of either. One key."""
+        both = {name: getattr(self, name) + getattr(other, name) for name in ("views", "record", "also")}
+        return replace(self, epochs=max(self.epochs, other.epochs), judged=self.judged or other.judged, **both)
+
     @cached_property
     def identity(self) -> dict:
         """What the key is the hash of: every field that can change a number, the data by its fingerprint.
 
+        The number of epochs is not among them: the schedule's horizon does not depend on it, so the bits of a shorter
+        trial are the beginning of a longer one's, and one record serves every number of epochs up to its own.
         Settings of the recipe that have their default value are left out, so that a setting added later leaves older
         keys as they are; a default that changes moves RECIPE_VERSION.
         """
@@ -256,7 +286,6 @@ class Trial:
             "channels": [list(self.examples.mean), list(self.examples.std)],
             "model": self.model,
             "seed": self.seed,
-            "epochs": self.epochs,
             "recipe": {
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in asdict(self.recipe).items()
@@ -286,6 +315,22 @@ class Trial:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
+
+
+def two_groups(models: Sequence[str], trials: Sequence[int]) -> dict[str, tuple[list[int], list[int]]]:
+    """Seeds of two groups of trials for each of several nets: {net: (seeds, seeds)}.
+
+    No seed is in both groups, of one net or of two: trials of one seed share batch order and augmentation, so that even
+    different nets would agree by more than the images. trials: in a group, one number for all nets or one for each.
+    Seeds are dealt out in blocks of the smallest number; equal numbers N make it 0..N-1 and N..2N-1. UserError: another
+    number of numbers.
+    """
+    sizes = list(trials) * len(models) if len(trials) == 1 else list(trials)
+    if len(sizes) != len(models):
+        raise UserError(f"trials {', '.join(map(str, trials))}: one number, or one for each of {', '.join(models)}")
+    block = min(sizes)
+    dealt = [[seed for seed in range(2 * max(sizes) + 2 * block) if seed // block % 2 == side] for side in (0, 1)]
+    return {net: (dealt[0][:size], dealt[1][:size]) for net, size in zip(models, sizes, strict=True)}
 
 
 @lru_cache(maxsize=8)

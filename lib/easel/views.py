@@ -15,14 +15,22 @@ def view_epoch(view: str) -> int | None:
     return int(epoch) if at else None
 
 
+def check_epoch(name: str, what: str) -> None:
+    """Raise UserError where what follows the sign @ is no epoch."""
+    base, at, epoch = name.partition("@")
+    if at and not (epoch.isascii() and epoch.isdecimal() and str(int(epoch)) == epoch and int(epoch) > 0):
+        raise UserError(f"{what} {name!r}: what follows the sign @ is an epoch, counted from 1, such as {base}@1")
+
+
 def check_view(view: str) -> None:
     """Raise UserError unless `view` is one that a trial can record. (Whether tiles fit the images: view_examples.)"""
-    full, (view, at, epoch) = view, view.partition("@")
-    if at and not (epoch.isascii() and epoch.isdecimal() and str(int(epoch)) == epoch and int(epoch) > 0):
-        raise UserError(f"view {full!r}: what follows the sign @ is an epoch, counted from 1, such as {view}@1")
+    check_epoch(view, "view")
+    view, at, _ = view.partition("@")
+    if view == "train" and not at:
+        raise UserError("view 'train': the training set is judged after every epoch anyway; train@10 after the tenth")
     if perturb.is_change(view):
         return perturb.check(view)
     name, colon, count = view.partition(":")
-    if view not in ("online", "test") and not (name == "test" and colon and count.isdecimal() and int(count) > 0):
+    if view not in ("train", "online", "test") and not (name == "test" and colon and count.isdecimal() and int(count) > 0):
         changes = ", ".join(perturb.EXAMPLES.values())
         raise UserError(f"view {view!r}: one of test, test:2000 (a part of it), online, {changes}")
