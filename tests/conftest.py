@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from easel import paths
-from easel.ledger import Store
-from easel.trial import Recipe, Trial
+from easel import files
+from easel.ledger.store import Store
+from easel.ledger.trial import Recipe, Trial
 
 FP32 = Recipe(precision="fp32")
 
@@ -13,7 +13,7 @@ FP32 = Recipe(precision="fp32")
 @pytest.fixture(autouse=True)
 def _own_results(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("EASEL_DATA", str(paths.data_dir()))
+    monkeypatch.setenv("EASEL_DATA", str(files.data_dir()))
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
     for name in ("EASEL_ENGINE", "EASEL_RUN", "EASEL_RETRAIN", "EASEL_VARIANT"):
         monkeypatch.delenv(name, raising=False)
@@ -39,5 +39,5 @@ def tiny():
 @pytest.fixture(scope="session")
 def cifar10():
     """Skips without the real CIFAR-10 (EASEL_DATA or data/); CI has it."""
-    if not (paths.data_dir() / "cifar-10-batches-py").is_dir():
+    if not (files.data_dir() / "cifar-10-batches-py").is_dir():
         pytest.skip("CIFAR-10 is not on this machine: set EASEL_DATA or run `easel data cifar10`")

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import ablation
-from easel.ablation import MODES, beta_order, decile_left, drop, grid, left, noise, random_labels, select, sweep
 from easel.errors import UserError
-from easel.train import Run
+from easel.sections import subsets
+from easel.sections.subsets import MODES, beta_order, decile_left, drop, grid, left, noise, random_labels, select, sweep
+from easel.train.loop import Run
 
 K = 50_000
 RANKS = np.arange(K)  # an easiness without ties: example i is the i-th hardest
@@ -123,7 +123,7 @@ def test_the_number_taken_is_not_one_short_by_rounding(rate):
 
 def test_smaller_rates_take_part_of_what_larger_rates_take():
     for mode in MODES:
-        sets = [set(select(RANKS[:1000], r, mode, seed=1).tolist()) for r in ablation.RATES]
+        sets = [set(select(RANKS[:1000], r, mode, seed=1).tolist()) for r in subsets.RATES]
         assert all(a < b for a, b in pairwise(sets))
     assert not np.array_equal(select(RANKS, 0.3, "easy", seed=1), select(RANKS, 0.3, "easy", seed=2))
     assert np.array_equal(select(RANKS, 0.3, "easy", seed=1), select(RANKS, 0.3, "easy", seed=1))
@@ -314,7 +314,7 @@ def test_the_other_functions_refuse_too(call, word):
 
 
 def test_claims_are_judged_at_the_rates_that_the_text_names():
-    assert grid(ablation.RATES) == (list(ablation.RATES), [0, 0.3, 0.6, 0.9])
+    assert grid(subsets.RATES) == (list(subsets.RATES), [0, 0.3, 0.6, 0.9])
     assert grid([0.9, 0.3]) == ([0, 0.3, 0.9], [0, 0.3, 0.9])
     assert grid([0, 0.2, 0.3, 0.7])[1] == [0, 0.2, 0.3, 0.7]
     for bad in ([0.0, 0.5], [], [0.3, 0.6, 1.0], [-0.1, 0.3]):

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from easel.augment import RATIO, SCALE, boxes, epoch_draws, resized_crop
-from easel.streams import stream
-from easel.trial import Recipe
+from easel.ledger.trial import Recipe
+from easel.train.batches import RATIO, SCALE, boxes, epoch_draws, resized_crop, stream
 
 
 def slow_crop(image: np.ndarray, box, mirrored: bool) -> np.ndarray:

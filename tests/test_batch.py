@@ -16,8 +16,9 @@ import make_notebooks as make
 import psutil
 import pytest
 
-from easel import batch, parameters, plan, site
 from easel.errors import UserError
+from easel.notebook import batch, plan, site
+from easel.notebook import plan as parameters
 
 PARAMETERS = """profile = "smoke"  # set by easel run
 data = "patterns"  # the paper: CIFAR-10

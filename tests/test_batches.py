@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from easel.batches import Fixed
-from easel.train import Run, train
-from easel.trial import Edit, Recipe
+from easel.ledger.trial import Edit, Recipe
+from easel.train.batches import Fixed
+from easel.train.loop import Run, train
 
 HM = Recipe(
     optimizer="sgd", learning_rate=0.05, horizon=None, batch_size=15, translation=0, flip=False,

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from easel import bench, bench_loops, bench_parallel, bench_report, run
+from easel import bench, bench_loops, bench_parallel, bench_report
 from easel.errors import UserError
-from easel.trial import Recipe
+from easel.ledger.trial import Recipe
+from easel.train.loop import ensure as run
 
 
 class Clock:

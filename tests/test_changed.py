@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easel import changed, crossings, intervals, matching, perturb, plot
+from easel import plot
+from easel.compare import intervals, matching
+from easel.data.sets import changes
 from easel.errors import UserError
+from easel.sections import perturbations
 
 
 def world(seed=0, n=400, trials=(6, 6), strengths=(0.0, 1.0, 4.0), shared=1.0):
@@ -38,7 +41,7 @@ def test_other_and_same_by_hand():
     p2 = np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool)  # counts 1 2 1 0: easy {1}, and one of {0, 2}
     v1 = np.array([[0, 1, 1, 1], [0, 1, 1, 0]], bool)  # counts 0 2 2 1: easy {1, 2}
     v2 = np.array([[0, 0, 1, 1], [0, 0, 1, 1]], bool)  # counts 0 0 2 2: easy {2, 3}
-    found = changed.measure({"train": (p1, p2), "x": (v1, v2)}, fraction=0.5)
+    found = perturbations.measure({"train": (p1, p2), "x": (v1, v2)}, fraction=0.5)
     assert found.same["x"][0] == (1 / 2 + (0.5 * 1) / 2) / 2  # {0,1} and {1,2}; {1, half 0, half 2} and {2,3}
     assert found.other["x"][0] == (0 + (1 + 0.5) / 2) / 2  # {0,1} and {2,3}; {1, half 0, half 2} and {1,2}
     assert found.other["train"][0] == (1 + 0.5) / 2
@@ -62,7 +65,7 @@ def test_a_trial_is_left_out_of_plain_and_changed_at_once(which):
     same = lambda a, b: (rate(a[:n], a[n:]) + rate(b[:n], b[n:])) / 2  # noqa: E731
     other = lambda a, b: (rate(a[:n], b[n:]) + rate(b[:n], a[n:])) / 2  # noqa: E731
     accuracy = lambda a, b: a[n:].mean() / 5 + b[n:].mean() / 7  # noqa: E731 - twice the mean; trials differ by group
-    found = changed.measure(groups, which=which)
+    found = perturbations.measure(groups, which=which)
     for quantity, statistic in (("same", same), ("other", other)):
         slow = intervals.jackknife(one, two, statistic)
         fast = found.interval(getattr(found, quantity)["low-pass=2"], limits=(0, 1))
@@ -77,7 +80,7 @@ def test_a_trial_is_left_out_of_plain_and_changed_at_once(which):
 
 def test_the_ceiling_the_ties_and_the_classes_are_matchings():
     groups, labels = world(), np.arange(400) % 7
-    found = changed.measure(groups, labels)
+    found = perturbations.measure(groups, labels)
     (p1, p2), (v1, v2) = ([of.sum(0) for of in groups[view]] for view in ("train", "low-pass=1"))
     assert found.chance == 0.1
     assert found.other["train"][0] == matching.rate(p1, p2)
@@ -88,13 +91,13 @@ def test_the_ceiling_the_ties_and_the_classes_are_matchings():
     )
     stratified = [matching.stratified_chance(a, b, labels) for a, b in ((p1, v2), (p2, v1))]
     assert found.stratified["low-pass=1"] == pytest.approx(np.mean(stratified))
-    assert np.isnan(changed.measure(groups).stratified["low-pass=1"])
-    assert np.isnan(changed.measure(groups).within["low-pass=1"]).all()
+    assert np.isnan(perturbations.measure(groups).stratified["low-pass=1"])
+    assert np.isnan(perturbations.measure(groups).within["low-pass=1"]).all()
 
 
 def test_kept_is_1_where_nothing_is_changed_and_0_where_plain_says_nothing_of_changed():
     groups = world(n=4000, strengths=(0.0, 0.5, 1e9))
-    found = changed.measure(groups)
+    found = perturbations.measure(groups)
     assert (found.kept("train") == 1).all()
     assert (found.kept("train", "same") == 1).all()
     shared = (found.same["low-pass=1"][0] - 0.1) / (found.same["train"][0] - 0.1)
@@ -102,7 +105,7 @@ def test_kept_is_1_where_nothing_is_changed_and_0_where_plain_says_nothing_of_ch
     assert 0.2 < found.kept("low-pass=1")[0] < 1
     assert found.kept("low-pass=2")[0] == pytest.approx(0, abs=0.05)
     nothing = np.random.default_rng(1).random((2, 3, 50)) < 0
-    assert np.isnan(changed.measure({"train": tuple(nothing), "x": tuple(nothing)}).kept("x")).all()
+    assert np.isnan(perturbations.measure({"train": tuple(nothing), "x": tuple(nothing)}).kept("x")).all()
     both = (found.same["low-pass=1"] - found.other["low-pass=1"] + found.same["train"] - found.other["train"]) / 2
     assert found.difference("same", "other", ["low-pass=1", "train"]) == pytest.approx(both)
 
@@ -112,17 +115,17 @@ def test_kept_is_1_where_nothing_is_changed_and_0_where_plain_says_nothing_of_ch
 
 def test_blind_errors_are_as_many_in_every_trial_and_spare_who_was_right_first():
     (plain, _), (bad, _), _ = world().values()
-    thin = changed.thinned(plain, bad, seed=3)
+    thin = perturbations.thinned(plain, bad, seed=3)
     assert (thin.sum(1) == bad.sum(1)).all()
     assert bad.sum() < plain.sum()
     assert (plain | ~thin).all()  # only right answers are left
-    assert np.array_equal(thin, changed.thinned(plain, bad, seed=3))
-    assert not np.array_equal(thin, changed.thinned(plain, bad, seed=4))
-    more = changed.thinned(bad, plain)
+    assert np.array_equal(thin, perturbations.thinned(plain, bad, seed=3))
+    assert not np.array_equal(thin, perturbations.thinned(plain, bad, seed=4))
+    more = perturbations.thinned(bad, plain)
     assert (more.sum(1) == plain.sum(1)).all()
     assert (more | ~bad).all()  # where accuracy rises, every right answer stays
     labels = np.arange(400) % 3
-    by_class = changed.thinned(plain, bad, labels=labels)
+    by_class = perturbations.thinned(plain, bad, labels=labels)
     for k in range(3):
         assert (by_class[:, labels == k].sum(1) == bad[:, labels == k].sum(1)).all()
 
@@ -132,23 +135,24 @@ def test_blind_errors_are_as_many_in_every_trial_and_spare_who_was_right_first()
 def test_blind_errors_of_any_answers_are_as_many(seed, trials, n):
     rng = np.random.default_rng(seed)
     plain, bad = rng.random((2, trials, n)) < rng.random((2, trials, 1))
-    thin = changed.thinned(plain, bad, labels=rng.integers(0, 3, n), seed=seed)
+    thin = perturbations.thinned(plain, bad, labels=rng.integers(0, 3, n), seed=seed)
     assert (thin.sum(1) == bad.sum(1)).all()
 
 
 def test_who_stays_right_is_drawn_uniformly():
     plain = np.tile([True, True, True, True, False], (6000, 1))
     bad = np.tile([False, False, False, True, True], (6000, 1))
-    stays = changed.thinned(plain, bad).mean(0)
+    stays = perturbations.thinned(plain, bad).mean(0)
     assert stays == pytest.approx([0.5, 0.5, 0.5, 0.5, 0], abs=0.02)
 
 
 def test_a_blind_change_is_measured_as_blind_and_one_with_a_taste_of_its_own_as_more():
     groups = world(n=4000, trials=(8, 8))
     blindly = tuple(
-        changed.thinned(p, c, seed=5 + g) for g, (p, c) in enumerate(zip(*list(groups.values())[::2], strict=True))
+        perturbations.thinned(p, c, seed=5 + g)
+        for g, (p, c) in enumerate(zip(*list(groups.values())[::2], strict=True))
     )
-    found = changed.measure({"train": groups["train"], "own": groups["low-pass=2"], "blind": blindly})
+    found = perturbations.measure({"train": groups["train"], "own": groups["low-pass=2"], "blind": blindly})
     gap = {view: found.interval(found.other[view] - found.blind[view]) for view in ("own", "blind")}
     assert gap["own"].high < -0.05
     assert gap["blind"].low < 0 < gap["blind"].high
@@ -160,7 +164,7 @@ def test_a_change_that_picks_classes_is_beyond_blind_and_not_beyond_within():
     plain, labels = world(n=4000, trials=(8, 8))["train"], np.arange(4000) % 10
     rng = np.random.default_rng(2)
     harmed = tuple(of & (rng.random(of.shape) < np.linspace(0, 1, 10)[labels]) for of in plain)
-    found = changed.measure({"train": plain, "x": harmed}, labels, which="hard")
+    found = perturbations.measure({"train": plain, "x": harmed}, labels, which="hard")
     other = found.other["x"]
     assert found.interval(other - found.blind["x"]).high < -0.05
     assert found.interval(other - found.within["x"]).estimate == pytest.approx(0, abs=0.02)
@@ -176,16 +180,16 @@ def test_an_interval_is_the_jackknife_of_a_mean_by_hand():
     theta += [np.delete(x, i).mean() - y.mean() for i in range(4)] + [
         x.mean() - np.delete(y, i).mean() for i in range(3)
     ]
-    found = changed.interval(theta, (4, 3), level=0.9)
+    found = perturbations.interval(theta, (4, 3), level=0.9)
     error = np.sqrt(x.var(ddof=1) / 4 + y.var(ddof=1) / 3)
     assert found.estimate == pytest.approx(0.6 - 0.8 / 3)
     assert found.high - found.estimate == pytest.approx(2.919986 * error)  # t, 2 degrees of freedom, .95
     assert found.n == 7
-    assert changed.interval(theta, (4, 3), limits=(0, 0.5))[1:3] == (0, 0.5)
-    assert np.isnan(changed.interval([*theta[:-1], np.nan], (4, 3))[1:3]).all()
+    assert perturbations.interval(theta, (4, 3), limits=(0, 0.5))[1:3] == (0, 0.5)
+    assert np.isnan(perturbations.interval([*theta[:-1], np.nan], (4, 3))[1:3]).all()
     for trials in ((4, 4), (6, 1), (7, 0)):
         with pytest.raises(UserError, match="replicates"):
-            changed.interval(theta, trials)
+            perturbations.interval(theta, trials)
 
 
 def test_the_interval_of_paired_counts_covers_and_is_cautious():
@@ -194,7 +198,7 @@ def test_the_interval_of_paired_counts_covers_and_is_cautious():
     The width: right for accuracy; up to about twice the spread for matching rates, whose ties move with every trial."""
     results = {"same": [], "other": [], "difference": [], "gap": [], "accuracy": []}
     for seed in range(120):
-        found = changed.measure(world(seed, n=300, trials=(8, 8)), draws=1, seed=seed)
+        found = perturbations.measure(world(seed, n=300, trials=(8, 8)), draws=1, seed=seed)
         here = {"same": found.same["low-pass=1"], "other": found.other["low-pass=1"]}
         here |= {"difference": found.kept("low-pass=1") - found.kept("low-pass=2")}
         here |= {"gap": found.other["low-pass=2"] - found.blind["low-pass=2"]}
@@ -215,38 +219,38 @@ def test_the_interval_of_paired_counts_covers_and_is_cautious():
 
 def test_a_crossing_is_read_off_between_two_points():
     curve = np.array([[1.0, 1.0, 0.4, 1.0, 1.0], [0.8, 0.2, 0.3, 0.9, 0.2], [0.3, 0.6, 0.2, 0.8, 0.7]])
-    found = crossings.crossing([0, 10, 20], curve, 0.5)
+    found = perturbations.crossing([0, 10, 20], curve, 0.5)
     assert found[:3] == pytest.approx([16, 6.25, 0])
     assert np.isnan(found[3])
     assert found[4] == pytest.approx(6.25)  # the first time, though it rises again
     places = np.array([[0, 1, 2, 3, 4], [10, 11, 12, 13, 14], [20, 21, 22, 23, 24]])
-    assert crossings.crossing(places, curve, [0.8, 0.6, 0.3, 0.85, 1.0]) == pytest.approx([10, 6, 12, 18, 4])
+    assert perturbations.crossing(places, curve, [0.8, 0.6, 0.3, 0.85, 1.0]) == pytest.approx([10, 6, 12, 18, 4])
 
 
 def test_falls_to_and_at_accuracy_read_the_curves():
     groups = world(n=2000, strengths=(0.0, 0.5, 1.0, 3.0, 9.0))
-    found = changed.measure(groups)
+    found = perturbations.measure(groups)
     grid = {1.6: "low-pass=4", 3.2: "low-pass=3", 6.4: "low-pass=2", 12.8: "low-pass=1", 25.6: "train"}
-    at = found.interval(crossings.falls_to(found, "low-pass", grid))
+    at = found.interval(perturbations.falls_to(found, "low-pass", grid))
     below, above = [s for s, v in grid.items() if found.kept(v)[0] <= 0.5][-1:], 25.6
     assert below[0] <= at.estimate < min(above, 2 * below[0])
     assert at.low < at.estimate < at.high
-    assert np.isnan(crossings.falls_to(found, "low-pass", grid, share=-1)).all()
-    same = crossings.at_accuracy(found, grid, found.accuracy["low-pass=2"])
+    assert np.isnan(perturbations.falls_to(found, "low-pass", grid, share=-1)).all()
+    same = perturbations.at_accuracy(found, grid, found.accuracy["low-pass=2"])
     assert same == pytest.approx(found.other["low-pass=2"])
-    between = crossings.at_accuracy(found, grid, (found.accuracy["low-pass=2"] + found.accuracy["low-pass=3"]) / 2)
+    between = perturbations.at_accuracy(found, grid, (found.accuracy["low-pass=2"] + found.accuracy["low-pass=3"]) / 2)
     assert between == pytest.approx((found.other["low-pass=2"] + found.other["low-pass=3"]) / 2)
     alpha = {0: "low-pass=4", 0.5: "low-pass=3", 1: "train"}
-    assert 0 <= crossings.falls_to(found, "colour", alpha)[0] <= 1  # a linear scale, which has a 0
+    assert 0 <= perturbations.falls_to(found, "colour", alpha)[0] <= 1  # a linear scale, which has a 0
     with pytest.raises(UserError, match="plain images"):
-        crossings.at_accuracy(found, {1.6: "low-pass=4"}, 0.5)
+        perturbations.at_accuracy(found, {1.6: "low-pass=4"}, 0.5)
 
 
 def test_the_table_has_a_row_a_net_change_and_strength():
     views = dict(zip(["train", "colour=0", "low-pass=1.6"], world().values(), strict=True))
     grids = {"colour": {0: "colour=0", 1: "train"}, "low-pass": {1.6: "low-pass=1.6", 22.63: "train"}}
-    found = {net: changed.measure(views, np.arange(400) % 4, which="hard") for net in ("a", "b")}
-    table = changed.table(found, grids)
+    found = {net: perturbations.measure(views, np.arange(400) % 4, which="hard") for net in ("a", "b")}
+    table = perturbations.table(found, grids)
     assert table[["net", "change", "strength"]].apply(tuple, axis=1).is_unique
     assert len(table) == 8
     for name in ("same", "other", "blind", "within", "accuracy", "kept", "kept_same"):
@@ -257,7 +261,7 @@ def test_the_table_has_a_row_a_net_change_and_strength():
     assert set(table.n_trials) == {6}
     grey = table[(table.net == "a") & (table.view == "colour=0")].iloc[0]
     assert grey.other == found["a"].other["colour=0"][0]
-    assert all(set(grid.values()) >= {"train"} for grid in perturb.grids(32).values())
+    assert all(set(grid.values()) >= {"train"} for grid in changes.grids(32).values())
 
 
 # ---- claims --------------------------------------------------------------------------------------------------------
@@ -273,7 +277,7 @@ def net(*values):
 
 
 def judge(nets, **where):
-    return changed.judge(nets, lambda found: found.x, **where)
+    return perturbations.judge(nets, lambda found: found.x, **where)
 
 
 def test_a_claim_about_all_nets_is_judged_by_the_worst():
@@ -336,7 +340,7 @@ def test_curves_go_through_the_tables_points_with_the_plain_images_at_the_right(
     )
     grids = {"colour": {0: "colour=0", 1: "train"}, "shuffle": {1: "train", 4: "shuffle=4"}}
     grids["low-pass"] = {1.6: "low-pass=1.6", 22.63: "train"}
-    nets = [changed.table({"a": changed.measure(views, which=which)}, grids) for which in ("easy", "hard")]
+    nets = [perturbations.table({"a": perturbations.measure(views, which=which)}, grids) for which in ("easy", "hard")]
     table = pd.concat(nets, ignore_index=True)
     axes = plot.changed_rates(table)
     assert axes.shape == (3, 3)
@@ -374,7 +378,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line():
         (groups, {"labels": np.zeros(3)}),
     ):
         with pytest.raises(UserError) as refusal:
-            changed.measure(bad, **options)
+            perturbations.measure(bad, **options)
         assert "\n" not in str(refusal.value)
     with pytest.raises(UserError, match="same trials"):
-        changed.thinned(groups["train"][0], groups["train"][0][:3])
+        perturbations.thinned(groups["train"][0], groups["train"][0][:3])

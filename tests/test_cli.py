@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easel import batch, cli, run
-from easel.ledger import Store
+from easel import cli
+from easel.ledger.store import Store
+from easel.notebook import batch
+from easel.train.loop import ensure as run
 
 
 @pytest.fixture(autouse=True)
@@ -242,7 +244,7 @@ def test_scores_go_to_a_csv_file_too(trained, tmp_path):
 
 def test_scores_take_a_net_that_was_trained_in_two_ways_once(trained, tiny, tmp_path):
     """Another number of epochs adds the m that the first way lacks; changed labels do not count at all."""
-    from easel.trial import Edit
+    from easel.ledger.trial import Edit
 
     longer = [tiny(0, epochs=3), tiny(5, edit=Edit(labels=np.zeros(100, int)))]
     more = [run.ensure([trial], workers=0, store=Store(), quiet=True).records[0].key for trial in longer]
@@ -282,7 +284,7 @@ def test_scores_have_every_data_set_of_a_profile_and_shared_trials_once(trained,
 
 
 def test_scores_prefer_the_paper_s_recipe_to_more_trials_of_another(trained, tiny, tmp_path):
-    from easel.trial import Recipe
+    from easel.ledger.trial import Recipe
 
     recipe = Recipe(precision="fp32", batch_size=64)
     more = [run.ensure([tiny(s, recipe=recipe)], workers=0, store=Store(), quiet=True).records[0] for s in range(3)]
@@ -293,7 +295,7 @@ def test_scores_prefer_the_paper_s_recipe_to_more_trials_of_another(trained, tin
 
 
 def test_a_long_training_has_every_m_to_ten_then_each_tenth_and_the_last():
-    from easel import inventory
+    from easel.notebook import inventory
 
     assert inventory._m_values(3) == [1, 2, 3]
     assert inventory._m_values(34) == [*range(1, 11), 20, 30, 34]
@@ -308,19 +310,20 @@ def kept(tmp_path, capsys, *argv: str) -> tuple[pd.DataFrame, str]:
 
 
 def test_what_is_kept_is_indices_labels_classes_and_easiness(trained, tmp_path, capsys):
-    from easel import compression, scores
-    from easel.ledger import Ledger
+    from easel.compare import scores
+    from easel.ledger.store import Ledger
+    from easel.sections import subsets
 
     table, said = kept(tmp_path, capsys)
     ledger = Ledger(trained[:2])
     easiness = scores.easiness(ledger)
-    at = compression.keep(easiness, 0.3, "easiest", seed=0)
+    at = subsets.keep(easiness, 0.3, "easiest", seed=0)
     assert list(table.columns) == ["example", "label", "class", "easiness"]
     assert table.example.tolist() == ledger.ids[at].tolist()
     assert table.label.tolist() == ledger.labels[at].tolist()
     assert table["class"].tolist() == [ledger.examples.classes[c] for c in ledger.labels[at]]
     assert np.allclose(table.easiness, easiness[at])
-    ties = compression.tied(easiness, at)
+    ties = subsets.tied(easiness, at)
     assert said.startswith("30 of 100 examples of patterns by mlp-1x10 (2 trials, m = 1): the easiest dropped; ")
     assert f"{ties} are tied at the cut, where a lot from seed 0 decides -> {tmp_path}/keep.csv" in said
 
@@ -336,13 +339,14 @@ def test_what_is_kept_is_indices_labels_classes_and_easiness(trained, tmp_path, 
     ],
 )
 def test_what_is_dropped_may_be_chosen(trained, tmp_path, capsys, argv, how, m, seed, balanced, said):
-    from easel import compression, scores
-    from easel.ledger import Ledger
+    from easel.compare import scores
+    from easel.ledger.store import Ledger
+    from easel.sections import subsets
 
     table, words = kept(tmp_path, capsys, *argv.split())
     ledger = Ledger(trained[:2])
     chosen = {"seed": seed, "labels": ledger.labels, "balanced": balanced}
-    at = compression.keep(scores.easiness(ledger, m), 0.3, how, **chosen)
+    at = subsets.keep(scores.easiness(ledger, m), 0.3, how, **chosen)
     assert table.example.tolist() == ledger.ids[at].tolist()
     assert said in words
     assert f"mlp-1x10 (2 trials, m = {m})" in words

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from easel import cluster, run
 from easel.errors import UserError
-from easel.train import train
+from easel.train.loop import ensure as run
+from easel.train.loop import train
+from easel.train.loop import workers as cluster
 
 DRIVER = """
 import signal
 import sys
 from easel import run
-from easel.ledger import Store
-from easel.trial import Recipe, Trial
+from easel.ledger.store import Store
+from easel.ledger.trial import Recipe, Trial
 
 
 def terminate(*_):

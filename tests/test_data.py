@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from easel import cifar, data, download
+from easel.data.sets import cifar, download, sets
 from easel.errors import UserError
-from easel.paths import data_dir
+from easel.files import data_dir
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def real():
 
 @pytest.fixture(scope="module")
 def drawn():
-    return data.load("patterns")
+    return sets.load("patterns")
 
 
 @pytest.fixture
@@ -52,22 +52,22 @@ def refusal(call, *arguments, **options) -> str:
 
 @pytest.mark.parametrize("name", ["cifar", "CIFAR10", "", "imagenet", 7, None, float("nan")])
 def test_an_unknown_name_is_answered_with_the_names_there_are(name):
-    for call in (data.load, data.choose, data.prepare, data.describe):
+    for call in (sets.load, sets.choose, sets.prepare, sets.describe):
         message = refusal(call, name)
-        assert all(known in message for known in data.NAMES)
+        assert all(known in message for known in sets.NAMES)
         assert "slash" in message
 
 
 def test_an_unknown_split_is_answered_with_the_splits_there_are():
-    assert "train, test, merged" in refusal(data.load, "patterns", "val")
+    assert "train, test, merged" in refusal(sets.load, "patterns", "val")
 
 
 def test_a_second_load_is_the_same_object(drawn):
-    assert data.load("patterns", size=32) is drawn
+    assert sets.load("patterns", size=32) is drawn
 
 
 def test_merged_is_train_then_test(drawn):
-    test, merged = data.load("patterns", "test"), data.load("patterns", "merged")
+    test, merged = sets.load("patterns", "test"), sets.load("patterns", "merged")
     assert len(merged) == 12_000
     assert (merged.ids == np.arange(12_000)).all()
     assert torch.equal(merged.images[:10_000], drawn.images)
@@ -89,21 +89,21 @@ def test_mean_and_std_are_those_of_the_whole_training_split(drawn):
     pixels = drawn.images.double() / 255
     assert np.allclose(drawn.mean, pixels.mean((0, 2, 3)), atol=6e-5)
     assert np.allclose(drawn.std, pixels.std((0, 2, 3), correction=0), atol=6e-5)
-    assert data.load("patterns", "test").mean == drawn.mean
+    assert sets.load("patterns", "test").mean == drawn.mean
     assert drawn.take([0, 1]).std == drawn.std
 
 
 def test_images_can_be_brought_to_another_size(drawn):
-    small = data.load("patterns", "test", size=16)
+    small = sets.load("patterns", "test", size=16)
     assert small.images.shape == (2_000, 3, 16, 16)
-    plain = data.load("patterns", "test").images.float().mean((2, 3))
+    plain = sets.load("patterns", "test").images.float().mean((2, 3))
     assert (small.images.float().mean((2, 3)) - plain).abs().max() < 2
 
 
 def test_patterns_are_drawn_without_any_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path / "nowhere"))
-    data._load.cache_clear()
-    assert len(data.load("patterns")) == 10_000
+    sets._load.cache_clear()
+    assert len(sets.load("patterns")) == 10_000
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -111,53 +111,53 @@ def test_patterns_are_drawn_without_any_folder(tmp_path, monkeypatch):
 
 
 def test_pixels_after_the_name_are_the_side_and_the_name_stays_plain(drawn):
-    large = data.load("patterns@48", "test")
+    large = sets.load("patterns@48", "test")
     assert large.images.shape == (2_000, 3, 48, 48)
     assert (large.name, large.classes, large.notice) == ("patterns", drawn.classes, drawn.notice)
-    assert large is data.load("patterns", "test", size=48)
-    assert data.load("patterns@32") is data.load("patterns")
-    plain = data.load("patterns", "test")
+    assert large is sets.load("patterns", "test", size=48)
+    assert sets.load("patterns@32") is sets.load("patterns")
+    plain = sets.load("patterns", "test")
     assert torch.equal(large.labels, plain.labels)
     assert (large.images.float().mean((2, 3)) - plain.images.float().mean((2, 3))).abs().max() < 2
-    assert data.load("patterns@16", "merged").images.shape == (12_000, 3, 16, 16)
+    assert sets.load("patterns@16", "merged").images.shape == (12_000, 3, 16, 16)
 
 
 def test_only_an_at_and_digits_at_the_end_are_a_size():
-    assert data.parts("cifar10@64") == ("cifar10", 64)
-    assert data.parts("cifar10") == ("cifar10", None)
-    assert data.parts("./me@home/birds@96") == ("./me@home/birds", 96)
-    assert data.parts("./birds@96/") == ("./birds@96/", None)
-    assert data.parts("./birds@large") == ("./birds@large", None)
-    assert data.parts("./birds@48@96") == ("./birds@48", 96)
-    assert data.known("patterns@064") == "patterns@064"
+    assert sets.parts("cifar10@64") == ("cifar10", 64)
+    assert sets.parts("cifar10") == ("cifar10", None)
+    assert sets.parts("./me@home/birds@96") == ("./me@home/birds", 96)
+    assert sets.parts("./birds@96/") == ("./birds@96/", None)
+    assert sets.parts("./birds@large") == ("./birds@large", None)
+    assert sets.parts("./birds@48@96") == ("./birds@48", 96)
+    assert sets.known("patterns@064") == "patterns@064"
     for name in ("cifar10@", "cifar10@x", "cifar10@6.4", "cifar10@-8", "cifar10@64 ", "cifar10@8@64", "@64"):
-        assert "no data set" in refusal(data.parts, name)
+        assert "no data set" in refusal(sets.parts, name)
 
 
 @pytest.mark.parametrize("end", ["@7", "@0", "@513", "@999999999"])
 def test_a_size_after_the_name_out_of_range_is_refused_by_every_caller(end):
-    for call in (data.load, data.known, data.choose, data.prepare, data.describe):
+    for call in (sets.load, sets.known, sets.choose, sets.prepare, sets.describe):
         assert "a whole number of pixels from 8 to 512" in refusal(call, "patterns" + end)
-    assert "8 to 512" in refusal(data.choose, "photographs" + end)
+    assert "8 to 512" in refusal(sets.choose, "photographs" + end)
 
 
 def test_a_chosen_and_a_described_name_keep_their_size():
-    assert data.choose("patterns@16") == "patterns@16"
-    assert len(data.prepare("patterns@16")) == 10_000
-    facts = data.describe("patterns@16")
+    assert sets.choose("patterns@16") == "patterns@16"
+    assert len(sets.prepare("patterns@16")) == 10_000
+    facts = sets.describe("patterns@16")
     assert (facts["name"], facts["size"], facts["ready"]) == ("patterns@16", 16, True)
-    assert facts["fingerprint"] == data.load("patterns", size=16).fingerprint
+    assert facts["fingerprint"] == sets.load("patterns", size=16).fingerprint
 
 
 def test_images_too_many_for_this_machine_at_a_size_are_refused_before_they_are_made(drawn, monkeypatch):
-    monkeypatch.setattr(data.os, "sysconf", lambda name: 10_000)  # 100 MB
-    assert data.load("patterns@9").images.shape[-1] == 9
-    assert "patterns: 10000 images of 512x512 take 7.3 GiB" in refusal(data.load, "patterns@512")
+    monkeypatch.setattr(sets.os, "sysconf", lambda name: 10_000)  # 100 MB
+    assert sets.load("patterns@9").images.shape[-1] == 9
+    assert "patterns: 10000 images of 512x512 take 7.3 GiB" in refusal(sets.load, "patterns@512")
 
 
 def test_a_choice_is_made_by_choose_alone():
     for name in ("auto", "photographs", "photographs@48"):
-        for call in (data.load, data.known, data.describe):
+        for call in (sets.load, sets.known, sets.describe):
             assert "choose" in refusal(call, name)
 
 
@@ -173,25 +173,25 @@ def test_photographs_are_the_users_imagenet_else_tiny_imagenet_else_drawn(tmp_pa
                 (folder / split / name).mkdir(parents=True)
                 Image.new("RGB", (64, 64), (20 * k, 0, 0)).save(folder / split / name / "0.png")
 
-    assert data.choose("photographs@48") == "patterns@48"
-    lay(tmp_path / "tiny-imagenet-10", data.TINY_IMAGENET_10)
-    assert data.choose("photographs@48") == "tiny-imagenet-10@48"
-    assert data.choose("photographs") == "tiny-imagenet-10"
-    tiny = data.load("tiny-imagenet-10@48")
+    assert sets.choose("photographs@48") == "patterns@48"
+    lay(tmp_path / "tiny-imagenet-10", sets.TINY_IMAGENET_10)
+    assert sets.choose("photographs@48") == "tiny-imagenet-10@48"
+    assert sets.choose("photographs") == "tiny-imagenet-10"
+    tiny = sets.load("tiny-imagenet-10@48")
     assert tiny.images.shape == (10, 3, 48, 48)
     assert "stand in for its mini ImageNet" in tiny.notice
     assert "\n" not in tiny.notice
-    assert len(set(data.TINY_IMAGENET_10) & set(data.MINI_IMAGENET)) == 2  # as the notice says
-    lay(tmp_path / "imagenet", data.MINI_IMAGENET)
-    assert data.choose("photographs@48") == "mini-imagenet@48"
-    assert data.load("mini-imagenet@48").images.shape == (10, 3, 48, 48)
+    assert len(set(sets.TINY_IMAGENET_10) & set(sets.MINI_IMAGENET)) == 2  # as the notice says
+    lay(tmp_path / "imagenet", sets.MINI_IMAGENET)
+    assert sets.choose("photographs@48") == "mini-imagenet@48"
+    assert sets.load("mini-imagenet@48").images.shape == (10, 3, 48, 48)
     monkeypatch.setenv("EASEL_IMAGENET", str(tmp_path / "elsewhere"))
-    assert str(tmp_path / "elsewhere") in refusal(data.choose, "photographs@48")
+    assert str(tmp_path / "elsewhere") in refusal(sets.choose, "photographs@48")
 
 
 def test_auto_keeps_its_size(tmp_path, monkeypatch, no_network):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
-    assert data.choose("auto@64", wait_s=0) == "patterns@64"
+    assert sets.choose("auto@64", wait_s=0) == "patterns@64"
 
 
 # rows, fingerprints, subsets -----------------------------------------------------------------------------------------
@@ -212,59 +212,59 @@ def test_taken_rows_keep_their_ids_labels_and_kinds(drawn):
 def test_the_fingerprint_is_the_contents_and_nothing_else():
     images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
     labels = torch.tensor([0, 1])
-    mark = data.fingerprint(images, labels, ("a", "b"))
+    mark = sets.fingerprint(images, labels, ("a", "b"))
     expected = hashlib.sha256(b"((2, 3, 4, 4), ('a', 'b'))" + bytes(range(96)) + bytes([0] * 8 + [1] + [0] * 7))
     assert mark == expected.hexdigest()
     turned = images.clone()
     turned[1, 2, 3, 3] ^= 1
     others = [(turned, labels, ("a", "b")), (images, labels.flip(0), ("a", "b")), (images, labels, ("a", "c"))]
     others.append((images.reshape(2, 3, 2, 8), labels, ("a", "b")))
-    assert len({mark, *(data.fingerprint(*other) for other in others)}) == 5
+    assert len({mark, *(sets.fingerprint(*other) for other in others)}) == 5
     strided = images.contiguous(memory_format=torch.channels_last)
-    assert data.fingerprint(strided, labels, ("a", "b")) == mark
+    assert sets.fingerprint(strided, labels, ("a", "b")) == mark
 
 
 def test_a_subset_has_as_many_of_every_class_in_official_order(drawn):
-    part = data.subset(drawn, 2_000, seed=4)
+    part = sets.subset(drawn, 2_000, seed=4)
     assert part.labels.bincount().tolist() == [200] * 10
     assert (np.diff(part.ids) > 0).all()
     assert torch.equal(part.images, drawn.images[part.ids])
 
 
 def test_what_does_not_divide_is_shared_as_equally_as_can_be(drawn):
-    counts = data.subset(drawn, 1_234).labels.bincount()
+    counts = sets.subset(drawn, 1_234).labels.bincount()
     assert sorted(counts.tolist()) == [123] * 6 + [124] * 4
     few = drawn.take(np.flatnonzero((drawn.labels != 3).numpy() | (np.arange(10_000) < 50)))
     threes = int((few.labels == 3).sum())
-    counts = data.subset(few, 1_000).labels.bincount().tolist()
+    counts = sets.subset(few, 1_000).labels.bincount().tolist()
     assert counts.pop(3) == threes < 20
     assert max(counts) - min(counts) <= 1
     assert sum(counts) + threes == 1_000
 
 
 def test_a_subset_is_its_seed_and_a_smaller_one_lies_in_a_larger(drawn):
-    first, again, other = (data.subset(drawn, 500, seed).ids for seed in (0, 0, 1))
+    first, again, other = (sets.subset(drawn, 500, seed).ids for seed in (0, 0, 1))
     assert (first == again).all()
     assert len(np.intersect1d(first, other)) < 100  # 25 expected
-    assert np.isin(first, data.subset(drawn, 777, 0).ids).all()
+    assert np.isin(first, sets.subset(drawn, 777, 0).ids).all()
     assert hashlib.sha256(first.astype("<i8")).hexdigest()[:16] == "e10ba13efae32760"
 
 
 def test_all_of_them_is_the_data_set_itself(drawn):
-    assert data.subset(drawn, None) is drawn
-    assert data.subset(drawn, 10_000) is drawn
+    assert sets.subset(drawn, None) is drawn
+    assert sets.subset(drawn, 10_000) is drawn
 
 
 @pytest.mark.parametrize("images", [10_001, 9, 0, -1, 2.0, "100", True, float("nan")])
 def test_subsets_that_cannot_be(drawn, images):
-    message = refusal(data.subset, drawn, images)
+    message = refusal(sets.subset, drawn, images)
     assert "10000" in message
     assert repr(images) in message or str(images) in message
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, "0", None])
 def test_a_subset_seed_is_a_whole_number_from_0(drawn, seed):
-    assert "whole number from 0" in refusal(data.subset, drawn, 100, seed)
+    assert "whole number from 0" in refusal(sets.subset, drawn, 100, seed)
 
 
 # CIFAR-10's bytes ----------------------------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ def test_wrong_bytes_are_refused_before_a_byte_is_interpreted(tmp_path, monkeypa
     monkeypatch.setattr(cifar, "parse", lambda content: pytest.fail("interpreted before it was checked"))
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     found = hashlib.md5((folder / "data_batch_1").read_bytes()).hexdigest()
-    message = refusal(data.load, "cifar10")
+    message = refusal(sets.load, "cifar10")
     assert str(folder / "data_batch_1") in message
     assert found in message
     assert "c99cafc152244af753f735de768cd75f" in message
@@ -385,7 +385,7 @@ def test_only_the_known_names_leave_an_archive_and_only_as_files(tmp_path):
 def test_an_archive_with_wrong_bytes_is_named_and_nothing_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     archive(tmp_path / cifar.ARCHIVE, {f"{cifar.FOLDER}/data_batch_1": b"x"})
-    for call in (data.load, data.prepare):
+    for call in (sets.load, sets.prepare):
         message = refusal(call, "cifar10")
         assert str(tmp_path / cifar.ARCHIVE) in message
         assert cifar.ARCHIVE_MD5 in message
@@ -395,27 +395,27 @@ def test_an_archive_with_wrong_bytes_is_named_and_nothing_is_unpacked(tmp_path, 
 def test_without_data_and_network_auto_is_patterns_in_seconds_and_asked_once(tmp_path, monkeypatch, no_network):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     start = time.monotonic()
-    assert data.choose("auto") == "patterns"
+    assert sets.choose("auto") == "patterns"
     assert time.monotonic() - start < 10
     monkeypatch.setattr(download, "estimate", lambda *a, **k: pytest.fail("asked twice"))
-    assert data.choose("auto") == "patterns"
+    assert sets.choose("auto") == "patterns"
 
 
 def test_without_data_and_network_cifar10_is_refused_with_every_mirror_named(tmp_path, monkeypatch, no_network):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
-    assert data.choose("cifar10") == "cifar10"
-    assert data.describe("cifar10")["ready"] is False
-    message = refusal(data.load, "cifar10")
+    assert sets.choose("cifar10") == "cifar10"
+    assert sets.describe("cifar10")["ready"] is False
+    message = refusal(sets.load, "cifar10")
     assert "http://127.0.0.1:9/a/cifar-10-python.tar.gz: Connection refused" in message
     assert "http://127.0.0.1:9/b/cifar-10-python.tar.gz: Connection refused" in message
     assert "data/README.md" in message
 
 
 def test_a_description_names_sizes_classes_and_place():
-    facts = data.describe("patterns")
+    facts = sets.describe("patterns")
     assert facts["images"] == {"train": 10_000, "test": 2_000}
     assert (facts["ready"], facts["size"], len(facts["classes"])) == (True, 32, 10)
-    assert facts["fingerprint"] == data.load("patterns").fingerprint
+    assert facts["fingerprint"] == sets.load("patterns").fingerprint
 
 
 # the real CIFAR-10 ---------------------------------------------------------------------------------------------------
@@ -423,7 +423,7 @@ def test_a_description_names_sizes_classes_and_place():
 
 @pytest.mark.cifar
 def test_cifar10_is_read_as_pickle_reads_it(real):
-    train, test = data.load("cifar10"), data.load("cifar10", "test")
+    train, test = sets.load("cifar10"), sets.load("cifar10", "test")
     for dataset, rows, file in ((train, slice(20_000, 30_000), "data_batch_3"), (test, slice(None), "test_batch")):
         theirs = pickle.loads((real / cifar.FOLDER / file).read_bytes(), encoding="bytes")
         assert (dataset.images[rows].numpy().reshape(10_000, 3072) == theirs[b"data"]).all()
@@ -435,12 +435,12 @@ def test_cifar10_is_read_as_pickle_reads_it(real):
 @pytest.mark.cifar
 def test_cifar10_has_the_official_class_names(real):
     meta = cifar.parse(cifar.checked(real / cifar.FOLDER / cifar.META[0], cifar.META[1]))
-    assert tuple(name.decode() for name in meta[b"label_names"]) == data.load("cifar10").classes
+    assert tuple(name.decode() for name in meta[b"label_names"]) == sets.load("cifar10").classes
 
 
 @pytest.mark.cifar
 def test_cifar10s_fingerprint(real):
-    assert data.load("cifar10").fingerprint == "3c286bc61f5dcb7988ac7cb0b45b1a0f2364b0c1b415d9fe781f1ecfa020afb5"
+    assert sets.load("cifar10").fingerprint == "3c286bc61f5dcb7988ac7cb0b45b1a0f2364b0c1b415d9fe781f1ecfa020afb5"
 
 
 @pytest.mark.cifar
@@ -459,7 +459,7 @@ def test_one_flipped_bit_in_a_batch_is_found_and_named(real, tmp_path, monkeypat
         file.seek(15_000_000)
         file.write(bytes([byte ^ 4]))
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
-    assert f"{bad}: wrong bytes" in refusal(data.load, "cifar10", "test")
+    assert f"{bad}: wrong bytes" in refusal(sets.load, "cifar10", "test")
 
 
 @pytest.mark.cifar
@@ -471,5 +471,5 @@ def test_an_archive_on_disk_is_unpacked_and_used(real, tmp_path, monkeypatch):
         os.symlink(real / cifar.FOLDER / name, tmp_path / cifar.FOLDER / name)
     monkeypatch.setattr(cifar, "ARCHIVE_MD5", archive(tmp_path / cifar.ARCHIVE, members))
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
-    assert data.choose("auto") == "cifar10"
-    assert len(data.load("cifar10", "test")) == 10_000
+    assert sets.choose("auto") == "cifar10"
+    assert len(sets.load("cifar10", "test")) == 10_000

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from easel import estimates, paths, plan
+from easel import estimates, files
 from easel.errors import UserError
-from easel.models import multiply_adds
+from easel.nets.names import multiply_adds
+from easel.notebook import plan
 
-RECEIPTS = sorted((paths.ROOT / "results" / "laptop" / "receipts").glob("*.json"))
+RECEIPTS = sorted((files.ROOT / "results" / "laptop" / "receipts").glob("*.json"))
 
 
 def row(model, bf16, fp32=None):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from easel import data, folders
+from easel.data.sets import folders
+from easel.data.sets import sets as data
 from easel.errors import UserError
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easel.train import train
-from easel.trial import RECIPE_VERSION, Recipe, Trial
+from easel.ledger.trial import RECIPE_VERSION, Recipe, Trial
+from easel.train.loop import train
 
 GOLDEN = Path(__file__).with_name("golden.npz")
 FIRST = ["mlp-2x32", "wrn-10-1", "densenet-bc-10-8", "resnext-11-2x8d"]

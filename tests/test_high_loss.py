@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easel import high_loss, run
 from easel.errors import UserError
-from easel.high_loss import FIXED, GROUPED, SHUFFLED
-from easel.trial import Trial
+from easel.ledger.trial import Trial
+from easel.sections import hard_minibatches
+from easel.sections.hard_minibatches import FIXED, GROUPED, SHUFFLED
+from easel.train.loop import ensure as run
 
 
 def table(**curves) -> pd.DataFrame:
-    """Curves by arm and seed, as `high_loss.curves` gives them: fixed=[[.1, .2], ...]."""
+    """Curves by arm and seed, as `hard_minibatches.curves` gives them: fixed=[[.1, .2], ...]."""
     names = {"fixed": FIXED, "chosen": "highest loss, 0.5"}
     rows = [
         ("resnet18", names[arm], seed, epoch, value)
@@ -23,7 +24,7 @@ def table(**curves) -> pd.DataFrame:
 
 
 def test_the_recipe_is_the_authors():
-    recipe = high_loss.recipe()
+    recipe = hard_minibatches.recipe()
     assert (recipe.optimizer, recipe.learning_rate, recipe.momentum, recipe.batch_size) == ("sgd", 0.005, 0.9, 512)
     assert recipe.schedule(99) == 1.0
     assert (recipe.translation, recipe.flip, recipe.batches) == (0, False, "fixed")
@@ -31,7 +32,7 @@ def test_the_recipe_is_the_authors():
 
 def test_arms_differ_in_how_batches_are_chosen_and_in_nothing_else():
     easiness = np.array([3, 1, 2, 0])
-    arms = high_loss.arms(high_loss.recipe(), [0.2, 0.8, 1.0], easiness)
+    arms = hard_minibatches.arms(hard_minibatches.recipe(), [0.2, 0.8, 1.0], easiness)
     assert list(arms) == [
         SHUFFLED, FIXED, "highest loss, 0.8", "highest loss, 0.2", "random batches, 0.8", "random batches, 0.2",
         GROUPED, f"{GROUPED}, highest loss, 0.8",
@@ -41,21 +42,21 @@ def test_arms_differ_in_how_batches_are_chosen_and_in_nothing_else():
     assert {r.delta for r in recipes} == {0.2, 0.8, 1.0}
     assert len({(r.optimizer, r.learning_rate, r.batch_size, r.horizon) for r in recipes}) == 1
     with pytest.raises(UserError, match="below 1"):
-        high_loss.arms(high_loss.recipe(), [1.0])
+        hard_minibatches.arms(hard_minibatches.recipe(), [1.0])
 
 
 def test_epochs_to_a_target_lie_on_the_line_between_two_looks():
-    assert high_loss.epochs_to([0.2, 0.4, 0.5], 0.4) == 2
-    assert high_loss.epochs_to([0.2, 0.4, 0.5], 0.45) == pytest.approx(2.5)
-    assert high_loss.epochs_to([0.2, 0.4, 0.5], 0.1) == 1
-    assert high_loss.epochs_to([0.2, 0.4, 0.5], 0.6) == np.inf
-    assert high_loss.epochs_to([0.2, 0.5, 0.1, 0.6], 0.5) == 2  # the first time counts
+    assert hard_minibatches.epochs_to([0.2, 0.4, 0.5], 0.4) == 2
+    assert hard_minibatches.epochs_to([0.2, 0.4, 0.5], 0.45) == pytest.approx(2.5)
+    assert hard_minibatches.epochs_to([0.2, 0.4, 0.5], 0.1) == 1
+    assert hard_minibatches.epochs_to([0.2, 0.4, 0.5], 0.6) == np.inf
+    assert hard_minibatches.epochs_to([0.2, 0.5, 0.1, 0.6], 0.5) == 2  # the first time counts
 
 
 def test_fewer_epochs_by_hand():
     """The plain trials end at .5 on average, so the target is .4 (share .8)."""
     curves = table(fixed=[[0.2, 0.4, 0.5], [0.3, 0.5, 0.5]], chosen=[[0.4, 0.4, 0.4], [0.1, 0.2, 0.3]])
-    found = high_loss.to_target(curves, share=0.8).set_index(["arm", "seed"])
+    found = hard_minibatches.to_target(curves, share=0.8).set_index(["arm", "seed"])
     assert found.target.unique() == pytest.approx([0.4])
     assert found.loc[(FIXED, 0), "epochs"] == pytest.approx(2)
     assert found.loc[(FIXED, 1), "epochs"] == pytest.approx(1.5)
@@ -66,27 +67,27 @@ def test_fewer_epochs_by_hand():
 
 def test_gains_are_paired_by_seed_in_percentage_points():
     curves = table(fixed=[[0.2, 0.5], [0.3, 0.6], [0.1, 0.1]], chosen=[[0.4, 0.6], [0.1, 0.5]])
-    gains = high_loss.gains(curves, "resnet18", "highest loss, 0.5")
+    gains = hard_minibatches.gains(curves, "resnet18", "highest loss, 0.5")
     assert gains.to_dict() == pytest.approx({0: 10, 1: -10})
-    assert high_loss.gains(curves, "resnet18", "highest loss, 0.5", epoch=1)[0] == pytest.approx(20)
+    assert hard_minibatches.gains(curves, "resnet18", "highest loss, 0.5", epoch=1)[0] == pytest.approx(20)
 
 
 def test_curves_and_batch_losses_are_those_of_the_records(store):
-    base = high_loss.recipe(batch_size=20)
+    base = hard_minibatches.recipe(batch_size=20)
     easiness = np.arange(100)
-    arms = high_loss.arms(base, [0.5], easiness)
+    arms = hard_minibatches.arms(base, [0.5], easiness)
     common = {"data": "patterns", "images": 100, "model": "mlp-1x10", "epochs": 2}
     plan = {
         arm: [Trial(seed=s, views=("test:50",), record=("loss",), **common, **fields) for s in range(2)]
         for arm, fields in arms.items()
     }
     ledger = run.ensure([t for trials in plan.values() for t in trials], store=store, workers=0, quiet=True)
-    curves = high_loss.curves(ledger, plan, "test:50")
+    curves = hard_minibatches.curves(ledger, plan, "test:50")
     assert len(curves) == len(plan) * 2 * 2
     one = plan[FIXED][1]
     expected = ledger.correct("test:50")[[t.key for t in ledger.trials].index(one.key)].mean(1)
     assert curves[(curves.arm == FIXED) & (curves.seed == 1)].accuracy.tolist() == expected.tolist()
-    losses = high_loss.batch_losses(ledger, plan)
+    losses = hard_minibatches.batch_losses(ledger, plan)
     assert SHUFFLED not in set(losses.arm)
     grouped = losses[(losses.arm == GROUPED) & (losses.seed == 0) & (losses.epoch == 2)]
     of_image = ledger.values("loss")[[t.key for t in ledger.trials].index(plan[GROUPED][0].key), 1]

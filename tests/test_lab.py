@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from browser import browsing
 
-from easel import explorer, run
-from easel.explorer import Choice
-from easel.ledger import Store
+from easel.ledger.store import Store
+from easel.notebook import explorer
+from easel.notebook.explorer import Choice
+from easel.train.loop import ensure as run
 
 CELL = """
 from easel import explorer, run, widgets
-from easel.trial import Recipe, Trial
+from easel.ledger.trial import Recipe, Trial
 fields = {"model": "mlp-1x10", "epochs": 2, "data": "patterns", "images": 100, "record": ("prediction",)}
 plan = [Trial(seed=seed, recipe=Recipe(precision="fp32"), **fields) for seed in range(3)]
 shown = widgets.show(explorer.Collection(run.ensure(plan, workers=0, quiet=True)))

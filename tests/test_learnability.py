@@ -10,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import correlated, correlations, intervals, learnability, plot, printed, scores
+from easel import plot
+from easel.compare import correlation as correlated
+from easel.compare import correlation as correlations
+from easel.compare import intervals, scores
 from easel.errors import UserError
+from easel.sections import learnability, printed
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

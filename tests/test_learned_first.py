@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from easel import run
-from easel.trial import Recipe, Trial
+from easel.ledger.trial import Recipe, Trial
+from easel.train.loop import ensure as run
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import correlations, cuts, intervals, matching
+from easel.compare import correlation, intervals, matching
+from easel.compare import matching as cuts
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -263,11 +264,11 @@ def test_correlations_are_scipys_and_nan_where_there_is_no_variation():
     rng = np.random.default_rng(0)
     a = rng.integers(0, 5, 200)
     b = a + rng.integers(0, 5, 200)
-    assert correlations.pearson(a, b) == pytest.approx(stats.pearsonr(a, b)[0])
-    assert correlations.spearman(a, b) == pytest.approx(stats.spearmanr(a, b)[0])
-    assert correlations.spearman(a, np.exp(a)) == pytest.approx(1)
-    assert np.isnan(correlations.pearson(a, np.ones(200)))
-    assert np.isnan(correlations.spearman(np.ones(200), a))
+    assert correlation.pearson(a, b) == pytest.approx(stats.pearsonr(a, b)[0])
+    assert correlation.spearman(a, b) == pytest.approx(stats.spearmanr(a, b)[0])
+    assert correlation.spearman(a, np.exp(a)) == pytest.approx(1)
+    assert np.isnan(correlation.pearson(a, np.ones(200)))
+    assert np.isnan(correlation.spearman(np.ones(200), a))
 
 
 # ---- jackknife -------------------------------------------------------------------------------------------------------
@@ -366,7 +367,7 @@ def test_the_table_says_what_the_single_functions_say(nets, which, ties):
         tie_low, tie_high = np.mean([matching.bounds(*pair, **ask) for pair in counts], axis=0)
         assert (row.tie_low, row.tie_high) == pytest.approx((tie_low, tie_high))
         assert row.identified == matching.identified(tie_low, tie_high)
-        assert row.spearman == pytest.approx(np.mean([correlations.spearman(*pair) for pair in counts]))
+        assert row.spearman == pytest.approx(np.mean([correlation.spearman(*pair) for pair in counts]))
         for column, groups in (("chance", np.zeros(500)), ("stratified_chance", labels)):
             mixed = [matching.stratified_chance(*pair, groups, ties=ties, **ask) for pair in counts]
             assert getattr(row, column) == pytest.approx(np.mean(mixed))
@@ -436,13 +437,13 @@ def test_agreement_within_classes_ignores_which_classes_are_easy():
     labels = np.repeat(np.arange(10), 300)
     by_class = labels * 10.0
     a, b = (by_class + rng.random(3000) for _ in range(2))
-    assert correlations.spearman(a, b) > 0.9
-    assert abs(correlations.spearman_within(a, b, labels)) < 0.06
+    assert correlation.spearman(a, b) > 0.9
+    assert abs(correlation.spearman_within(a, b, labels)) < 0.06
     own = rng.random(3000)
-    assert correlations.spearman_within(by_class + own, 50 - by_class + own, labels) == pytest.approx(1)
-    assert correlations.spearman_within(own, -own, labels) == pytest.approx(-1)
-    assert correlations.spearman_within(own, own, np.zeros(3000)) == pytest.approx(correlations.spearman(own, own))
-    assert np.isnan(correlations.spearman_within(by_class, own, labels))
+    assert correlation.spearman_within(by_class + own, 50 - by_class + own, labels) == pytest.approx(1)
+    assert correlation.spearman_within(own, -own, labels) == pytest.approx(-1)
+    assert correlation.spearman_within(own, own, np.zeros(3000)) == pytest.approx(correlation.spearman(own, own))
+    assert np.isnan(correlation.spearman_within(by_class, own, labels))
 
 
 # ---- contrasts -----------------------------------------------------------------------------------------------------

@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from easel import models, models_small, models_torchvision
 from easel.errors import UserError
+from easel.nets import layers
+from easel.nets import names as models
+from easel.nets import torchvision as models_torchvision
 from easel.plot import base as plot
-from easel.streams import stream
+from easel.train.batches import stream
 
 PUBLISHED = {  # total trainable parameters, 10 classes, 32 px
     "mlp-3x512": 2_103_818,
@@ -100,7 +102,7 @@ def test_a_width_factor_multiplies_every_channel_but_those_of_images_and_classes
 
 @pytest.mark.parametrize(("channels", "width", "expected"), [(10, 0.25, 3), (10, 0.05, 1), (3, 0.01, 1), (64, 1, 64)])
 def test_scaled_channels_are_the_nearest_whole_number_and_at_least_one(channels, width, expected):
-    assert models_small.scaled(channels, width) == expected
+    assert layers.scaled(channels, width) == expected
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -139,7 +141,7 @@ def test_a_strided_1x1_convolution_of_few_channels_is_not_left_to_the_kernel_tha
 
 
 def test_the_shortcut_of_a_plain_block_drops_rows_and_columns_and_appends_zeros():
-    block = models_small._PlainBlock(2, 3, 2).eval()
+    block = layers._PlainBlock(2, 3, 2).eval()
     nn.init.zeros_(block.norm2.weight)  # nothing of the convolutions is left
     x = torch.arange(2 * 5 * 5).reshape(1, 2, 5, 5).float()
     y = block(x)
@@ -239,7 +241,7 @@ def test_colours_in_one_figure_are_told_apart_by_everyone(sight):
 
 def test_torchvision_is_not_imported_before_one_of_its_nets_is_built(monkeypatch):
     """A node that trains WRNs alone need not have it, and its import takes two seconds."""
-    for module in (models_small, models_torchvision, models):
+    for module in (layers, models_torchvision, models):
         spec = importlib.util.spec_from_file_location("fresh", module.__file__)
         fresh = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, "fresh", fresh)

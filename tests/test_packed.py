@@ -1,4 +1,4 @@
-"""Trials for a GPU. On CPU tensors all but the capture itself runs, and records are those of train.Run, bit for bit.
+"""Trials for a GPU. On CPU tensors all but the capture itself runs, and records are those of loop.Run, bit for bit.
 
 What needs a GPU (captured against eager, packed against alone) is skipped without one.
 """
@@ -9,13 +9,13 @@ import torch
 from conftest import FP32
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from easel import correlations, lanes, packed, train
-from easel.lanes import Lane
-from easel.ledger import Ledger
-from easel.models import build
-from easel.packed import Pack
-from easel.run import Progress, precision
-from easel.trial import Edit, Recipe
+from easel.compare import correlation
+from easel.ledger.store import Ledger
+from easel.ledger.trial import Edit, Recipe
+from easel.nets.names import build
+from easel.train.ensure import Progress, precision
+from easel.train.gpu import Lane, Pack
+from easel.train.loop import gpu, loop
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: captures are not exercised")
 RECIPES = {
@@ -36,7 +36,7 @@ def rich(tiny):
 
 
 def to_the_end(trials, store) -> list:
-    packed.train(trials, "cpu", store, Progress(trials, quiet=True), most=len(trials))
+    gpu.train_together(trials, "cpu", store, Progress(trials, quiet=True), most=len(trials))
     return [store.get(trial) for trial in trials]
 
 
@@ -52,7 +52,7 @@ def test_side_by_side_on_cpu_tensors_each_record_is_that_of_the_plain_loop(rich,
     model = "mlp-1x10" if recipe.batch_size == 33 else "wrn-10-1"
     trials = [rich(seed, model=model, images=40 if model == "wrn-10-1" else 100, recipe=recipe) for seed in (3, 4)]
     for record, trial in zip(to_the_end(trials, store), trials, strict=True):
-        assert_same(record, train.train(trial))
+        assert_same(record, loop.train(trial))
         assert record.provenance["at_once"] == 2
 
 
@@ -61,7 +61,7 @@ def test_an_edit_changes_what_is_trained_on_and_not_what_is_evaluated(rich, stor
     edits = Edit(keep=np.arange(0, 100, 3), labels=labels), Edit(keep=np.arange(34))
     trials = [rich(seed, edit=edit, views=("test:150",)) for seed, edit in enumerate(edits)]
     for record, trial in zip(to_the_end(trials, store), trials, strict=True):
-        assert_same(record, train.train(trial))
+        assert_same(record, loop.train(trial))
         assert record.correct().shape == (2, 100)
 
 
@@ -69,10 +69,10 @@ def test_dropout_goes_alone_and_draws_as_in_the_plain_loop(rich, store, monkeypa
     trials = [rich(seed, model="alexnet-0.0625x", data="patterns@64", views=("online",)) for seed in (0, 1)]
     with pytest.raises(ValueError, match="dropout trains alone"):
         Pack([Lane(trial, "cpu") for trial in trials])
-    monkeypatch.setattr(packed, "_measured", lambda rate, most: pytest.fail("there is nothing to measure"))
-    assert packed.width(trials[0], "cpu", 2) == 1
+    monkeypatch.setattr(gpu, "_measured", lambda rate, most: pytest.fail("there is nothing to measure"))
+    assert gpu.width(trials[0], "cpu", 2) == 1
     for record, trial in zip(to_the_end(trials, store), trials, strict=True):
-        assert_same(record, train.train(trial))
+        assert_same(record, loop.train(trial))
         assert record.provenance["at_once"] == 1
 
 
@@ -87,7 +87,7 @@ def test_dropout_goes_alone_and_draws_as_in_the_plain_loop(rich, store, monkeypa
     ],
 )
 def test_nets_that_draw_random_numbers_are_known(model, size, random):
-    assert lanes.draws(build(model, size=size)) is random
+    assert gpu.draws(build(model, size=size)) is random
 
 
 def test_trials_of_other_lengths_do_not_step_together(tiny):
@@ -118,7 +118,7 @@ NETS = ("wrn-10-1", "densenet-bc-10-8", "resnext-11-2x8d", "mlp-1x10", "resnet-8
 def test_a_step_and_a_look_ask_the_device_nothing(rich, model):
     """What a CUDA graph can hold: no number is read, no shape depends on one, in any family of nets."""
     lane = Lane(rich(model=model, images=20, recipe=Recipe(precision="bf16"), views=("test:20",)), "cpu")
-    look = lanes.Look(lane, "test:20")
+    look = gpu.Look(lane, "test:20")
     lane.begin()
     lane.step(20)  # the optimiser makes its state
     lane.begin()
@@ -140,19 +140,19 @@ def test_rehearsals_before_a_capture_leave_no_trace(rich, store, monkeypatch, re
     """As on a GPU, but that the program is called and not captured: rehearsed in the middle of training too."""
 
     def rehearsed(function, state, device, pool=None):
-        lanes.rehearse(function, state)
+        gpu.rehearse(function, state)
         return function
 
-    monkeypatch.setattr(packed, "program", rehearsed)
-    monkeypatch.setattr(lanes, "program", rehearsed)
+    monkeypatch.setattr(gpu, "program", rehearsed)
+    monkeypatch.setattr(gpu, "program", rehearsed)
     trials = [rich(seed, model="wrn-10-1", images=40, recipe=recipe) for seed in (0, 1)]
     for record, trial in zip(to_the_end(trials, store), trials, strict=True):
-        assert_same(record, train.train(trial))
+        assert_same(record, loop.train(trial))
 
 
 def test_a_stopped_pack_goes_on_from_its_checkpoints(rich, store, monkeypatch):
     trials = [rich(seed, epochs=4) for seed in (0, 1)]
-    monkeypatch.setattr(packed, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(gpu, "CHECKPOINT_S", 0.0)
     epoch, left = Pack.epoch, [2]
 
     def interrupted(self):
@@ -168,7 +168,7 @@ def test_a_stopped_pack_goes_on_from_its_checkpoints(rich, store, monkeypatch):
     store.checkpoint(trials[1].key).unlink()  # the two have come differently far now
     monkeypatch.setattr(Pack, "epoch", epoch)
     for record, trial in zip(to_the_end(trials, store), trials, strict=True):
-        assert_same(record, train.train(trial))
+        assert_same(record, loop.train(trial))
         assert not store.checkpoint(trial.key).exists()
 
 
@@ -190,16 +190,16 @@ def test_a_trial_that_diverges_ends_and_the_others_go_on(rich, store):
 def test_batches_chosen_by_their_losses_are_trained_one_trial_after_another(tiny, store, monkeypatch):
     recipe = Recipe(batches="high-loss", delta=0.5, batch_size=20, precision="fp32")
     trials = [tiny(seed, recipe=recipe) for seed in (0, 1)]
-    monkeypatch.setattr(packed, "Lane", lambda *a: pytest.fail("not in a graph"))
+    monkeypatch.setattr(gpu, "Lane", lambda *a: pytest.fail("not in a graph"))
     for record, trial in zip(to_the_end(trials, store), trials, strict=True):
-        assert_same(record, train.train(trial))
+        assert_same(record, loop.train(trial))
 
 
 def test_trials_are_packed_with_their_like_and_evenly(tiny, store, monkeypatch):
     packs = []
-    monkeypatch.setattr(packed, "_together", lambda trials, *rest: packs.append([(t.model, t.seed) for t in trials]))
+    monkeypatch.setattr(gpu, "_together", lambda trials, *rest: packs.append([(t.model, t.seed) for t in trials]))
     trials = [tiny(seed, model=model) for seed in range(5) for model in ("mlp-1x10", "mlp-1x12")]
-    packed.train(trials, "cpu", store, None, most=3)
+    gpu.train_together(trials, "cpu", store, None, most=3)
     assert packs == [[(model, s) for s in seeds] for model in ("mlp-1x10", "mlp-1x12") for seeds in ((0, 2, 4), (1, 3))]
 
 
@@ -219,19 +219,19 @@ def test_as_many_at_once_as_pay_and_fit(rates, most, best):
             raise torch.cuda.OutOfMemoryError
         return rates[k]
 
-    assert packed._measured(rate, most) == best
+    assert gpu._measured(rate, most) == best
 
 
 def test_the_width_is_measured_once_for_each_kind_of_trial(tiny, monkeypatch):
     asked = []
-    monkeypatch.setattr(packed, "_widths", {})
-    monkeypatch.setattr(packed, "_rate", lambda trial, device, k: asked.append(k) or k)
-    assert packed.width(tiny(0), "cpu", 20) == packed.width(tiny(7), "cpu", 20) == 16
+    monkeypatch.setattr(gpu, "_widths", {})
+    monkeypatch.setattr(gpu, "_rate", lambda trial, device, k: asked.append(k) or k)
+    assert gpu.width(tiny(0), "cpu", 20) == gpu.width(tiny(7), "cpu", 20) == 16
     assert asked == [1, 2, 4, 8, 16]
 
 
 def test_the_rate_of_a_pack_is_a_rate(tiny):
-    assert packed._rate(tiny(), "cpu", 2) > 0
+    assert gpu._rate(tiny(), "cpu", 2) > 0
 
 
 # ---- on a GPU ------------------------------------------------------------------------------------------------------
@@ -247,19 +247,19 @@ def test_captured_and_packed_as_the_eager_oracle(rich, store, model, precision):
         rich(seed, model=model, data=data, images=1000, epochs=3, recipe=Recipe(precision=precision))
         for seed in range(4)
     ]
-    packed.train(trials, "cuda", store, Progress(trials, quiet=True))
-    eager = [train.train(trial, device="cuda") for trial in trials]
+    gpu.train_together(trials, "cuda", store, Progress(trials, quiet=True))
+    eager = [loop.train(trial, device="cuda") for trial in trials]
     ours = [store.get(trial) for trial in trials]
     for one, oracle in zip(ours, eager, strict=True):
         assert one.arrays["loss"][0] == pytest.approx(oracle.arrays["loss"][0], rel=0.05)
     counts = [Ledger(records, 0).correct().sum((0, 1)) for records in (ours, eager)]
-    assert correlations.spearman(*counts) > 0.8
+    assert correlation.spearman(*counts) > 0.8
 
 
 @needs_gpu
 def test_alone_and_packed_are_the_same_bits_where_kernels_allow(tiny, store):
     trials = [tiny(seed, images=1000, model="mlp-1x10") for seed in range(4)]
-    packed.train(trials, "cuda", store, Progress(trials, quiet=True), most=4)
+    gpu.train_together(trials, "cuda", store, Progress(trials, quiet=True), most=4)
     for trial in trials:
         pack = Pack([Lane(trial, "cuda")])
         while not pack.epoch():

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import paired, run
-from easel.ablation import drop
+from easel.compare import paired
+from easel.compare.paired import accuracies, at, bend, down_to, judge, steps, t_interval, with_intervals
 from easel.errors import UserError
-from easel.ledger import Store
-from easel.paired import accuracies, at, bend, down_to, judge, steps, t_interval, with_intervals
+from easel.ledger.store import Store
+from easel.sections.subsets import drop
+from easel.train.loop import ensure as run
 
 
 def arm(mode, rate, values):

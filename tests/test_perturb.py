@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from easel import data, perturb, run
+from easel.data.sets import changes
+from easel.data.sets import sets as data
 from easel.errors import UserError
-from easel.streams import stream
-from easel.train import Run, train
+from easel.train.batches import stream
+from easel.train.loop import Run, train
+from easel.train.loop import ensure as run
 
 
 def draw(n=5, height=32, width=32, seed=0):
@@ -29,7 +31,7 @@ def draw(n=5, height=32, width=32, seed=0):
 @pytest.mark.parametrize("alpha", ["0", "0.1", "0.3", "0.5", "0.75", "0.9", "1"])
 def test_colour_is_equation_3_in_exact_arithmetic(alpha):
     images, a = draw(2, 6, 6), Fraction(alpha)
-    for image, changed in zip(images.tolist(), perturb.colour(images, float(alpha)).tolist(), strict=True):
+    for image, changed in zip(images.tolist(), changes.colour(images, float(alpha)).tolist(), strict=True):
         for row in range(6):
             for column in range(6):
                 pixel = [image[c][row][column] for c in range(3)]
@@ -41,16 +43,16 @@ def test_colour_is_equation_3_in_exact_arithmetic(alpha):
 def test_colour_rounds_every_exact_half_up():
     reds = torch.arange(256, dtype=torch.uint8)
     images = torch.stack([reds, reds, torch.zeros_like(reds)]).view(1, 3, 16, 16)
-    changed = perturb.colour(images, 0.5).view(3, 256)  # red: x/2 + x/3 = 5x/6, a half for x = 3, 9, 15, ...
+    changed = changes.colour(images, 0.5).view(3, 256)  # red: x/2 + x/3 = 5x/6, a half for x = 3, 9, 15, ...
     assert changed[0].tolist() == [math.floor(Fraction(5 * x, 6) + Fraction(1, 2)) for x in range(256)]
 
 
 def test_colour_0_is_grey_and_colour_1_is_the_image():
     images = draw()
-    grey = perturb.colour(images, 0)
+    grey = changes.colour(images, 0)
     assert torch.equal(grey[:, 0], grey[:, 1])
     assert torch.equal(grey[:, 1], grey[:, 2])
-    assert torch.equal(perturb.colour(images, 1), images)
+    assert torch.equal(changes.colour(images, 1), images)
 
 
 # ---- shuffle -------------------------------------------------------------------------------------------------------
@@ -86,7 +88,7 @@ def slow_shuffle(image, order, tiles):
 @pytest.mark.parametrize(("side", "tiles"), [(32, 2), (32, 3), (32, 4), (32, 5), (32, 7), (32, 32), (33, 4), (8, 8)])
 def test_shuffle_moves_tiles_as_a_slow_loop_does(side, tiles):
     images, ids = draw(4, side, side + 4 * (side == 33)), [0, 7, 49_999, 2**40]
-    changed = perturb.shuffle(images, np.array(ids), tiles, seed=3)
+    changed = changes.shuffle(images, np.array(ids), tiles, seed=3)
     for image, i, fast in zip(images.numpy(), ids, changed.numpy(), strict=True):
         assert np.array_equal(fast, slow_shuffle(image, slow_order(i, tiles**2, seed=3), tiles))
 
@@ -95,7 +97,7 @@ def test_shuffle_moves_tiles_as_a_slow_loop_does(side, tiles):
 def test_shuffle_loses_no_pixel_and_leaves_a_centred_rim(side, tiles):
     image = torch.arange(side * side).view(side, side)
     coded = torch.stack([image % 256, image // 256 % 256, image // 65536]).byte()[None]  # every pixel is another
-    out = perturb.shuffle(coded, np.array([5]), tiles).long()[0]
+    out = changes.shuffle(coded, np.array([5]), tiles).long()[0]
     out = out[0] + 256 * out[1] + 65536 * out[2]
     assert torch.equal(out.flatten().sort().values, image.flatten())
     moved = (out != image).nonzero()
@@ -110,23 +112,23 @@ def test_shuffle_loses_no_pixel_and_leaves_a_centred_rim(side, tiles):
 
 
 def test_every_order_of_the_tiles_is_as_likely_as_any_other():
-    orders = Counter(map(tuple, perturb.permutations(torch.arange(24_000), 4).tolist()))
+    orders = Counter(map(tuple, changes.permutations(torch.arange(24_000), 4).tolist()))
     assert len(orders) == 24
     chi2 = sum((n - 1000) ** 2 / 1000 for n in orders.values())
     assert 8 < chi2 < 45  # 23 degrees of freedom: 5 and 95 in 1000 lie outside 9 and 44
-    neighbours = perturb.permutations(torch.arange(5000), 16)
+    neighbours = changes.permutations(torch.arange(5000), 16)
     assert (neighbours[:-1] == neighbours[1:]).float().mean() == pytest.approx(1 / 16, abs=0.004)
 
 
 def test_an_images_order_depends_on_its_id_and_the_seed_alone():
     images, ids = draw(6), np.array([3, 1, 4, 15, 9, 2])
-    whole = perturb.shuffle(images, ids, 4)
+    whole = changes.shuffle(images, ids, 4)
     back = np.array([5, 0, 3])
-    assert torch.equal(perturb.shuffle(images[back], ids[back], 4), whole[back])
-    assert torch.equal(perturb.shuffle(images, torch.from_numpy(ids), 4), whole)
-    assert not torch.equal(perturb.shuffle(images, ids + 1, 4), whole)
-    assert not torch.equal(perturb.shuffle(images, ids, 4, seed=1), whole)
-    assert torch.equal(perturb.shuffle(images, ids, 1), images)
+    assert torch.equal(changes.shuffle(images[back], ids[back], 4), whole[back])
+    assert torch.equal(changes.shuffle(images, torch.from_numpy(ids), 4), whole)
+    assert not torch.equal(changes.shuffle(images, ids + 1, 4), whole)
+    assert not torch.equal(changes.shuffle(images, ids, 4, seed=1), whole)
+    assert torch.equal(changes.shuffle(images, ids, 1), images)
 
 
 # ---- low-pass ------------------------------------------------------------------------------------------------------
@@ -146,22 +148,22 @@ def slow_low_pass(channel, radius):
 
 
 def test_the_mask_keeps_as_many_frequencies_as_it_should():
-    *radii, corner = perturb.views("low-pass", 32)
-    assert perturb.radial_mask(32, 32, corner).all()
+    *radii, corner = changes.views("low-pass", 32)
+    assert changes.radial_mask(32, 32, corner).all()
     assert radii == [1.6, 3.2, 4.8, 6.4, 8.0, 9.6, 11.2, 12.8, 14.4]
-    counts = [int(perturb.radial_mask(32, 32, r).sum()) for r in radii]
+    counts = [int(changes.radial_mask(32, 32, r).sum()) for r in radii]
     assert counts == [9, 37, 69, 129, 197, 293, 401, 509, 657]
-    inside = [int(perturb.radial_mask(32, 32, r - 1e-9).sum()) for r in radii]
+    inside = [int(changes.radial_mask(32, 32, r - 1e-9).sum()) for r in radii]
     assert inside == [9, 37, 69, 129, 193, 293, 401, 509, 657]  # "< r": the two readings differ at 8.0 alone
     for height, width, radius in ((32, 32, 6.4), (7, 7, 2), (6, 9, 3.5), (5, 4, 0), (8, 8, 99)):
-        assert np.array_equal(perturb.radial_mask(height, width, radius).numpy(), slow_mask(height, width, radius))
+        assert np.array_equal(changes.radial_mask(height, width, radius).numpy(), slow_mask(height, width, radius))
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (9, 9), (8, 11)])
 @pytest.mark.parametrize("radius", [0, 1.6, 3.2, 4])
 def test_low_pass_is_the_fourier_sum_clipped_and_rounded(height, width, radius):
     images = draw(3, height, width)
-    changed, outside = perturb.low_pass(images, radius).numpy(), 0
+    changed, outside = changes.low_pass(images, radius).numpy(), 0
     for image, fast in zip(images.double().numpy(), changed, strict=True):
         slow = np.stack([slow_low_pass(channel, radius) for channel in image])
         outside += ((slow < -1) | (slow > 256)).sum()
@@ -175,12 +177,12 @@ def test_low_pass_rounds_an_exact_half_up():
     images[0, 1] = 7
     images[0, 2, :16, :] = 255
     images[0, 2, 16, :16] = 16  # mean 127.75
-    assert perturb.low_pass(images, 0)[0, :, 3, 5].tolist() == [1, 7, 128]
+    assert changes.low_pass(images, 0)[0, :, 3, 5].tolist() == [1, 7, 128]
 
 
 def test_low_pass_of_the_full_radius_is_the_image():
     for images in (draw(), draw(3, 9, 9), draw(3, 8, 11)):
-        assert torch.equal(perturb.low_pass(images, 16 * 2**0.5), images)
+        assert torch.equal(changes.low_pass(images, 16 * 2**0.5), images)
 
 
 # ---- all three -----------------------------------------------------------------------------------------------------
@@ -192,14 +194,14 @@ VIEWS = ["colour=0.3", "shuffle=3", "shuffle=4", "low-pass=3.2"]
 def test_a_change_is_pure_and_goes_image_by_image_on_any_device(view):
     images, ids = draw(70), np.arange(100, 170)
     before = images.clone()
-    whole = perturb.parse(view)(images, ids)
+    whole = changes.parse(view)(images, ids)
     assert torch.equal(images, before)
     assert whole.dtype == torch.uint8
     assert whole.shape == images.shape
     assert not torch.equal(whole, images)
     there = images.to("cuda" if torch.cuda.is_available() else "cpu")
     for i in range(70):
-        assert torch.equal(perturb.parse(view)(there[i : i + 1], ids[i : i + 1])[0].cpu(), whole[i])
+        assert torch.equal(changes.parse(view)(there[i : i + 1], ids[i : i + 1])[0].cpu(), whole[i])
 
 
 PINNED = {
@@ -212,11 +214,11 @@ PINNED = {
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_changed_images_are_the_pinned_ones(view):
-    """Other images under the same view: move perturb.VERSION, and only then write the digests anew."""
+    """Other images under the same view: move changes.VERSION, and only then write the digests anew."""
     images = data.load("patterns").images[:20]
-    changed = perturb.parse(view)(images, np.arange(20))
+    changed = changes.parse(view)(images, np.arange(20))
     assert hashlib.sha256(changed.numpy().tobytes()).hexdigest()[:16] == PINNED[view]
-    assert perturb.VERSION == 1
+    assert changes.VERSION == 1
 
 
 # ---- views ---------------------------------------------------------------------------------------------------------
@@ -248,19 +250,19 @@ def test_changed_images_are_the_pinned_ones(view):
 )
 def test_a_view_that_cannot_be_is_refused_in_one_line(view, size, word):
     with pytest.raises(UserError) as refusal:
-        perturb.check(view, size)
+        changes.check(view, size)
     assert word in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 def test_the_functions_refuse_the_same(tiny):
     for change in (
-        lambda: perturb.colour(draw(), 1.5),
-        lambda: perturb.low_pass(draw(), -1),
-        lambda: perturb.shuffle(draw(), np.arange(5), 20),
-        lambda: perturb.colour(draw().float(), 0.5),
-        lambda: perturb.low_pass(draw()[:, :1], 2),
-        lambda: perturb.views("blur", 32),
+        lambda: changes.colour(draw(), 1.5),
+        lambda: changes.low_pass(draw(), -1),
+        lambda: changes.shuffle(draw(), np.arange(5), 20),
+        lambda: changes.colour(draw().float(), 0.5),
+        lambda: changes.low_pass(draw()[:, :1], 2),
+        lambda: changes.views("blur", 32),
         lambda: tiny(views=("colour=1.5",)),
         lambda: tiny(views=("blur=2",)),
         lambda: tiny(views=("shuffle=20",)).view_examples("shuffle=20"),
@@ -275,10 +277,10 @@ def test_tiles_that_do_not_fit_are_refused_before_anything_is_trained(tiny, stor
     assert not store.keys()
 
 
-@pytest.mark.parametrize("name", perturb.EXAMPLES)
+@pytest.mark.parametrize("name", changes.EXAMPLES)
 def test_every_grid_is_of_views_that_its_images_allow(name):
     for size in data.SIZES:
-        grid = perturb.views(name, size)
+        grid = changes.views(name, size)
         assert list(grid) == sorted(grid)
         assert len(grid) >= (2 if size < 32 else 6)  # few tiles fit 14 pixels
         assert list(grid.values()).count("train") == 1
@@ -286,37 +288,37 @@ def test_every_grid_is_of_views_that_its_images_allow(name):
             if view == "train":
                 assert strength == (1 if name != "low-pass" else pytest.approx(size / 2**0.5, abs=0.01))
             else:
-                perturb.check(view, size)
+                changes.check(view, size)
                 assert view == f"{name}={strength:g}"
 
 
 def test_the_grids_are_the_papers():
-    assert list(perturb.views("colour", 32)) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
-    assert list(perturb.views("shuffle", 32)) == [1, 2, 3, 4, 5, 6, 8, 16]
+    assert list(changes.views("colour", 32)) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
+    assert list(changes.views("shuffle", 32)) == [1, 2, 3, 4, 5, 6, 8, 16]
     mini = [1.12, 2.24, 3.36, 4.48, 5.6, 6.72, 7.84, 8.96, 10.08]
-    assert list(perturb.views("low-pass", 224)) == [*mini, pytest.approx(112 * 2**0.5, abs=0.01)]
-    assert list(perturb.views("low-pass", 64))[:9] == mini  # as many waves across an image, whatever its pixels
-    assert int(perturb.radial_mask(224, 224, 1.12).sum()) == int(perturb.radial_mask(64, 64, 1.12).sum()) == 5
+    assert list(changes.views("low-pass", 224)) == [*mini, pytest.approx(112 * 2**0.5, abs=0.01)]
+    assert list(changes.views("low-pass", 64))[:9] == mini  # as many waves across an image, whatever its pixels
+    assert int(changes.radial_mask(224, 224, 1.12).sum()) == int(changes.radial_mask(64, 64, 1.12).sum()) == 5
 
 
 def test_a_short_grid_is_a_part_that_has_both_ends():
     for size in (32, 48, 64, 224):
-        short, full = perturb.grids(size, "short"), perturb.grids(size)
-        assert list(short) == list(full) == list(perturb.EXAMPLES)
+        short, full = changes.grids(size, "short"), changes.grids(size)
+        assert list(short) == list(full) == list(changes.EXAMPLES)
         for name, grid in short.items():
             assert grid.items() <= full[name].items()
             assert {min(full[name]), max(full[name])} <= set(grid)
         assert [len(grid) for grid in short.values()] == [4, 4, 5]
     with pytest.raises(UserError, match="one of short, full"):
-        perturb.grids(32, "medium")
+        changes.grids(32, "medium")
 
 
 def test_a_changed_data_set_is_the_plain_one_with_other_images(tiny):
     plain = tiny().examples
-    changed = perturb.Changed(plain, "shuffle=4")
+    changed = changes.Changed(plain, "shuffle=4")
     assert len(changed) == 100
     assert torch.equal(changed.labels, plain.labels)
-    assert torch.equal(changed.images, perturb.shuffle(plain.images, plain.ids, 4))
+    assert torch.equal(changed.images, changes.shuffle(plain.images, plain.ids, 4))
     part = changed.take([40, 2])
     assert torch.equal(part.images, changed.images[[40, 2]])
     assert part.ids.tolist() == plain.ids[[40, 2]].tolist()
@@ -325,10 +327,10 @@ def test_a_changed_data_set_is_the_plain_one_with_other_images(tiny):
 
 def test_the_fingerprint_tells_changed_images_apart(tiny):
     plain = tiny().examples
-    sets = [perturb.Changed(plain, view) for view in VIEWS]
-    sets += [plain, perturb.Changed(tiny(images=90).examples, VIEWS[0]), sets[0].take(np.arange(99))]
+    sets = [changes.Changed(plain, view) for view in VIEWS]
+    sets += [plain, changes.Changed(tiny(images=90).examples, VIEWS[0]), sets[0].take(np.arange(99))]
     assert len({s.fingerprint for s in sets}) == len(sets)
-    assert perturb.Changed(plain, VIEWS[0]).fingerprint == sets[0].fingerprint
+    assert changes.Changed(plain, VIEWS[0]).fingerprint == sets[0].fingerprint
 
 
 def test_changed_views_equal_an_evaluation_by_hand_of_the_same_net(tiny):
@@ -339,7 +341,7 @@ def test_changed_views_equal_an_evaluation_by_hand_of_the_same_net(tiny):
         net.epoch()
         net.net.eval()
         for view in ("colour=0", "low-pass=3.2", "shuffle=4"):
-            images = perturb.parse(view)(trial.examples.images, trial.examples.ids)
+            images = changes.parse(view)(trial.examples.images, trial.examples.ids)
             with torch.no_grad():
                 logits = torch.cat([net.net(net.prepare(part)) for part in images.split(100)])
             right = (logits.argmax(1) == trial.examples.labels).numpy()
@@ -356,7 +358,7 @@ def test_changed_views_leave_training_and_the_other_views_as_they_are(tiny):
 
 
 def test_one_training_serves_plain_and_changed_images(tiny, store):
-    views = tuple(v for name in perturb.EXAMPLES for v in perturb.views(name, 32).values() if v != "train")
+    views = tuple(v for name in changes.EXAMPLES for v in changes.views(name, 32).values() if v != "train")
     trials = [tiny(seed, views=views) for seed in range(2)]
     first = run.ensure(trials, store=store, workers=0, quiet=True)
     again = run.ensure([*trials, tiny(0), tiny(1, views=("colour=0.3",))], store=store, workers=0, quiet=True)
@@ -370,12 +372,12 @@ def test_views_of_other_images_are_not_taken_for_these(tiny, store, monkeypatch)
     trial = tiny(views=("colour=0.3",))
     run.ensure([trial], store=store, workers=0, quiet=True)
     assert store.get(trial) is not None
-    monkeypatch.setattr(perturb, "VERSION", perturb.VERSION + 1)
+    monkeypatch.setattr(changes, "VERSION", changes.VERSION + 1)
     assert store.get(trial) is None
 
 
 def test_many_views_of_a_run_hold_no_image_of_their_own(tiny):
-    views = tuple(v for name in perturb.EXAMPLES for v in perturb.views(name, 32).values() if v != "train")
+    views = tuple(v for name in changes.EXAMPLES for v in changes.views(name, 32).values() if v != "train")
     net = Run(tiny(views=views))
     assert len(net.sets) == 1 + len(views) == 27
     assert {id(s.source.images) for view, s in net.sets.items() if view != "train"} == {id(net.sets["train"].images)}

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easel import paired, plot
+from easel import plot
+from easel.compare import paired
 
 
 @pytest.fixture(autouse=True)

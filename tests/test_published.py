@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from easel import archives, cifar, cifar100, cli, data, download, paths, sources, stl10, tiny_imagenet
+from easel import cli
+from easel import files as paths
+from easel.data.sets import archives, cifar, cifar100, download, sets, stl10, tiny_imagenet
 from easel.errors import UserError
 
 ROWS = {"train": 120, "test": 100}
@@ -207,9 +209,9 @@ def test_the_digests_are_torchvisions():
 
 def test_the_page_in_the_data_folder_names_every_set_address_and_digest():
     page = (paths.ROOT / "data" / "README.md").read_text(encoding="utf-8")
-    for name in (*data.NAMES, *data.CHOICES):
+    for name in (*sets.NAMES, *sets.CHOICES):
         assert f"| `{name}` |" in page
-    for published in sources.PUBLISHED.values():
+    for published in sets.PUBLISHED.values():
         assert f"| `{published.ARCHIVE}` | `{published.ARCHIVE_MD5}` |" in page
         assert all(f"({url})" in page for url in download.MIRRORS[published.ARCHIVE])
 
@@ -218,10 +220,10 @@ def test_the_page_in_the_data_folder_names_every_set_address_and_digest():
 
 
 def test_cifar100_is_downloaded_checked_and_read_in_its_order(host):
-    assert data.choose("cifar100@16") == "cifar100@16"
-    assert not data.describe("cifar100")["ready"]
+    assert sets.choose("cifar100@16") == "cifar100@16"
+    assert not sets.describe("cifar100")["ready"]
     assert host.log == []  # choosing and describing download nothing
-    train, test = data.load("cifar100"), data.load("cifar100", "test")
+    train, test = sets.load("cifar100"), sets.load("cifar100", "test")
     for dataset, split in ((train, "train"), (test, "test")):
         assert (dataset.images.numpy().reshape(-1, 3072) == PIXELS[split]).all()
         assert dataset.labels.tolist() == FINE[split]
@@ -229,7 +231,7 @@ def test_cifar100_is_downloaded_checked_and_read_in_its_order(host):
     assert train.classes == tuple(NAMES_100)
     assert np.allclose(train.mean, PIXELS["train"].reshape(-1, 3, 1024).mean((0, 2)) / 255, atol=6e-5)
     assert test.mean == train.mean
-    assert data.load("cifar100@16").images.shape == (120, 3, 16, 16)
+    assert sets.load("cifar100@16").images.shape == (120, 3, 16, 16)
     assert asked(host) == ["cifar-100-python.tar.gz"]
     assert sorted(p.name for p in (host.folder / "cifar-100-python").iterdir()) == ["meta", "test", "train"]
     assert not (host.folder.parent / "escaped").exists()
@@ -239,12 +241,12 @@ def test_cifar100_is_downloaded_checked_and_read_in_its_order(host):
 def test_cifar100_is_what_torchvision_reads(host, monkeypatch):
     from torchvision.datasets import CIFAR100
 
-    data.prepare("cifar100")
+    sets.prepare("cifar100")
     for field, file in (("train_list", "train"), ("test_list", "test")):
         monkeypatch.setattr(CIFAR100, field, [[file, cifar100.FILES[file]]])
     monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": cifar100.FILES["meta"]})
     for split in ROWS:
-        ours, theirs = data.load("cifar100", split), CIFAR100(host.folder, train=split == "train")
+        ours, theirs = sets.load("cifar100", split), CIFAR100(host.folder, train=split == "train")
         assert (ours.images.numpy().transpose(0, 2, 3, 1) == theirs.data).all()
         assert ours.labels.tolist() == theirs.targets
         assert list(ours.classes) == theirs.classes
@@ -252,7 +254,7 @@ def test_cifar100_is_what_torchvision_reads(host, monkeypatch):
 
 def test_cifar100s_array_may_lie_column_by_column(host):
     host.cifar_100(train=table(PIXELS["train"], FINE["train"], fortran=True))
-    assert (data.load("cifar100").images.numpy().reshape(-1, 3072) == PIXELS["train"]).all()
+    assert (sets.load("cifar100").images.numpy().reshape(-1, 3072) == PIXELS["train"]).all()
 
 
 def test_the_parser_reads_what_python_2_may_have_written_one_by_one():
@@ -273,7 +275,7 @@ class Evil:
 def test_a_malicious_file_is_refused_though_its_digest_were_right_and_never_run(host, tmp_path):
     for name in ("train", "meta"):
         host.cifar_100(**{name: pickle.dumps({b"data": Evil(tmp_path / "sprung")}, 2)})
-        message = refusal(data.load, "cifar100")
+        message = refusal(sets.load, "cifar100")
         assert f"cifar-100-python/{name}: not a file of CIFAR-100" in message
         assert "easel data cifar100" in message
         assert not (tmp_path / "sprung").exists()
@@ -294,7 +296,7 @@ def test_a_malicious_file_is_refused_though_its_digest_were_right_and_never_run(
 )
 def test_a_file_that_is_not_cifar100s_is_named(host, name, content, said):
     host.cifar_100(**{name: content})
-    message = refusal(data.load, "cifar100")
+    message = refusal(sets.load, "cifar100")
     assert f"cifar-100-python/{name}: not a file of CIFAR-100" in message
     assert said in message
 
@@ -304,11 +306,11 @@ def test_a_cifar100_archive_with_a_wrong_checksum_is_refused_and_nothing_unpacke
     archive = host.folder / cifar100.ARCHIVE
     for content in (host.files[cifar100.ARCHIVE][:-100], b"", host.files[cifar100.ARCHIVE][:-1] + b"x"):
         archive.write_bytes(content)
-        for call in (data.load, data.prepare):
+        for call in (sets.load, sets.prepare):
             message = refusal(call, "cifar100")
             assert f"{archive}: wrong bytes, MD5 is {md5(content)}, expected {cifar100.ARCHIVE_MD5}" in message
             assert "delete this file and run: easel data cifar100" in message
-        facts = data.describe("cifar100")
+        facts = sets.describe("cifar100")
         assert not facts["ready"]
         assert "wrong bytes" in facts["where"]
     assert not (host.folder / "cifar-100-python").exists()
@@ -317,25 +319,25 @@ def test_a_cifar100_archive_with_a_wrong_checksum_is_refused_and_nothing_unpacke
 
 def test_a_mirror_with_a_wrong_archive_is_refused_by_name(host):
     host.files[cifar100.ARCHIVE] = host.files[cifar100.ARCHIVE][:-1] + b"x"
-    message = refusal(data.load, "cifar100")
+    message = refusal(sets.load, "cifar100")
     assert "wrong bytes, MD5 is" in message
     assert "data/README.md" in message
     assert not (host.folder / cifar100.ARCHIVE).exists()
 
 
 def test_one_wrong_byte_in_a_file_of_cifar100_is_found_before_it_is_interpreted(host, monkeypatch):
-    data.prepare("cifar100")
+    sets.prepare("cifar100")
     path = host.folder / "cifar-100-python" / "test"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     monkeypatch.setattr(cifar, "parse", lambda content: pytest.fail("interpreted before it was checked"))
-    assert f"{path}: wrong bytes" in refusal(data.load, "cifar100", "test")
+    assert f"{path}: wrong bytes" in refusal(sets.load, "cifar100", "test")
 
 
 # STL-10 --------------------------------------------------------------------------------------------------------------
 
 
 def test_stl10_is_read_in_its_order_and_the_right_way_up(host):
-    train, test = data.load("stl10"), data.load("stl10", "test")
+    train, test = sets.load("stl10"), sets.load("stl10", "test")
     for dataset, split in ((train, "train"), (test, "test")):
         images = dataset.images.numpy()
         assert images.shape == (ROWS[split], 3, 96, 96)
@@ -345,49 +347,49 @@ def test_stl10_is_read_in_its_order_and_the_right_way_up(host):
         assert dataset.labels.tolist() == [k % 10 for k in range(ROWS[split])]
         assert dataset.images.is_contiguous()
     assert train.classes[:3] == ("airplane", "bird", "car")
-    assert data.load("stl10@32").images.shape == (120, 3, 32, 32)
+    assert sets.load("stl10@32").images.shape == (120, 3, 32, 32)
     assert sorted(p.name for p in (host.folder / "stl10_binary").iterdir()) == sorted(stl_files())  # no unlabeled_X.bin
 
 
 def test_stl10_is_what_torchvision_reads(host, monkeypatch):
     from torchvision.datasets import STL10
 
-    data.prepare("stl10")
+    sets.prepare("stl10")
     for split in ROWS:  # their list of training files without the one that has no labels
         monkeypatch.setattr(STL10, f"{split}_list", [list(item) for item in stl10.FILES[split]])
     for split in ROWS:
-        ours, theirs = data.load("stl10", split), STL10(host.folder, split)
+        ours, theirs = sets.load("stl10", split), STL10(host.folder, split)
         assert (ours.images.numpy() == theirs.data).all()
         assert (ours.labels.numpy() == theirs.labels).all()
 
 
 @pytest.mark.parametrize("file", ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"])
 def test_an_stl10_file_cut_short_is_named_with_both_sizes(host, file):
-    data.prepare("stl10")
+    sets.prepare("stl10")
     path = host.folder / "stl10_binary" / file
     whole = path.read_bytes()
     for end in (0, 1, len(whole) - 1):
         path.write_bytes(whole[:end])
-        message = refusal(data.load, "stl10", file[:-6])
+        message = refusal(sets.load, "stl10", file[:-6])
         assert f"{path}: {end:,} bytes, expected {len(whole):,}" in message
         assert "cut short" in message
         assert "easel data stl10" in message
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert f"{path}: wrong bytes" in refusal(data.load, "stl10", file[:-6])
+    assert f"{path}: wrong bytes" in refusal(sets.load, "stl10", file[:-6])
     path.unlink()
-    data.prepare("stl10")  # out of the archive again
+    sets.prepare("stl10")  # out of the archive again
     assert path.read_bytes() == whole
 
 
 def test_stl10_labels_beyond_ten_are_refused(host):
     host.stl_10(train_y=bytes([11]) * ROWS["train"])
-    assert "train_y.bin: labels beyond 1..10" in refusal(data.load, "stl10")
+    assert "train_y.bin: labels beyond 1..10" in refusal(sets.load, "stl10")
 
 
 def test_an_stl10_archive_cut_short_is_refused_before_it_is_opened(host):
     archive = host.folder / stl10.ARCHIVE
     archive.write_bytes(host.files[stl10.ARCHIVE][:-9])
-    assert f"{archive}: wrong bytes, MD5 is" in refusal(data.load, "stl10")
+    assert f"{archive}: wrong bytes, MD5 is" in refusal(sets.load, "stl10")
     assert not (host.folder / "stl10_binary").exists()
 
 
@@ -395,8 +397,8 @@ def test_an_stl10_archive_cut_short_is_refused_before_it_is_opened(host):
 
 
 def test_easel_data_tiny_imagenet_10_downloads_and_lays_out_ten_classes(host, capsys):
-    assert data.choose("photographs") == "patterns"
-    assert not data.describe("tiny-imagenet-10")["ready"]
+    assert sets.choose("photographs") == "patterns"
+    assert not sets.describe("tiny-imagenet-10")["ready"]
     assert host.log == []  # asking for photographs, or what there is, downloads nothing
     assert cli.main(["data", "tiny-imagenet-10", "--check"]) == 2
     assert "easel data tiny-imagenet-10" in capsys.readouterr().err
@@ -405,13 +407,13 @@ def test_easel_data_tiny_imagenet_10_downloads_and_lays_out_ten_classes(host, ca
     assert cli.main(["data", "photographs@48"]) == 0
     assert capsys.readouterr().out.startswith("tiny-imagenet-10@48 20 train, 10 test; 10 classes; 48x48;")
     assert asked(host) == ["tiny-imagenet-200.zip"]
-    assert data.choose("photographs@48") == "tiny-imagenet-10@48"
+    assert sets.choose("photographs@48") == "tiny-imagenet-10@48"
     folder = host.folder / "tiny-imagenet-10"
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.JPEG"))
     assert len(files) == 30
     assert files[0] == "train/n01742172/n01742172_0.JPEG"
     assert (folder / "val/n01742172/val_50.JPEG").read_bytes() == picture(10)
-    dataset = data.load("tiny-imagenet-10")
+    dataset = sets.load("tiny-imagenet-10")
     assert dataset.labels.tolist() == [label for label in range(10) for _ in range(2)]
     assert (
         abs(dataset.images[:, 0].float().mean((1, 2)).numpy() - [20 * c + k for c in range(10) for k in (0, 1)]) < 3
@@ -421,7 +423,7 @@ def test_easel_data_tiny_imagenet_10_downloads_and_lays_out_ten_classes(host, ca
 
 
 def test_a_trial_that_names_it_gets_it(host):
-    assert len(data.load("tiny-imagenet-10@16", "test")) == 10
+    assert len(sets.load("tiny-imagenet-10@16", "test")) == 10
     assert asked(host) == ["tiny-imagenet-200.zip"]
 
 
@@ -459,17 +461,17 @@ def test_the_real_folder_is_what_unpacking_makes_of_its_files_in_the_published_l
 )
 def test_a_tiny_imagenet_archive_that_lacks_images_is_refused_and_leaves_no_folder(host, gone, said):
     host.tiny(tiny_zip(leave_out=(gone,)))
-    assert said in refusal(data.load, "tiny-imagenet-10")
+    assert said in refusal(sets.load, "tiny-imagenet-10")
     assert [path.name for path in host.folder.iterdir()] == ["tiny-imagenet-200.zip"]
 
 
 def test_a_tiny_imagenet_archive_with_wrong_bytes_or_no_zip_is_refused(host):
     archive = host.folder / tiny_imagenet.ARCHIVE
     archive.write_bytes(host.files[tiny_imagenet.ARCHIVE][:-9])
-    assert f"{archive}: wrong bytes, MD5 is" in refusal(data.load, "tiny-imagenet-10")
+    assert f"{archive}: wrong bytes, MD5 is" in refusal(sets.load, "tiny-imagenet-10")
     host.tiny(b"no zip at all")
     archive.write_bytes(b"no zip at all")
-    assert f"{archive}: cannot be unpacked into" in refusal(data.load, "tiny-imagenet-10")
+    assert f"{archive}: cannot be unpacked into" in refusal(sets.load, "tiny-imagenet-10")
     assert [path.name for path in host.folder.iterdir()] == ["tiny-imagenet-200.zip"]
 
 
@@ -485,7 +487,7 @@ def test_two_processes_may_lay_out_tiny_imagenet_at_once(host, monkeypatch):
     monkeypatch.setattr(tiny_imagenet, "_places", while_the_other_finishes)
     tiny_imagenet.unpack(host.folder)
     assert sorted(path.name for path in host.folder.iterdir()) == ["tiny-imagenet-10", "tiny-imagenet-200.zip"]
-    assert len(data.load("tiny-imagenet-10")) == 20
+    assert len(sets.load("tiny-imagenet-10")) == 20
 
 
 # all of them ---------------------------------------------------------------------------------------------------------
@@ -493,32 +495,32 @@ def test_two_processes_may_lay_out_tiny_imagenet_at_once(host, monkeypatch):
 
 @pytest.mark.parametrize("name", ["cifar100", "stl10", "tiny-imagenet-10"])
 def test_a_download_that_broke_off_goes_on_where_it_was(host, name):
-    archive = sources.PUBLISHED[name].ARCHIVE
+    archive = sets.PUBLISHED[name].ARCHIVE
     half = len(host.files[archive]) // 2
     (host.folder / f"{archive}.part").write_bytes(host.files[archive][:half])
-    data.prepare(name)
+    sets.prepare(name)
     assert host.log == [(archive, f"bytes={half}-")]
 
 
 @pytest.mark.parametrize("name", ["cifar100", "stl10", "tiny-imagenet-10"])
 def test_an_archive_laid_there_by_hand_is_enough(host, name):
-    archive = sources.PUBLISHED[name].ARCHIVE
+    archive = sets.PUBLISHED[name].ARCHIVE
     (host.folder / archive).write_bytes(host.files[archive])
-    assert data.describe(name)["ready"]
+    assert sets.describe(name)["ready"]
     assert host.log == []
 
 
 @pytest.mark.parametrize("name", ["cifar100", "stl10", "tiny-imagenet-10"])
 def test_without_network_a_published_set_is_refused_with_the_mirror_named(host, name, monkeypatch):
     monkeypatch.setenv("EASEL_MIRRORS", "http://127.0.0.1:9/")
-    message = refusal(data.load, name)
-    assert str(host.folder / sources.PUBLISHED[name].ARCHIVE) in message
-    assert f"http://127.0.0.1:9/{sources.PUBLISHED[name].ARCHIVE}: Connection refused" in message
+    message = refusal(sets.load, name)
+    assert str(host.folder / sets.PUBLISHED[name].ARCHIVE) in message
+    assert f"http://127.0.0.1:9/{sets.PUBLISHED[name].ARCHIVE}: Connection refused" in message
 
 
 def test_auto_never_asks_for_anything_but_cifar10(host, monkeypatch):
     monkeypatch.setattr(download, "_REFUSED", set())
-    assert data.choose("auto") == "patterns"
+    assert sets.choose("auto") == "patterns"
     assert set(asked(host)) == {"cifar-10-python.tar.gz"}
 
 
@@ -527,9 +529,9 @@ def test_unpacking_onto_a_full_disk_is_one_line(host, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(archives, "put", full)
-    assert "No space left on device); make room" in refusal(data.load, "stl10")
+    assert "No space left on device); make room" in refusal(sets.load, "stl10")
     monkeypatch.setattr(tiny_imagenet.Path, "write_bytes", full)
-    assert "No space left on device" in refusal(data.load, "tiny-imagenet-10")
+    assert "No space left on device" in refusal(sets.load, "tiny-imagenet-10")
 
 
 # the real ones, where they are ---------------------------------------------------------------------------------------
@@ -539,7 +541,7 @@ def test_unpacking_onto_a_full_disk_is_one_line(host, monkeypatch):
 def test_the_real_cifar100():
     if not cifar100.complete(paths.data_dir()):
         pytest.skip(f"no CIFAR-100 in {paths.data_dir()}: run easel data cifar100")
-    train, test = data.load("cifar100"), data.load("cifar100", "test")
+    train, test = sets.load("cifar100"), sets.load("cifar100", "test")
     assert (len(train), len(test)) == (50_000, 10_000)
     assert [train.classes[label] for label in train.labels[:3]] == ["cattle", "dinosaur", "apple"]
     assert train.labels.bincount().tolist() == [500] * 100
@@ -549,6 +551,6 @@ def test_the_real_cifar100():
 def test_the_real_stl10():
     if not stl10.complete(paths.data_dir()):
         pytest.skip(f"no STL-10 in {paths.data_dir()}: run easel data stl10")
-    train, test = data.load("stl10"), data.load("stl10", "test")
+    train, test = sets.load("stl10"), sets.load("stl10", "test")
     assert train.labels.bincount().tolist() == [500] * 10
     assert test.labels.bincount().tolist() == [800] * 10

@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 from make_notebooks import read_only
 
-from easel import figures, files, report
+from easel import files
 from easel.errors import UserError
+from easel.notebook import page as figures
+from easel.notebook import page as report
 
 GOOD = {"claim": "Nets agree.", "paper": 0.71, "here": 0.68, "verdict": "holds", "why": "The interval is above chance."}
 
@@ -193,7 +195,7 @@ def test_a_variant_leaves_files_of_its_own_beside_the_notebook_s(page, tmp_path,
 
 
 def test_report_needs_no_plotting_or_notebook_package_before_it_is_used():
-    code = "import sys, easel.report; print({'matplotlib', 'IPython', 'torch', 'pandas'} & set(sys.modules))"
+    code = "import sys, easel.notebook.page; print({'matplotlib', 'IPython', 'torch', 'pandas'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 

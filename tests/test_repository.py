@@ -11,8 +11,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from easel import models, parameters, plan
-from easel.paths import ROOT
+from easel.files import ROOT
+from easel.nets import names as models
+from easel.notebook import plan
+from easel.notebook import plan as parameters
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

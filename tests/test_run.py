@@ -10,17 +10,17 @@ from dataclasses import replace
 
 import pytest
 
-from easel import run
 from easel.errors import UserError
-from easel.ledger import Store
-from easel.train import train
-from easel.trial import Recipe, Trial
+from easel.ledger.store import Store
+from easel.ledger.trial import Recipe, Trial
+from easel.train.loop import ensure as run
+from easel.train.loop import train
 
 DRIVER = """
 import sys
 from easel import pool, run
-from easel.ledger import Store
-from easel.trial import Recipe, Trial
+from easel.ledger.store import Store
+from easel.ledger.trial import Recipe, Trial
 
 if __name__ == "__main__":
     folder, count, epochs, workers = sys.argv[1], *map(int, sys.argv[2:5])
@@ -190,7 +190,7 @@ def test_a_plain_script_needs_no_main_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from easel import run\n"
-        "from easel.trial import Trial\n"
+        "from easel.ledger.trial import Trial\n"
         "plan = [Trial(data='patterns', images=100, model='mlp-1x10', seed=s, epochs=1) for s in range(2)]\n"
         "print(len(run.ensure(plan, quiet=True)))\n"
     )

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import cuts, matching, scores
+from easel.compare import matching, scores
+from easel.compare import matching as cuts
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure

@@ -9,8 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easel import intervals, paths, run, similarity
+from easel import files
+from easel.compare import intervals
 from easel.errors import UserError
+from easel.sections import similarity
+from easel.train.loop import ensure as run
 
 
 def brute_force(distance, counts, which, k):
@@ -175,7 +178,7 @@ def test_features_are_trained_once_kept_and_those_of_the_record_s_net(tiny, stor
     assert (first == again).all()
     assert first.shape == (100, 10)
     assert run.ensure([trial], store=store).trained == 0  # the record came out of it as well
-    file = paths.results_dir() / "features" / f"{trial.key}.npz"
+    file = files.results_dir() / "features" / f"{trial.key}.npz"
     file.write_bytes(file.read_bytes()[:-70] + b"x" * 70)
     assert (similarity.features(trial, store=store)[0] == first).all()  # a damaged file is made anew, and the same
 

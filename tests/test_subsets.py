@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from easel import models, run
+from easel.compare.paired import accuracies, at
 from easel.errors import UserError
-from easel.ledger import Store
-from easel.paired import accuracies, at
-from easel.subsets import cost, costs, epochs_for, plan, shorter, updates, wanted
-from easel.trial import Recipe
+from easel.ledger.store import Store
+from easel.ledger.trial import Recipe
+from easel.nets import names
+from easel.sections.subsets import cost, costs, epochs_for, plan, shorter, updates, wanted
+from easel.train.loop import ensure as run
 
 RECIPE = Recipe(precision="fp32", batch_size=10)
 EASINESS = np.arange(100)
@@ -74,7 +75,7 @@ def test_accuracies_come_from_ledgers_of_several_lengths(whole, tmp_path):
 
 
 def test_costs_by_hand(whole):
-    multiply_adds = models.multiply_adds("mlp-1x10", classes=10, size=32)
+    multiply_adds = names.multiply_adds("mlp-1x10", classes=10, size=32)
     assert cost("mlp-1x10", 100, 4, classes=10, size=32) == pytest.approx(multiply_adds * 4 * 300)
     assert cost("mlp-1x10", 100, 4, classes=10, size=32, evaluated=100) == pytest.approx(multiply_adds * 4 * 400)
     full = cost("mlp-1x10", 100, 4, classes=10, size=32)

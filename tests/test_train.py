@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from easel import models
-from easel.run import precision
-from easel.streams import stream
-from easel.train import Run, crop_and_flip, epoch_draws, normalise, one_thread, pad, train
-from easel.trial import Edit, Recipe
+from easel.ledger.trial import Edit, Recipe
+from easel.nets import names
+from easel.train.batches import stream
+from easel.train.ensure import precision
+from easel.train.loop import Run, crop_and_flip, epoch_draws, normalise, one_thread, pad, train
 
 FAMILIES = ["mlp-1x10", "wrn-10-1", "densenet-bc-10-4", "resnext-11-2x4d"]
 
@@ -52,7 +52,7 @@ def test_normalisations_by_hand():
 def slow_training(trial):
     """The recipe written out once more, plainly: NCHW, one epoch, no index tricks, torch's own unfused AdamW."""
     examples, recipe = trial.examples, trial.recipe
-    net = models.build(trial.model, generator=stream(trial.seed, "weights"))
+    net = names.build(trial.model, generator=stream(trial.seed, "weights"))
     steps = -(-len(examples) // recipe.batch_size)
     decay = recipe.w_norm * (recipe.batch_size / (len(examples) * recipe.horizon)) ** 0.5 / recipe.learning_rate
     optimizer = torch.optim.AdamW(

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from easel.errors import UserError
-from easel.streams import stream
-from easel.trial import Edit, Recipe, Trial, canonical
+from easel.ledger.trial import Edit, Recipe, Trial, canonical
+from easel.train.batches import stream
 
 
 def test_weight_decay_is_loshchilov_and_hutters_normalised_one():

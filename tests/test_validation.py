@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel import agreement, crossed, parameters, plot, validation
-from easel import data as datasets
+from easel import plot
+from easel.compare import consistency, crossed
+from easel.data.sets import sets as datasets
 from easel.errors import UserError
-from easel.trial import Trial
+from easel.ledger.trial import Trial
+from easel.notebook import plan
+from easel.sections import validation
 
 
 def every_hard_set(easiness, k):
@@ -133,7 +136,7 @@ def test_kappa_by_hand():
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
     a = np.array([[1, 1, 0, 0, 1, 1, 1, 1, 1, 0]])  # wrong: 0, 1, 9
     b = np.array([[1, 0, 0, 0, 1, 1, 1, 1, 0, 0]])  # wrong: 0, 8, 9
-    kappa, within, shared, same = agreement.agreement(a, b, labels)
+    kappa, within, shared, same = consistency.agreement(a, b, labels)
     expected = 0.3 * 0.3 + 0.7 * 0.7  # both wrong or both right, independently
     assert kappa == pytest.approx((0.8 - expected) / (1 - expected))
     in_classes = (4 * (0.5 * 0.25 + 0.5 * 0.75) + 6 * (1 / 6 * 2 / 6 + 5 / 6 * 4 / 6)) / 10
@@ -146,18 +149,18 @@ def test_nets_that_err_alike_or_not_at_all():
     rng = np.random.default_rng(0)
     labels = np.arange(300) % 3
     a = np.where(rng.random(300) < 0.4, (labels + 1) % 3, labels)
-    assert agreement.agreement(np.stack([a, a]), None, labels) == pytest.approx([1, 1, 1, 1])
+    assert consistency.agreement(np.stack([a, a]), None, labels) == pytest.approx([1, 1, 1, 1])
     other = np.where(a != labels, (labels + 2) % 3, labels)  # the same images, always another wrong class
-    assert agreement.agreement(a[None], other[None], labels) == pytest.approx([1, 1, 1, 0])
+    assert consistency.agreement(a[None], other[None], labels) == pytest.approx([1, 1, 1, 0])
     apart = np.where(a == labels, (labels + 1) % 3, labels)
-    kappa, _, shared, same = agreement.agreement(a[None], apart[None], labels)
+    kappa, _, shared, same = consistency.agreement(a[None], apart[None], labels)
     assert kappa < -0.5
     assert shared == 0
     assert np.isnan(same)
-    perfect = agreement.agreement(labels[None], a[None], labels)
+    perfect = consistency.agreement(labels[None], a[None], labels)
     assert perfect[:2] == pytest.approx([0, 0])  # chance: nothing to share
     assert np.isnan(perfect[2:]).all()
-    assert np.isnan(agreement.agreement(labels[None], labels[None], labels)).all()
+    assert np.isnan(consistency.agreement(labels[None], labels[None], labels)).all()
 
 
 def test_by_chance_is_the_mean_over_all_ways_to_shuffle_one_net_within_the_classes():
@@ -165,8 +168,8 @@ def test_by_chance_is_the_mean_over_all_ways_to_shuffle_one_net_within_the_class
     a = np.array([0, 1, 2, 0, 1, 0, 0, 2])
     b = np.array([1, 0, 0, 2, 2, 1, 2, 0])
     both = [[*one, *two] for one, two in product(permutations(b[:4]), permutations(b[4:]))]
-    shuffled = np.array([agreement.agreement(a[None], np.array([net]), labels) for net in both])
-    chance = agreement.by_chance(a[None], b[None], labels)
+    shuffled = np.array([consistency.agreement(a[None], np.array([net]), labels) for net in both])
+    chance = consistency.by_chance(a[None], b[None], labels)
     assert chance[:3] == pytest.approx(shuffled[:, :3].mean(0))
     met = sum(((a != labels) & (a == net)).sum() for net in both)  # joint errors with one name, over all shuffles
     assert chance[3] == pytest.approx(met / sum(((a != labels) & (net != labels)).sum() for net in both))
@@ -175,16 +178,16 @@ def test_by_chance_is_the_mean_over_all_ways_to_shuffle_one_net_within_the_class
 def test_the_pairs_within_a_group_are_each_taken_once():
     rng = np.random.default_rng(2)
     labels, nets = np.arange(60) % 4, rng.integers(0, 4, (3, 60))
-    pairs = [agreement.agreement(nets[[i]], nets[[j]], labels) for i, j in combinations(range(3), 2)]
-    assert agreement.agreement(nets, None, labels) == pytest.approx(np.mean(pairs, axis=0))
+    pairs = [consistency.agreement(nets[[i]], nets[[j]], labels) for i, j in combinations(range(3), 2)]
+    assert consistency.agreement(nets, None, labels) == pytest.approx(np.mean(pairs, axis=0))
     order = rng.permutation(60)  # the order of the examples is nothing
-    assert agreement.agreement(nets[:, order], None, labels[order]) == pytest.approx(np.mean(pairs, axis=0))
+    assert consistency.agreement(nets[:, order], None, labels[order]) == pytest.approx(np.mean(pairs, axis=0))
 
 
 def test_times_wrong_beside_independent_nets():
     labels = np.array([0, 0, 1, 1])
     wrong = np.array([[1, 0, 1, 1], [1, 0, 1, 1]], bool)  # class 0: half of it, together; class 1: all of it
-    found = agreement.times_wrong(wrong, labels)
+    found = consistency.times_wrong(wrong, labels)
     assert found.share.tolist() == [0.25, 0, 0.75]
     assert found.chance.tolist() == pytest.approx([0.125, 0.25, 0.125 + 0.5])
 
@@ -238,7 +241,7 @@ def test_the_table_says_which_rows_are_circular_and_what_is_possible():
     assert crossed.judge(tenth, tenth.chance).verdict == "holds"
     signs = validation.predictors({"A": right["A"], "noise": rng.random((2, 300))}, wrong["B"], labels, resamples=20)
     assert signs.value[0] > 0.65 > signs.value[2]
-    pairs = agreement.consistency(
+    pairs = consistency.consistency(
         {n: np.where(w, (labels + 1) % 5, labels) for n, w in wrong.items()}, labels, resamples=40
     )
     assert pairs.groupby(["a", "b"], sort=False).ngroups == 3
@@ -251,7 +254,7 @@ def test_without_errors_nothing_is_claimed():
     found = validation.table(right, {net: np.zeros((3, 40), bool) for net in right}, labels, resamples=5)
     assert found[found.measure == "AUC"][["value", "low", "high"]].isna().all(axis=None)
     assert crossed.judge(found, 0.5).verdict == "inconclusive"
-    pairs = agreement.consistency({net: np.stack([labels] * 3) for net in right}, labels, resamples=5)
+    pairs = consistency.consistency({net: np.stack([labels] * 3) for net in right}, labels, resamples=5)
     assert pairs[["value", "low", "high"]].isna().all(axis=None)
 
 
@@ -313,15 +316,15 @@ def test_two_nets_are_named_by_their_family_where_that_tells_them_apart():
         (lambda: validation.share_hard([1, 2], [1, 2]), "0..1"),
         (lambda: validation.share_hard([1, 2], [1]), "same examples"),
         (lambda: validation.share_hard([1, 2], [1, 0], fraction=0), "fraction=0"),
-        (lambda: parameters.typed("ensemble", 1, 3, "--set"), "from 2 up"),
+        (lambda: plan.typed("ensemble", 1, 3, "--set"), "from 2 up"),
         (lambda: crossed.judge(pd.DataFrame({"low": []}), 0), "no rows"),
         (lambda: validation.weights(np.zeros((2, 3))), "bool"),
         (lambda: validation.weights(np.zeros((2, 3), bool), "all"), "one net, most nets"),
         (lambda: validation.binned([2.0], [0.5], [0]), "0..1"),
         (lambda: crossed.interval(lambda g, _: [0], np.zeros((1, 3)), labels=np.zeros(3)), "two units"),
-        (lambda: agreement.agreement(np.zeros((1, 3), int), None, np.zeros(3, int)), "2 or more nets"),
-        (lambda: agreement.agreement(np.zeros((2, 3)), None, np.zeros(3, int)), "int"),
-        (lambda: agreement.agreement(np.zeros((2, 3), int), None, np.zeros(4, int)), "same examples"),
+        (lambda: consistency.agreement(np.zeros((1, 3), int), None, np.zeros(3, int)), "2 or more nets"),
+        (lambda: consistency.agreement(np.zeros((2, 3)), None, np.zeros(3, int)), "int"),
+        (lambda: consistency.agreement(np.zeros((2, 3), int), None, np.zeros(4, int)), "same examples"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(call, named):
@@ -347,6 +350,6 @@ def test_figures_show_what_is_in_their_tables():
         validation.predictors({"counts": rng.random((3, 90)), "noise": rng.random((3, 90))}, wrong, labels)
     )
     assert [text.get_text() for text in axis.get_yticklabels()] == ["counts", "noise"]
-    axis = plot.times_wrong(agreement.times_wrong(wrong, labels))
+    axis = plot.times_wrong(consistency.times_wrong(wrong, labels))
     assert sum(bar.get_height() for bar in axis.patches) == pytest.approx(100)
     plot.base.plt.close("all")

@@ -12,9 +12,12 @@ import pytest
 import torch
 from browser import browsing, decoded
 
-from easel import explorer, pictures, run, widgets
 from easel.errors import UserError
-from easel.explorer import Choice
+from easel.notebook import explorer
+from easel.notebook import explorer as pictures
+from easel.notebook import explorer as widgets
+from easel.notebook.explorer import Choice
+from easel.train.loop import ensure as run
 
 NETS = ["mlp-1x10", "mlp-1x12"]
 AWKWARD = "a & b </script><b>c</b> é"  # a class of a folder may be called that

@@ -1,7 +1,7 @@
 """easel: which training images does a network learn first?
 
     from easel import run
-    from easel.trial import Trial
+    from easel.ledger.trial import Trial
 
     ledger = run.ensure(Trial(model="wrn-16-4", seed=s, epochs=1) for s in range(20))
     ledger.correct()      # bool (trials, epochs, examples): right at the end of the epoch, without augmentation

@@ -21,16 +21,17 @@ import numpy as np
 import torch
 
 from easel import bench_report as report
-from easel import estimates, files, roofline, run
+from easel import estimates, files, roofline
 from easel.bench_loops import Tasks, augmentation, easel, noise, pil_loader, plain, resident, trial_on
 from easel.bench_parallel import measure_parallel
 from easel.bench_report import derived, paired
-from easel.data import Dataset
+from easel.data.sets import Dataset
 from easel.errors import UserError
-from easel.models import build, check, multiply_adds, parameters
-from easel.provenance import machine
-from easel.train import one_thread
-from easel.trial import Recipe, Trial
+from easel.ledger.provenance import machine
+from easel.ledger.trial import Recipe, Trial
+from easel.nets.names import build, check, multiply_adds, parameters
+from easel.train.loop import ensure as run
+from easel.train.loop import one_thread
 
 MODELS = {
     "cpu": ("wrn-10-1", "densenet-bc-16-8", "resnext-11-4x8d", "mlp-3x512"),

@@ -2,7 +2,7 @@
 
     plain      float32, PIL images and torchvision transforms through a DataLoader, AdamW as it comes
     resident   the images on the device as uint8, cropped and mirrored by index arithmetic; else as plain
-    easel      as `ensure` trains: the recipe's precision, channels last, fused AdamW; on a GPU (easel.packed) captured
+    easel      as `ensure` trains: the recipe's precision, channels last, fused AdamW; on a GPU captured (train.gpu)
                and several trials at once, with one of them alone as "graph"
 
 Each takes a trial and a device and gives tasks by name, functions that train or evaluate once over its images.
@@ -14,15 +14,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from easel import run
-from easel.data import Dataset
-from easel.lanes import Lane
-from easel.models import build
-from easel.packed import Pack, width
-from easel.pool import keep_freed_memory
-from easel.streams import stream
-from easel.train import Run, crop_and_flip, epoch_draws, normalise, pad
-from easel.trial import Edit, Recipe, Trial
+from easel.data.sets import Dataset
+from easel.ledger.trial import Edit, Recipe, Trial
+from easel.nets.names import build
+from easel.train.batches import stream
+from easel.train.gpu import Lane, Pack, width
+from easel.train.loop import Run, crop_and_flip, epoch_draws, normalise, pad
+from easel.train.loop import ensure as run
+from easel.train.workers import keep_freed_memory
 
 Tasks = dict[str, Callable[[], object]]
 

@@ -5,10 +5,10 @@ import time
 
 import torch
 
-from easel import run
 from easel.bench_loops import easel, noise, trial_on
 from easel.bench_report import paired
-from easel.trial import Recipe
+from easel.ledger.trial import Recipe
+from easel.train.loop import ensure as run
 
 
 def measure_parallel(model: str, repeats: int, seconds: float, workers: int = 2) -> dict:

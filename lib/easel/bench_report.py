@@ -2,7 +2,7 @@
 
 import statistics
 
-from easel.provenance import machine
+from easel.ledger.provenance import machine
 
 
 def spread(values) -> dict[str, float]:

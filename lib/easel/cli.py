@@ -136,9 +136,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options) -> int:
-    from easel import batch, parameters
+    from easel.notebook import batch, plan
 
-    settings = dict(parameters.split(setting) for setting in options.settings)
+    settings = dict(plan.split(setting) for setting in options.settings)
     if options.dataset is not None and "data" in settings:
         raise UserError(f"--dataset {options.dataset} and --set data={settings['data']} are the same thing; give one")
     if options.engine:
@@ -154,7 +154,7 @@ def _bench(options) -> int:
 
 
 def _data(options) -> int:
-    from easel import data
+    from easel.data.sets import sets as data
 
     if options.name is None:
         found = [data.describe(name) for name in data.NAMES]
@@ -181,9 +181,10 @@ def _described(one: dict) -> str:
 
 
 def _scores(options) -> int:
-    from easel import inventory, paths
+    from easel import files
+    from easel.notebook import inventory
 
-    folder = paths.results_dir() / options.profile
+    folder = files.results_dir() / options.profile
     names = ("drop", "balanced", "seed", "net", "m", "notebook")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.keep is not None:
@@ -200,7 +201,7 @@ def _scores(options) -> int:
 
 
 def _info(options) -> int:
-    from easel import inventory
+    from easel.notebook import inventory
 
     content = inventory.content()
     print(json.dumps(content, indent=1) if options.json else inventory.in_words(content))

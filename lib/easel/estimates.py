@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import yaml
 
-from easel import perturb, plan
-from easel.ablation import grid
-from easel.compression import HOW
+from easel.data.sets import changes
 from easel.errors import UserError
-from easel.models import family, multiply_adds
+from easel.nets.names import family, multiply_adds
+from easel.notebook import plan
+from easel.sections.subsets import HOW, grid
 
 SMALL_NET = 3e6  # what an image costs beside multiplications, in multiply-adds, as in run.work
 MERGED = 1.2  # training and test images together, over the training images: CIFAR-10's 60,000 of 50,000
@@ -71,7 +71,7 @@ def _groups(settings: dict) -> Counts:
 def _changed(settings: dict) -> Counts:
     """03: two groups, evaluated on every changed view of the training images at the end."""
     images, epochs = settings["images"], settings["epochs"]
-    grids = perturb.grids(_size(settings["data"]), settings["grid"])
+    grids = changes.grids(_size(settings["data"]), settings["grid"])
     views = {view for grid in grids.values() for view in grid.values()} - {"train"}
     for net, trials in zip(settings["models"], _each(settings, settings["models"]), strict=True):
         yield net, 2 * trials, epochs, images * epochs, images * (epochs + len(views))

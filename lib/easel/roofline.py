@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from easel import models
-from easel.models_small import Head
+from easel.nets import names
+from easel.nets.layers import Head
 
 ADAMW = 7 * 4  # bytes a parameter: weight, gradient and two moments read, weight and moments written, in float32
 NOTHING = ("empty", "empty_like", "empty_strided", "new_empty", "detach")  # kernels that move nothing
@@ -61,7 +61,7 @@ def step(model: str, batch: int, precision: str, *, flops: float, bandwidth: flo
     """
     tally = _Tally(flops, bandwidth)
     with torch.device("meta"):
-        net = models.build(model, size=size).to(torch.bfloat16 if precision == "bf16" else torch.float32).train()
+        net = names.build(model, size=size).to(torch.bfloat16 if precision == "bf16" else torch.float32).train()
         for module in net.modules():
             if isinstance(module, Head):
                 module.float()
@@ -69,7 +69,7 @@ def step(model: str, batch: int, precision: str, *, flops: float, bandwidth: flo
         target = torch.empty(batch, dtype=torch.int64)
         with tally:
             F.cross_entropy(net(x).float(), target).backward()
-    moved = ADAMW * models.parameters(net)
+    moved = ADAMW * names.parameters(net)
     return {
         "seconds": tally.seconds + moved / bandwidth,
         "operations": tally.work,

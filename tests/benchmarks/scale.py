@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from easel import data as datasets
-from easel import matching
-from easel.ledger import Ledger, Store
-from easel.record import Record
-from easel.run import ensure
-from easel.streams import stream
-from easel.trial import Recipe, Trial
+from easel.compare import matching
+from easel.data.sets import sets as datasets
+from easel.ledger.record import Record
+from easel.ledger.store import Ledger, Store
+from easel.ledger.trial import Recipe, Trial
+from easel.train.batches import stream
+from easel.train.ensure import ensure
 
 EXAMPLES, EPOCHS, TRIALS = 50_000, 10, 200
 FP32 = Recipe(precision="fp32")

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
-from easel import models
+from easel.nets import names
 
 COLOURS = sns.color_palette("colorblind")
 BLUE, ORANGE_RED, GREEN, TAN, SKY = (COLOURS[i] for i in (0, 3, 2, 5, 9))
@@ -35,7 +35,7 @@ def use_style() -> None:
 
 def colour(model: str) -> tuple:
     """The colour of a net, by its family: a ResNet-56 has the ResNet-20's."""
-    return NETS[models.label(models.FAMILIES[models.family(model)].example)]
+    return NETS[names.label(names.FAMILIES[names.family(model)].example)]
 
 
 def images(pictures: np.ndarray, titles: list[str], *, columns: int = 10, ax: Axes | None = None) -> Axes:

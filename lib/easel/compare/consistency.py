@@ -1,0 +1,177 @@
+"""Are the misclassified examples the same for every net? Error consistency, beyond what accuracies and classes give.
+
+EH (Sec. 1, 7.1) says that misclassified examples are consistent. Pure functions of predicted classes, int (nets,
+examples), and true ones, (examples,). It never trains, loads or draws a figure.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from easel.compare.crossed import interval
+from easel.compare.matching import labels_of
+from easel.errors import UserError
+from easel.sections.validation import bool_nets
+
+MEASURES = ("kappa", "kappa within classes", "shared errors", "same wrong class")
+
+
+def agreement(a, b, labels) -> np.ndarray:
+    """How alike the errors of two groups of nets are, mean over their pairs of nets: float (4,), MEASURES' order.
+
+    a, b: predicted classes, (nets, examples) each, of the same examples; b None: the pairs of nets within a.
+      kappa                 error consistency (Geirhos et al. 2020), -1..1: (observed - expected) / (1 - expected) of
+                            "both right or both wrong"; expected: as accurate, but independent. 0: chance
+      kappa within classes  the same, where expected also keeps each net's accuracy in each class, so that agreeing on
+                            which classes are hard counts for nothing
+      shared errors         the share of one net's errors that the other net makes too, 0..1
+      same wrong class      the share of those at which both name the same wrong class, 0..1
+    nan: kappa where neither net errs, shared errors where one does not, same wrong class where no pair shares any.
+    UserError: shapes that do not fit, negative classes, fewer than two nets where b is None.
+    """
+    pairs = [_kappas(pair) + _shared(pair) for pair in _pairs(a, b, labels)]
+    return _mean(pairs)
+
+
+def by_chance(a, b, labels) -> np.ndarray:
+    """What `agreement` would be if the nets erred independently, each as often in each class as it does.
+
+    float (4,): kappa is above 0 where the nets find the same classes hard, kappa within classes is 0; the wrong classes
+    are drawn from each net's own errors in the class.
+    """
+    chance = []
+    for pair in _pairs(a, b, labels):
+        joint = pair.misses_a * pair.misses_b / pair.sizes  # (classes,) errors that both would make
+        e, f, n = pair.misses_a.sum(), pair.misses_b.sum(), pair.sizes.sum()
+        words = (_shares(pair.a, pair) * _shares(pair.b, pair)).sum(1)  # (classes,) P(both name the same wrong one)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            base = _kappa(joint.sum() / n, e * f / n**2, (e + f) / n)
+            chance.append((base, 0.0, joint.sum() * (1 / e + 1 / f) / 2, (joint * words).sum() / joint.sum()))
+    return _mean(chance)
+
+
+def consistency(predictions: Mapping[str, np.ndarray], labels, *, resamples: int = 200) -> pd.DataFrame:
+    """Every architecture's nets with each other and with the other architectures' nets: one row a pair and measure.
+
+    predictions: {net: int (nets, examples)}. Columns: a, b, measure (MEASURES), value, low, high (other nets, other
+    images: `crossed.interval`; nan for a pair within two nets), chance (`by_chance`), n (examples).
+    """
+    rows, nets = [], list(predictions)
+    for at, a in enumerate(nets):
+        for b in nets[at:]:
+            groups = [predictions[a]] if a == b else [predictions[a], predictions[b]]
+            found = interval(_statistic, *groups, labels=labels, limits=(-1.0, 1.0), resamples=resamples)
+            chance = by_chance(groups[0], None if a == b else groups[1], labels)
+            for measure, value, expected in zip(MEASURES, found, chance, strict=True):
+                row = {"a": a, "b": b, "measure": measure, "value": value.estimate, "low": value.low}
+                rows.append(row | {"high": value.high, "chance": float(expected), "n": value.n})
+    return pd.DataFrame(rows)
+
+
+def times_wrong(wrong, labels) -> pd.DataFrame:
+    """How many of the nets misclassify an example: columns count (0..nets), share of the examples, chance.
+
+    wrong: bool (nets, examples). chance: the share if every net erred as often in each class as it does, but
+    independently of the others (a convolution of Bernoulli laws, class by class).
+    """
+    wrong = bool_nets(wrong)
+    labels = labels_of(labels, wrong.shape[1])
+    chance = np.zeros(len(wrong) + 1)
+    for c in range(labels.max() + 1):
+        own = wrong[:, labels == c]
+        law = np.ones(1)
+        for rate in own.mean(1):
+            law = np.convolve(law, [1 - rate, rate])
+        chance += law * own.shape[1] / wrong.shape[1]
+    share = np.bincount(wrong.sum(0), minlength=len(wrong) + 1) / wrong.shape[1]
+    return pd.DataFrame({"count": np.arange(len(wrong) + 1), "share": share, "chance": chance})
+
+
+# ---- one pair of nets ----------------------------------------------------------------------------------------------
+
+
+class _Pair(NamedTuple):
+    """Two nets on the same examples, sorted by class."""
+
+    a: np.ndarray  # (examples,) predicted
+    b: np.ndarray
+    labels: np.ndarray  # (examples,) 0..classes-1, ascending
+    miss_a: np.ndarray  # (examples,) bool
+    miss_b: np.ndarray
+    misses_a: np.ndarray  # (classes,) how many
+    misses_b: np.ndarray
+    sizes: np.ndarray  # (classes,) examples
+
+
+def _pairs(a, b, labels):
+    a, alone = _predicted(a, 2 if b is None else 1), b is None
+    b, labels = a if alone else _predicted(b, 1), np.asarray(labels)
+    if not labels.shape == a.shape[1:] == b.shape[1:]:
+        raise UserError(f"predictions {a.shape} and {b.shape}, labels {labels.shape}: give the same examples")
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[order], prepend=labels[order[0]] - 1))
+    miss = [(group != labels)[:, order] for group in (a, b)]
+    misses = [np.add.reduceat(m, starts, axis=1, dtype=float) for m in miss]
+    sizes, (a, b) = np.diff(starts, append=len(labels)), (a[:, order], b[:, order])
+    classes = np.repeat(np.arange(len(sizes)), sizes)
+    for i in range(len(a)):
+        for j in range(i + 1 if alone else 0, len(b)):
+            yield _Pair(a[i], b[j], classes, miss[0][i], miss[1][j], misses[0][i], misses[1][j], sizes)
+
+
+def _kappa(together, expected, errors) -> float:
+    """From shares of the examples: both wrong, both wrong by chance, and the two nets' error rates added."""
+    return (together - expected) / (errors / 2 - expected)
+
+
+def _kappas(pair: _Pair) -> tuple[float, float]:
+    e, f, n = pair.misses_a.sum(), pair.misses_b.sum(), len(pair.labels)
+    together = np.count_nonzero(pair.miss_a & pair.miss_b) / n
+    within = (pair.misses_a * pair.misses_b / pair.sizes).sum() / n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _kappa(together, e * f / n**2, (e + f) / n), _kappa(together, within, (e + f) / n)
+
+
+def _shared(pair: _Pair) -> tuple[float, float]:
+    both = pair.miss_a & pair.miss_b
+    together, e, f = np.count_nonzero(both), pair.misses_a.sum(), pair.misses_b.sum()
+    if not e or not f:
+        return np.nan, np.nan
+    same = np.count_nonzero(both & (pair.a == pair.b))
+    return together * (1 / e + 1 / f) / 2, same / together if together else np.nan
+
+
+def _shares(predicted: np.ndarray, pair: _Pair) -> np.ndarray:
+    """(classes, words): how a net's errors in each class are shared out over the classes that it names instead."""
+    miss = pair.miss_a if predicted is pair.a else pair.miss_b
+    words = int(max(pair.a.max(), pair.b.max())) + 1
+    counts = np.bincount(pair.labels[miss] * words + predicted[miss], minlength=len(pair.sizes) * words)
+    counts = counts.reshape(len(pair.sizes), words)
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+
+
+def _mean(pairs: list[tuple]) -> np.ndarray:
+    """Mean over pairs of nets; of the last column over the pairs that share an error."""
+    values = np.array(pairs, float)
+    mean, last = values.mean(0), values[np.isfinite(values[:, -1]), -1]
+    mean[-1] = last.mean() if len(last) else np.nan
+    return mean
+
+
+def _statistic(a: np.ndarray, *rest: np.ndarray) -> np.ndarray:
+    """`agreement` of (a, labels) or (a, b, labels), as `interval` calls it; nan where one net of a group is left."""
+    *b, labels = rest
+    if not b and len(a) < 2:
+        return np.full(len(MEASURES), np.nan)
+    return agreement(a, b[0] if b else None, labels)
+
+
+def _predicted(predictions, least: int) -> np.ndarray:
+    predictions = np.asarray(predictions)
+    fits = predictions.ndim == 2 and predictions.dtype.kind in "iu" and len(predictions) >= least
+    if not fits or not predictions.shape[1] or predictions.min() < 0:
+        shape = f"{predictions.shape} {predictions.dtype}"
+        raise UserError(f"predictions {shape}: classes from 0, int (nets, examples), {least} or more nets")
+    return predictions

@@ -1,0 +1,377 @@
+"""Correlations of rankings: of two, and of every pair of many runs, over all examples or within classes.
+
+Pure functions on numbers (higher = easier); they never train, load or draw a figure.
+
+Do several nets, or several scores, rank the examples alike? Mean correlations between runs.
+
+A RUN is a vector (examples,) of one score from one trial. Between two nets (or two scores) everything is a mean over
+all pairs of a run of one and a run of the other. Within one: over its pairs of different trials, which is the ceiling,
+since noise alone lets a net agree with another better than with itself. The ratio of the two, r_ab / sqrt(r_aa r_bb),
+is the correlation freed from the trials' noise (Spearman 1904: disattenuated).
+
+Intervals add two doubts as squares: other images (resampled with replacement, the trained nets as they are) and, from
+three trials a net on, other trials (each left out once). With two trials a net the second cannot be told and is not in.
+Simulated (12 epochs of hits, 1,000 examples, trials whose noise differs by a quarter): from three trials on, nominal
+95 % cover 93 to 100 % for r_ab, r_aa and the ratio; with two, 74 % for r_ab, 47 % for r_aa, and 96 % for the ratio, in
+which much of what one trial does to all its correlations cancels.
+
+It never trains, loads a record, draws a figure, or pools the trials of two nets into one score.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from easel.compare import matching
+from easel.compare.intervals import Interval
+from easel.errors import UserError
+
+PLAIN = ("pearson", "spearman")
+BY_CLASS = ("pearson within classes", "spearman within classes", "classes alone")
+KINDS = PLAIN + BY_CLASS
+
+
+# ---- two rankings --------------------------------------------------------------------------------------------------
+
+
+def pearson(a, b) -> float:
+    """Pearson's correlation of two count vectors (examples,), in -1..1; nan where one is constant."""
+    a, b = matching.pair_of(a, b)
+    return matching.correlation(matching.unit(a), matching.unit(b))
+
+
+def spearman(a, b) -> float:
+    """Spearman's correlation of two count vectors (tied: average rank), in -1..1; nan where one is constant."""
+    a, b = matching.pair_of(a, b)
+    return matching.correlation(matching.unit(stats.rankdata(a)), matching.unit(stats.rankdata(b)))
+
+
+def spearman_within(a, b, labels) -> float:
+    """Spearman's correlation within classes, in -1..1: do two rankings agree beyond naming the same classes?
+
+    Ranks are taken in each class by itself, centred, and correlated over all examples; so a net pair that agrees only
+    on which classes are easy scores 0. labels: (examples,). nan where one is constant in every class.
+    """
+    a, b = matching.pair_of(a, b)
+    classes = matching.labels_of(labels, len(a))
+    ranks = np.zeros((2, len(a)))
+    for k in range(classes.max() + 1):
+        rows = classes == k
+        for of, x in zip(ranks, (a, b), strict=True):
+            of[rows] = (stats.rankdata(x[rows]) - (rows.sum() + 1) / 2) / rows.sum()
+    return matching.correlation(*map(matching.unit, ranks))
+
+
+# ---- many runs -----------------------------------------------------------------------------------------------------
+
+
+def correlations(runs, kind: str = "pearson", *, labels=None, weights=None) -> np.ndarray:
+    """Correlation of every run with every run, float (runs, runs) in -1..1; nan where a run is constant.
+
+    runs: (runs, examples), higher = easier. labels: (examples,), for the kinds that have classes in their name.
+    weights: (examples,), how often each example counts; None = once. kind:
+      "pearson" "spearman"         of all examples; Spearman's ties have the average rank
+      "pearson within classes"     of the values minus their class' mean: who of a class is learnable?
+      "spearman within classes"    of the ranks in the class (`spearman_within`)
+      "classes alone"              Pearson's, in expectation, if the examples of each class were shuffled among each
+                                   other: what two runs share by finding the same classes learnable
+    UserError: values not finite, no labels where they are needed, an unknown kind.
+    """
+    runs = vectors(runs)
+    return Runs(runs, kind, labels)(np.ones(runs.shape[1]) if weights is None else np.asarray(weights, float))
+
+
+class Runs:
+    """Runs made ready to be correlated under many weights: levels are found once, so that ranks need no sort."""
+
+    def __init__(self, runs: np.ndarray, kind: str, labels):
+        if kind not in KINDS:
+            raise UserError(f"kind={kind!r}: give one of {', '.join(map(repr, KINDS))}")
+        if kind in BY_CLASS and labels is None:
+            raise UserError(f"kind={kind!r} needs labels, one for each example")
+        self.runs, self.kind = runs, kind
+        count = runs.shape[1]
+        self.labels = matching.labels_of(labels, count) if kind in BY_CLASS else np.zeros(count, np.int64)
+        self.levels = [self._levels(run) for run in runs] if kind.startswith("spearman") else []
+
+    def _levels(self, run: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The place of each example among the distinct (class, value), in ascending order, and the class of each."""
+        rank = np.unique(run, return_inverse=True)[1]
+        keys, at = np.unique(self.labels * (rank.max() + 1) + rank, return_inverse=True)
+        return at, keys // (rank.max() + 1)
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        x = self._ranks(weights) if self.levels else self.runs
+        if self.kind in PLAIN:
+            x = x - (x @ weights / weights.sum())[:, None]
+        elif self.kind == "pearson within classes":
+            x = x - self._class_means(x, weights)[:, self.labels]
+        root = np.sqrt(weights)
+        if self.kind == "classes alone":
+            means = self._class_means(x, weights)[:, self.labels]
+            centre = (x @ weights / weights.sum())[:, None]
+            return _cosines((means - centre) * root, (x - centre) * root)
+        return _cosines(x * root)
+
+    def _class_means(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        size = np.bincount(self.labels, weights)
+        sums = np.stack([np.bincount(self.labels, weights * run, minlength=len(size)) for run in x])
+        return sums / np.maximum(size, 1e-300)  # a class that no resample drew weighs nothing
+
+    def _ranks(self, weights: np.ndarray) -> np.ndarray:
+        """Average ranks under weights; for "within classes" in the class, centred, over its size."""
+        rows = []
+        size = np.bincount(self.labels, weights)
+        before = np.cumsum(size) - size
+        for at, of_class in self.levels:
+            held = np.bincount(at, weights)
+            rank = np.cumsum(held) - held / 2 - before[of_class]  # minus 1/2: the same for all
+            if self.kind in BY_CLASS:
+                rank = (rank - size[of_class] / 2) / np.maximum(size[of_class], 1e-300)
+            rows.append(rank[at])
+        return np.stack(rows)
+
+
+def _cosines(x: np.ndarray, full: np.ndarray | None = None) -> np.ndarray:
+    """x x' over the lengths of `full` (default: x's own); nan for a row that is zero up to rounding."""
+    full = x if full is None else full
+    length = np.linalg.norm(full, axis=1)
+    length = np.where(length > 1e-9 * np.sqrt(full.shape[1]), length, np.nan)
+    return np.clip(x @ x.T / np.outer(length, length), -1, 1)
+
+
+def vectors(runs) -> np.ndarray:
+    runs = np.asarray(runs)
+    if runs.ndim != 2 or runs.dtype.kind not in "biuf" or 0 in runs.shape:
+        raise UserError(f"runs of shape {runs.shape} and type {runs.dtype}: give numbers (trials, examples)")
+    runs = runs.astype(np.float64)
+    if not np.isfinite(runs).all():
+        raise UserError(f"run {int(np.argmin(np.isfinite(runs).all(1)))} is not finite: leave diverged trials out")
+    return runs
+
+
+RESAMPLES = 400  # of the images; an interval's width then varies by some 4 % from one seed to another
+UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
+
+
+# ---- agreement -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Mean correlations between and within groups of runs, with what their intervals are made of.
+
+    groups: names, of nets or of scores; matrix: (groups, groups), diagonal: within the group, different trials;
+    resampled: (resamples, groups, groups), the same on resampled images; left_out: arrays (trials, groups, groups), the
+    same without each trial in turn, one array for each set of trials; empty where a group has fewer than three.
+    """
+
+    groups: tuple[str, ...]
+    kind: str
+    trials: tuple[int, ...]
+    matrix: np.ndarray
+    resampled: np.ndarray = field(repr=False)
+    left_out: tuple[np.ndarray, ...] = field(repr=False)
+    paired: bool = False
+
+    @property
+    def covers(self) -> str:
+        """What the intervals cover, for a caption."""
+        return "images and trials" if self.left_out else "images only, too few trials"
+
+    def judge(self, verdict: str) -> str:
+        """The verdict if the intervals cover other trials too; else "inconclusive", whatever the images show."""
+        return verdict if self.left_out else "inconclusive"
+
+    def interval(
+        self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], level: float = 0.95, limits=None
+    ) -> Interval:
+        """Estimate and interval of any function of the matrix; n = trials of the groups at the places `of`.
+
+        statistic: (..., groups, groups) -> (...), of those groups. Half widths added as squares: images, normal with
+        the standard deviation of resamples; trials, delete-one jackknife, t with fewest trials - 1 degrees of freedom.
+        """
+        matching.level_of(level)
+        estimate = float(statistic(self.matrix))
+        half = stats.norm.ppf((1 + level) / 2) * np.std(statistic(self.resampled), ddof=1)
+        if self.left_out:
+            variance = sum((len(one) - 1) * np.var(statistic(one)) for one in self.left_out)
+            fewest = min(self.trials[group] for group in of)
+            half = np.hypot(half, stats.t.ppf((1 + level) / 2, fewest - 1) * np.sqrt(variance))
+        low, high = estimate - half, estimate + half
+        if limits is not None:
+            low, high = np.clip([low, high], *limits)
+        n = self.trials[0] if self.paired else sum(self.trials[group] for group in set(of))
+        return Interval(estimate, float(low), float(high), n)
+
+    def r(self, a: str, b: str, level: float = 0.95) -> Interval:
+        """Correlation of a run of a with a run of b, mean over pairs; a = b: of two trials of one."""
+        i, j = self._at(a, b)
+        return self.interval(lambda matrix: matrix[..., i, j], (i, j), level, (-1, 1))
+
+    def ratio(self, a: str, b: str, level: float = 0.95) -> Interval:
+        """Disattenuated correlation r_ab / sqrt(r_aa r_bb); nan where a run says nothing about its own next trial.
+
+        About 1: a agrees with b as well as each with itself. Above 1 by noise alone.
+        """
+        i, j = self._at(a, b)
+        return self.interval(lambda matrix: _ratio(matrix, i, j), (i, j), level)
+
+    def lead(self, pair: tuple[str, str], others: Sequence[tuple[str, str]], level: float = 0.95) -> Interval:
+        """By how much the correlation of one pair exceeds the highest of some others."""
+        at, *rest = [self._at(*one) for one in (pair, *others)]
+        groups = {group for two in (at, *rest) for group in two}
+
+        def over_the_best(matrix: np.ndarray) -> np.ndarray:
+            return matrix[..., *at] - np.max([matrix[..., *one] for one in rest], axis=0)
+
+        return self.interval(over_the_best, tuple(groups), level)
+
+    def table(self, level: float = 0.95) -> pd.DataFrame:
+        """One row a pair, a <= b in the order given.
+
+        Columns: a, b, kind, r, low, high, ceiling (sqrt(r_aa r_bb)), ratio, ratio_low, ratio_high (nan where a = b),
+        n_trials (in the smaller group), covers.
+        """
+        rows = []
+        for a, b in combinations_with_replacement(self.groups, 2):
+            i, j = self._at(a, b)
+            r, ratio = self.r(a, b, level), self.ratio(a, b, level) if a != b else UNKNOWN
+            row = {"a": a, "b": b, "kind": self.kind, "r": r.estimate, "low": r.low, "high": r.high}
+            row |= {"ceiling": _root(self.matrix[i, i] * self.matrix[j, j]), "ratio": ratio.estimate}
+            row |= {"ratio_low": ratio.low, "ratio_high": ratio.high}
+            rows.append(row | {"n_trials": min(self.trials[i], self.trials[j]), "covers": self.covers})
+        return pd.DataFrame(rows)
+
+    def _at(self, a: str, b: str) -> tuple[int, int]:
+        for name in (a, b):
+            if name not in self.groups:
+                raise UserError(f"{name!r} is none of {', '.join(self.groups)}")
+        return self.groups.index(a), self.groups.index(b)
+
+
+def agreement(
+    runs: Mapping[str, np.ndarray],
+    kind: str = "pearson",
+    *,
+    labels=None,
+    paired: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Agreement:
+    """How far groups of runs agree with one another, and each with itself.
+
+    runs: {net: (trials, examples)}, two trials or more, all of the same examples; kind, labels: `correlations`.
+    paired: the groups are several scores of the SAME trials, in one order; a pair of runs is then always of two
+        different trials, so that a shared accident of one trial is not taken for agreement.
+    UserError: fewer than two trials, other examples, fewer than two resamples; paired: unequal numbers of trials.
+    """
+    blocks = {name: vectors(block) for name, block in runs.items()}
+    if not blocks or len({block.shape[1] for block in blocks.values()}) > 1:
+        shapes = ", ".join(f"{name} {block.shape}" for name, block in blocks.items()) or "none"
+        raise UserError(f"runs of these shapes: {shapes}; give every group runs of the same examples")
+    sizes = tuple(map(len, blocks.values()))
+    if min(sizes) < 2:
+        alone = list(blocks)[sizes.index(min(sizes))]
+        raise UserError(f"{min(sizes)} trial of {alone}: give two or more, none diverged")
+    if paired and len(set(sizes)) > 1:
+        raise UserError(f"paired scores of {', '.join(map(str, sizes))} trials: give the same trials to each")
+    if resamples < 2:
+        raise UserError(f"resamples={resamples}: give 2 or more")
+    ready = Runs(np.concatenate(list(blocks.values())), kind, labels)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    trial = np.concatenate([np.arange(size) for size in sizes]) if paired else np.arange(sum(sizes))
+    examples = ready.runs.shape[1]
+    full = ready(np.ones(examples))
+    rng = np.random.default_rng(seed)
+    drawn = (np.bincount(rng.integers(examples, size=examples), minlength=examples) for _ in range(resamples))
+    resampled = np.stack([_mean_blocks(ready(weights.astype(float)), owner, trial) for weights in drawn])
+    left_out = ()
+    if min(sizes) > 2:
+        sets = [np.unique(trial)] if paired else [trial[owner == group] for group in range(len(sizes))]
+        left_out = tuple(
+            np.stack([_mean_blocks(full[np.ix_(k, k)], owner[k], trial[k]) for k in (trial != t for t in members)])
+            for members in sets
+        )
+    return Agreement(tuple(blocks), kind, sizes, _mean_blocks(full, owner, trial), resampled, left_out, paired)
+
+
+def share_within(runs: Mapping[str, np.ndarray], labels, *, resamples: int = RESAMPLES, seed: int = 0) -> Agreement:
+    """The share of each Pearson correlation that is about images, not classes: 1 - "classes alone" / "pearson".
+
+    1: classes are equally learnable, or two nets disagree on them; 0: two nets agree on nothing but classes. nan for a
+    pair whose correlation is not clearly above 0 (its interval is not): there is no agreement to take apart.
+    """
+    whole, alone = (
+        agreement(runs, kind, labels=labels, resamples=resamples, seed=seed) for kind in ("pearson", KINDS[4])
+    )
+    clear = np.array([[whole.r(a, b).low > 0 for b in whole.groups] for a in whole.groups])
+
+    def share(part: np.ndarray, of: np.ndarray) -> np.ndarray:
+        return 1 - part / np.where(clear, of, np.nan)
+
+    return replace(
+        whole,
+        kind="share within classes",
+        matrix=share(alone.matrix, whole.matrix),
+        resampled=share(alone.resampled, whole.resampled),
+        left_out=tuple(map(share, alone.left_out, whole.left_out)),
+    )
+
+
+def without_ranking(within: Agreement) -> list[str]:
+    """Nets whose own seeds do not agree (the interval of r_aa is not above 0): nothing can be claimed about them.
+
+    within: an agreement within classes, since a net that names one class for every image agrees with itself on that.
+    """
+    return [net for net in within.groups if not within.r(net, net).low > 0]
+
+
+def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels=None) -> pd.DataFrame:
+    """Correlation of two scores of the SAME trial, mean over trials: (scores, scores), diagonal 1.
+
+    It counts what both took from one run's accidents as agreement; `agreement(paired=True)` does not.
+    """
+    blocks = [vectors(block) for block in runs.values()]
+    if len({block.shape for block in blocks}) != 1:
+        raise UserError("scores of different shapes: give (trials, examples) of the same trials to each")
+    per_trial = [correlations(np.stack(of_one), kind, labels=labels) for of_one in zip(*blocks, strict=True)]
+    return pd.DataFrame(np.mean(per_trial, axis=0), index=list(runs), columns=list(runs))
+
+
+def weakest(intervals: Mapping[tuple, Interval], bar: float) -> tuple[tuple, Interval]:
+    """The pair that decides a claim about all of them, "each lies above the bar", with its interval.
+
+    A pair wholly below the bar refutes the claim: the lowest of these. Else the pair with the lowest lower end, one
+    that has no value first; if that is above the bar, all are.
+    """
+    below = {pair: one for pair, one in intervals.items() if one.high < bar}
+    if below:
+        return min(below.items(), key=lambda item: item[1].high)
+    return min(intervals.items(), key=lambda item: np.nan_to_num(item[1].low, nan=-np.inf))
+
+
+# ---- helpers -------------------------------------------------------------------------------------------------------
+
+
+def _mean_blocks(matrix: np.ndarray, owner: np.ndarray, trial: np.ndarray) -> np.ndarray:
+    """Mean of the correlations of every pair of groups, over pairs of runs of different trials; nan if one is nan."""
+    member = (owner[:, None] == np.arange(owner.max() + 1)).astype(float)
+    allowed = trial[:, None] != trial[None, :]
+    unknown = allowed & np.isnan(matrix)
+    total = member.T @ np.where(allowed & ~unknown, matrix, 0) @ member
+    total[member.T @ unknown @ member > 0] = np.nan
+    return total / (member.T @ allowed @ member)
+
+
+def _ratio(matrix: np.ndarray, i: int, j: int) -> np.ndarray:
+    return matrix[..., i, j] / _root(matrix[..., i, i] * matrix[..., j, j])
+
+
+def _root(x: np.ndarray) -> np.ndarray:
+    """Square root; nan at zero and below."""
+    return np.sqrt(np.where(np.asarray(x) > 0, x, np.nan))

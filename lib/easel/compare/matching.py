@@ -1,0 +1,437 @@
+"""How alike are two easiness rankings? Ties, bounds, chance, ceilings, intervals (EH 2.2 and 4, Table 1).
+
+Pure functions on counts (higher = easier), shape (examples,). A count is an integer in 0..N, so the 10 % cut usually
+falls inside a block of tied examples, and who of them is "easy" is the tie rule's choice, not the net's. So `rate` has
+three tie rules, and `bounds` says what any rule at all could have given.
+
+It never trains, loads, draws a figure, or breaks a tie by chance: the same counts give the same number.
+
+How it works: a cut sorts examples into out (0), tied at the cut (1) and in (2). All tie rules and bounds are functions
+of the 3 x 3 table of how often code i of net A meets code j of net B. A cut is found by selection, without a sort.
+
+Where a ranking is cut, and who is in, out or tied: the arithmetic under `easel.compare.matching`, and its refusals.
+
+A cut sorts examples into out (0), tied at the cut (1) and in (2). Every tie rule and every bound is a function of the
+3 x 3 table of how often code i of one ranking meets code j of another. No tie is broken by chance, no array changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from easel.compare.intervals import Interval, from_left_out, jackknife_of
+from easel.errors import UserError
+
+WHICH = ("easy", "hard")
+TIES = ("expected", "inclusive", "index")
+OUT, TIED, IN = 0, 1, 2  # codes of a cut
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    code: np.ndarray  # int8 (examples,): OUT, TIED or IN
+    k: int  # size of the set
+    missing: int  # how many of the tied are still to be let in, 1..tied; 0 once ties are cut
+    tied: int  # size of the tie block
+
+    @property
+    def share(self) -> float:
+        """Inclusion probability of a tied example."""
+        return self.missing / self.tied if self.tied else 0.0
+
+    @cached_property
+    def words(self) -> np.ndarray:
+        """uint64 (2, examples / 64): who is TIED and who is IN, a bit each, zeros at the end."""
+        bits = np.packbits([self.code == TIED, self.code == IN], axis=1)
+        return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """int64 (2,): how many are TIED and how many are IN."""
+        return np.bitwise_count(self.words).sum(1, dtype=np.int64)
+
+    def membership(self, ties: str) -> np.ndarray:
+        return np.array([0.0, 1.0 if ties == "inclusive" else self.share, 1.0])[self.code]
+
+
+def cut_at(
+    x: np.ndarray, which: str, fraction: float, *, ordered: np.ndarray | None = None, index: bool = False
+) -> Cut:
+    n = len(x)
+    k = min(n, max(1, int(np.floor(fraction * n + 0.5 + 1e-9))))  # 1e-9: .145 * 100 is 14.499999999999998
+    at = n - k if which == "easy" else k - 1
+    value = (np.partition(x, at) if ordered is None else ordered)[at]
+    sure, tied = (x > value if which == "easy" else x < value), x == value
+    code = sure * np.int8(IN) + tied * np.int8(TIED)
+    block, missing = int(np.count_nonzero(tied)), k - int(np.count_nonzero(sure))
+    if index:
+        code[np.flatnonzero(tied)[:missing]] = IN
+        code[code == TIED] = OUT
+        block = missing = 0
+    return Cut(code, k, missing, block)
+
+
+def meetings(a: Cut, b: Cut) -> np.ndarray:
+    """(3, 3): number of examples with code i under a and j under b."""
+    met = np.empty((3, 3), np.int64)
+    met[1:, 1:] = np.bitwise_count(a.words[:, None] & b.words).sum(-1, dtype=np.int64)
+    met[1:, OUT] = a.sizes - met[1:, 1:].sum(1)
+    met[OUT, 1:] = b.sizes - met[1:, 1:].sum(0)
+    met[OUT, OUT] = len(a.code) - a.sizes.sum() - met[OUT, 1:].sum()
+    return met
+
+
+def rate_of(a: Cut, b: Cut, ties: str) -> float:
+    met = meetings(a, b)
+    if ties == "inclusive":
+        return float(met[1:, 1:].sum() / max(met[1:].sum(), met[:, 1:].sum()))
+    p, q = a.share, b.share
+    return float((met[IN, IN] + (p * met[TIED, IN] + q * met[IN, TIED]) + p * q * met[TIED, TIED]) / a.k)
+
+
+def bounds_of(a: Cut, b: Cut) -> tuple[float, float]:
+    met = meetings(a, b)
+    into_b, into_a, both = met[TIED, IN], met[IN, TIED], met[TIED, TIED]
+    # most: each side spends its missing places first on what the other has for sure, then both meet in the common block
+    hit_a, hit_b = min(into_b, a.missing), min(into_a, b.missing)
+    most = hit_a + hit_b + min(both, a.missing - hit_a, b.missing - hit_b)
+    # least: first on what the other has not; the rest avoids the other within the common block while there is room
+    forced = max(0, a.missing - met[TIED, OUT]) + max(0, b.missing - met[OUT, TIED])
+    least = max(0, forced - both)
+    return float((met[IN, IN] + least) / a.k), float((met[IN, IN] + most) / a.k)
+
+
+def by_class_of(cut: Cut, labels: np.ndarray, ties: str) -> np.ndarray:
+    return np.bincount(labels, weights=cut.membership(ties))
+
+
+def composition(a: np.ndarray, b: np.ndarray, examples: np.ndarray) -> float:
+    return float((a * b / examples).sum() / max(a.sum(), b.sum()))
+
+
+def unit(x: np.ndarray) -> np.ndarray | None:
+    """x centred and of length 1; None where it is constant."""
+    if np.all(x == x[0]):
+        return None
+    x = x - x.mean(dtype=float)
+    return x / np.sqrt(_dot(x, x))
+
+
+def correlation(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    return np.nan if a is None or b is None else float(np.clip(_dot(a, b), -1.0, 1.0))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    return np.einsum("i,i", a, b)  # not BLAS, whose threads wait for each other on cores that are busy
+
+
+def vector(counts) -> np.ndarray:
+    x = np.asarray(counts)
+    if x.ndim != 1 or x.dtype.kind not in "biuf" or not len(x):
+        raise UserError(f"counts of shape {x.shape} and type {x.dtype}: give one number an example, shape (examples,)")
+    x = x.astype(np.float64)
+    if not np.isfinite(x).all():
+        raise UserError(
+            f"counts[{int(np.argmin(np.isfinite(x)))}] is not finite: leave diverged trials out, "
+            "and give one finite number an example"
+        )
+    return x
+
+
+def pair_of(a, b) -> tuple[np.ndarray, np.ndarray]:
+    a, b = vector(a), vector(b)
+    if len(a) != len(b):
+        raise UserError(f"counts of {len(a)} and of {len(b)} examples: give the same examples in the same order")
+    return a, b
+
+
+def asked(which: str, fraction: float) -> tuple[str, float]:
+    if which not in WHICH:
+        raise UserError(f"which={which!r}: give 'easy' or 'hard'")
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.number)) or not 0 < fraction <= 1:
+        raise UserError(f"fraction={fraction!r}: give a number above 0, at most 1, such as 0.10")
+    return which, float(fraction)
+
+
+def rule_of(ties: str) -> str:
+    if ties not in TIES:
+        raise UserError(f"ties={ties!r}: give 'expected', 'inclusive' or 'index'")
+    return ties
+
+
+def level_of(level: float) -> float:
+    if not 0 < level < 1:
+        raise UserError(f"level={level!r}: give a number between 0 and 1, such as 0.95")
+    return level
+
+
+def labels_of(labels, examples: int) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.shape != (examples,):
+        raise UserError(f"labels of shape {labels.shape}: give one label for each of the {examples} examples")
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def trials_of(correct, *, least: int = 1) -> np.ndarray:
+    correct = np.asarray(correct)
+    if correct.ndim != 2 or correct.dtype != bool or not correct.shape[1]:
+        raise UserError(
+            f"correct of shape {correct.shape} and type {correct.dtype}: give bool (trials, examples), "
+            "one epoch: correct[:, m - 1]"
+        )
+    if len(correct) < least:
+        raise UserError(f"{len(correct)} trials: give at least {least}, none diverged")
+    return correct
+
+
+# ---- one ranking ---------------------------------------------------------------------------------------------------
+
+
+def inclusion(counts, *, which: str = "easy", fraction: float = 0.10) -> np.ndarray:
+    """Probability that each example is in the easy or hard set of k, ties at the cut broken uniformly at random.
+
+    counts: (examples,), higher = easier. k = fraction * examples, rounded to the nearest whole number (halves up), at
+    least 1. Returns float (examples,) in 0..1 with sum k.
+    UserError: counts not finite or empty; which or fraction out of range.
+    """
+    return cut_at(vector(counts), *asked(which, fraction)).membership("expected")
+
+
+# ---- two rankings --------------------------------------------------------------------------------------------------
+
+
+def rate(a, b, *, which: str = "easy", fraction: float = 0.10, ties: str = "expected") -> float:
+    """Matching rate of the easy or hard sets of two rankings (EH 2.2, Eq. 2), in 0..1.
+
+    a, b: counts (examples,), higher = easier. The set size k is `inclusion`'s. ties:
+      "expected"   the mean over all ways to break the ties, in a and in b independently: sum p_i q_i / k, exactly
+      "inclusive"  every example tied at the cut is let in: |A and B| / max(|A|, |B|); sets may be far larger than k
+      "index"      ties go to the lowest index, for easy and for hard. All nets then break their ties alike, and agree
+                   without having learned anything alike: an artefact, here to be shown
+    UserError: counts not finite, empty or of different lengths; which, fraction or ties out of range.
+    """
+    a, b = pair_of(a, b)
+    which, fraction = asked(which, fraction)
+    cuts = (cut_at(x, which, fraction, index=rule_of(ties) == "index") for x in (a, b))
+    return rate_of(*cuts, ties)
+
+
+def bounds(a, b, *, which: str = "easy", fraction: float = 0.10) -> tuple[float, float]:
+    """Lowest and highest matching rate that any breaking of the ties of a and of b can give. Arguments: `rate`'s."""
+    a, b = pair_of(a, b)
+    which, fraction = asked(which, fraction)
+    return bounds_of(cut_at(a, which, fraction), cut_at(b, which, fraction))
+
+
+def identified(low: float, high: float, width: float = 0.10) -> bool:
+    """Whether the data, not the tie rule, fix the matching rate: its bounds are at most `width` apart."""
+    return bool(high - low <= width + 1e-9)
+
+
+def overlap_curve(a, b, *, which: str = "easy", fractions=None) -> pd.DataFrame:
+    """Matching rate against the cut: one row a fraction (1..50 % if none are given); arguments as in `rate`.
+
+    Columns: fraction, rate (expected ties), low, high (`bounds`), chance (k / examples).
+    """
+    a, b = pair_of(a, b)
+    ordered_a, ordered_b = np.sort(a), np.sort(b)
+    rows = []
+    for fraction in np.arange(1, 51) / 100 if fractions is None else fractions:
+        cut = asked(which, fraction)
+        one, two = cut_at(a, *cut, ordered=ordered_a), cut_at(b, *cut, ordered=ordered_b)
+        rows.append((float(fraction), rate_of(one, two, "expected"), *bounds_of(one, two), one.k / len(a)))
+    return pd.DataFrame(rows, columns=["fraction", "rate", "low", "high", "chance"])
+
+
+# ---- what to compare with ------------------------------------------------------------------------------------------
+
+
+def chance(fraction: float = 0.10) -> float:
+    """Expected matching rate of two unrelated rankings: the fraction itself (k / examples where k had to be rounded).
+
+    For "expected" ties. Inclusive sets are larger: their chance is min(|A|, |B|) / examples, as in `table`.
+    """
+    return asked("easy", fraction)[1]
+
+
+def stratified_chance(a, b, labels, *, which: str = "easy", fraction: float = 0.10, ties: str = "expected") -> float:
+    """Expected matching rate if only the classes mattered: how often each class is in A and in B, but not who of it.
+
+    sum over classes c of A_c B_c / n_c, over k, with A_c the expected number of c's examples in the set. In 0..1; above
+    `chance` where the two nets find the same classes easy. labels: (examples,). UserError as in `rate`.
+    """
+    a, b = pair_of(a, b)
+    labels = labels_of(labels, len(a))
+    cut = asked(which, fraction)
+    cuts = [cut_at(x, *cut, index=rule_of(ties) == "index") for x in (a, b)]
+    return composition(*(by_class_of(cut, labels, ties) for cut in cuts), np.bincount(labels))
+
+
+def ceiling(correct, *, which: str = "easy", fraction: float = 0.10, groups=None) -> float:
+    """Matching rate of one net with itself: between two disjoint groups of its trials (Table 1's diagonal), in 0..1.
+
+    correct: (trials, examples) bool, one epoch. groups: (trials,) with exactly two distinct values; if none are given,
+    the first half against the second (of an odd number the last trial rests, so that the groups are equal).
+    Ties: expected. UserError: fewer than two trials, groups of another shape.
+    """
+    correct = trials_of(correct, least=2)
+    if groups is None:
+        half = len(correct) // 2
+        one, two = correct[:half], correct[half : 2 * half]
+    else:
+        groups = np.asarray(groups)
+        names = np.unique(groups)
+        if groups.shape != (len(correct),) or len(names) != 2:
+            raise UserError(
+                f"groups has shape {groups.shape} and {len(names)} distinct values: "
+                f"give one of two values to each of the {len(correct)} trials"
+            )
+        one, two = correct[groups == names[0]], correct[groups == names[1]]
+    return rate(one.sum(0), two.sum(0), which=which, fraction=fraction)
+
+
+def mean_ceiling(correct, *, which: str = "easy", fraction: float = 0.10, splits: int = 20, seed: int = 0) -> float:
+    """`ceiling`, averaged over random halvings of the trials: the same meaning, less luck in who is in which half."""
+    correct = trials_of(correct, least=2)
+    if splits < 1:
+        raise UserError(f"splits={splits}: give at least 1")
+    rng = np.random.default_rng(seed)
+    halvings = (rng.permutation(len(correct)) for _ in range(splits))
+    return float(np.mean([ceiling(correct[order], which=which, fraction=fraction) for order in halvings]))
+
+
+# ---- Table 1 -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """What one group of trials brings to every pair it is part of; computed once."""
+
+    trials: int
+    bounding: Cut  # ties left open
+    cut: Cut  # under the table's tie rule
+    left_out: list[Cut]  # the same without trial 0, 1, ...
+    by_class: np.ndarray  # expected members of each class; empty without labels
+    size: int  # of the set; k unless ties are let in
+    ranks: np.ndarray | None
+
+
+def table(
+    groups: Mapping[str, tuple],
+    *,
+    which: str = "easy",
+    fraction: float = 0.10,
+    ties: str = "expected",
+    labels=None,
+    level: float | None = 0.95,
+) -> pd.DataFrame:
+    """EH Table 1, tidy: one row a pair of nets, a <= b in the order given.
+
+    groups: {net: (correct_1, correct_2)}, two disjoint groups of its trials, each (trials, examples) bool.
+    labels: (examples,). Diagonal: group 1 against group 2. Off it: the mean of (a's 1, b's 2) and (a's 2, b's 1): every
+    number of the table stands on the same number of trials a side, and swapping a and b changes nothing.
+
+    Columns: a, b, which, fraction, rate (tie rule `ties`), low, high (jackknife, every trial deleted once; nan where
+    level is None), tie_low, tie_high (`bounds`, whatever `ties` is), identified, chance (of sets of these sizes),
+    stratified_chance (nan without labels), spearman, n_trials (in the smallest group used).
+    UserError as in `rate` and `jackknife`.
+    """
+    which, fraction = asked(which, fraction)
+    rule_of(ties)
+    least = 1 if level is None else 2
+    sides = {net: [trials_of(correct, least=least) for correct in pair] for net, pair in groups.items()}
+    lengths = {correct.shape[1] for pair in sides.values() for correct in pair}
+    if len(lengths) != 1 or any(len(pair) != 2 for pair in sides.values()):
+        raise UserError(f"{len(sides)} nets of {sorted(lengths)} examples: give each two groups of the same examples")
+    n = lengths.pop()
+    classes = None if labels is None else labels_of(labels, n)
+    per_class = None if labels is None else np.bincount(classes)
+    level = None if level is None else level_of(level)
+
+    def prepare(correct: np.ndarray) -> _Group:
+        counts = correct.sum(0, dtype=np.int32)
+        cut = cut_at(counts, which, fraction, index=ties == "index")
+        shorter = (counts - trial for trial in correct) if level else ()
+        left_out = [cut_at(x, which, fraction, index=ties == "index") for x in shorter]
+        by_class = np.zeros(0) if classes is None else by_class_of(cut, classes, ties)
+        size = np.count_nonzero(cut.code) if ties == "inclusive" else cut.k
+        ranks = unit(stats.rankdata(counts))
+        return _Group(len(correct), cut_at(counts, which, fraction), cut, left_out, by_class, size, ranks)
+
+    ready = {net: tuple(map(prepare, pair)) for net, pair in sides.items()}
+    rows = []
+    for a, b in combinations_with_replacement(ready, 2):
+        (a1, a2), (b1, b2) = ready[a], ready[b]
+        pairs = [(a1, a2)] if a == b else [(a1, b2), (a2, b1)]
+        estimate = float(np.mean([rate_of(one.cut, two.cut, ties) for one, two in pairs]))
+        low = high = np.nan
+        if level:
+            low, high = from_left_out(estimate, _without_each(pairs, ties), level)[1:3]
+        tie_low, tie_high = np.mean([bounds_of(one.bounding, two.bounding) for one, two in pairs], axis=0).tolist()
+        mixed = np.nan
+        if labels is not None:
+            mixed = np.mean([composition(one.by_class, two.by_class, per_class) for one, two in pairs])
+        rows.append(
+            {
+                "a": a,
+                "b": b,
+                "which": which,
+                "fraction": fraction,
+                "rate": estimate,
+                "low": low,
+                "high": high,
+                "tie_low": tie_low,
+                "tie_high": tie_high,
+                "identified": identified(tie_low, tie_high),
+                "chance": float(np.mean([min(one.size, two.size) / n for one, two in pairs])),
+                "stratified_chance": float(mixed),
+                "spearman": float(np.mean([correlation(one.ranks, two.ranks) for one, two in pairs])),
+                "n_trials": min(group.trials for pair in pairs for group in pair),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _without_each(pairs: list[tuple[_Group, _Group]], ties: str) -> list[np.ndarray]:
+    """The mean rate over `pairs` without each trial in turn, one array a group."""
+    full = [rate_of(one.cut, two.cut, ties) for one, two in pairs]
+    thetas = []
+    for at, (one, two) in enumerate(pairs):
+        others = sum(full) - full[at]
+        thetas.append(np.array([others + rate_of(cut, two.cut, ties) for cut in one.left_out]) / len(pairs))
+        thetas.append(np.array([others + rate_of(one.cut, cut, ties) for cut in two.left_out]) / len(pairs))
+    return thetas
+
+
+# ---- more than two groups ------------------------------------------------------------------------------------------
+
+
+def contrast(
+    groups: Mapping[str, tuple], pairs, others, *, which: str = "easy", fraction: float = 0.10, level: float = 0.95
+) -> Interval:
+    """The mean matching rate over `pairs` of nets less that over `others`, in -1..1, with a `jackknife_of` interval.
+
+    groups: as for `table`; pairs, others: (a, b) of its names, two different nets, rates as in `table` (expected ties).
+    UserError: no pair, a net that is not there or is paired with itself; else as `table`.
+    """
+    cut, names = asked(which, fraction), list(groups)
+    both = [list(of) for of in (pairs, others)]
+    for a, b in both[0] + both[1]:
+        if a not in groups or b not in groups or a == b:
+            raise UserError(f"no pair ({a}, {b}): give two different nets of {', '.join(names)}")
+    if not all(both):
+        raise UserError("nothing to contrast: give at least one pair on either side")
+
+    def difference(counts: list[np.ndarray]) -> list[float]:
+        at = {name: [cut_at(vector(c), *cut) for c in counts[2 * i : 2 * i + 2]] for i, name in enumerate(names)}
+        means = [np.mean([rate_of(at[a][i], at[b][1 - i], "expected") for a, b in of for i in (0, 1)]) for of in both]
+        return [means[0] - means[1]]
+
+    used = {name for of in both for pair in of for name in pair}
+    names = [name for name in names if name in used]
+    return jackknife_of([half for name in names for half in groups[name]], difference, level=level)[0]

@@ -1,0 +1,151 @@
+"""Accuracies of trials that share their seeds: intervals, paired differences, and claims about several points (EH 7).
+
+Arms of an experiment that train from the same seeds (weights, order, selection, noise) are compared seed by seed, which
+takes out what the seeds have in common. A value is one trial's; the trials are the sample, the test images are given:
+an interval says what other seeds would have done on these images, not what other images would have.
+
+Pure functions; they never train, load, draw a figure, or take a missing (diverged) trial for a wrong one.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from easel.compare.intervals import Finding, Interval, every
+from easel.compare.matching import level_of
+from easel.errors import UserError
+
+# ---- from trials to a table ----------------------------------------------------------------------------------------
+
+
+def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str | None = None) -> pd.DataFrame:
+    """A column `accuracy` for a table of trials: the share of the view's images that are right at its last epoch, 0..1.
+
+    points: a column `trial` (Trial), one row a point and seed; a trial may stand in several rows, as the
+    plain one does in every arm. ledgers: what `run.ensure` gave for these trials, and for others; view: such as
+    "test@10", the trials' last epoch; None: the one view that each trial has.
+    Returns the table with a column `seed` and without `trial`; nan where the trial diverged.
+    UserError: a trial that no ledger holds.
+    """
+    keys = [trial.key for trial in points.trial]
+    views = {trial.key: view or trial.views[0] for trial in points.trial}
+    found = {}
+    for ledger in ledgers:
+        records = [record for record in ledger.records if record.key in views]
+        found |= {trial.key: np.nan for trial in ledger.diverged}
+        found |= {record.key: float(record.correct(views[record.key])[-1].mean()) for record in records}
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise UserError(f"{len(missing)} of {len(keys)} trials are in none of these ledgers: ensure them first")
+    columns = {"seed": [trial.seed for trial in points.trial], "accuracy": [found[key] for key in keys]}
+    return points.drop(columns="trial").assign(**columns)
+
+
+def with_intervals(table: pd.DataFrame, by: list[str], *, level: float = 0.95) -> pd.DataFrame:
+    """The table with columns mean, low, high, n: the t-interval of `accuracy` over the trials of each group of `by`."""
+    rows = {key: t_interval(group.accuracy, level=level) for key, group in table.groupby(by, sort=False)}
+    names = ["mean", "low", "high", "n"]
+    index = pd.MultiIndex.from_tuples([key if isinstance(key, tuple) else (key,) for key in rows], names=by)
+    return table.merge(pd.DataFrame(list(rows.values()), columns=names, index=index), left_on=by, right_index=True)
+
+
+def at(table: pd.DataFrame, **where) -> pd.Series:
+    """The accuracies of one point, by seed: float, index seed. Two of them subtract seed by seed.
+
+    UserError: no such point; two rows of one seed (a column that tells arms apart was not named).
+    """
+    rows = table[np.logical_and.reduce([table[name] == value for name, value in where.items()])]
+    if not len(rows):
+        raise UserError(f"no trial with {_words(where)} in a table of {len(table)}")
+    if rows.seed.duplicated().any():
+        raise UserError(f"{_words(where)} leaves several trials of one seed: name what tells them apart")
+    return rows.set_index("seed").accuracy.sort_index()
+
+
+# ---- intervals and claims ------------------------------------------------------------------------------------------
+
+
+def t_interval(values, *, level: float = 0.95, points: int = 1) -> Interval:
+    """The mean of independent trials and its t-interval; nan (diverged, or without a partner) is left out.
+
+    values: (trials,) any finite numbers, such as paired differences. points: as many intervals are read together, and
+    each has the level 1 - (1 - level) / points, so that all of them cover at once with probability `level` or more
+    (Bonferroni). Interval.n is the number of trials used; its ends are nan for fewer than two.
+    UserError: level outside 0..1; points below 1.
+    """
+    if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 1:
+        raise UserError(f"points={points!r}: a whole number from 1")
+    values = np.asarray(values, dtype=float).ravel()
+    values = values[~np.isnan(values)]
+    n = len(values)
+    if n < 2:
+        return Interval(float(values.mean()) if n else np.nan, np.nan, np.nan, n)
+    reach = stats.t.isf((1 - level_of(level)) / points / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    mean = float(values.mean())
+    return Interval(mean, mean - float(reach), mean + float(reach), n)
+
+
+def judge(
+    claims: Mapping[str, object], *, above: float | None = None, below: float | None = None, level: float = 0.95
+) -> Finding:
+    """The verdict on "at EVERY point the mean is above (or below) this value", for values of trials at each point.
+
+    claims: {point: (trials,) values}, such as paired differences at each rate; above or below: the one value, a margin
+    included. "holds": the interval of every point lies wholly on the claimed side; as all must, each is at `level`
+    (chance alone gets a false claim through with probability (1 - level) / 2 at most, however many points). "fails":
+    the interval of some point lies wholly on the other side; as one is enough, and with many points one would by
+    chance, these are widened for the number of points (Bonferroni). "inconclusive": neither.
+    The finding shows the deciding point: the worst one, with the interval that its verdict stands on. An interval of
+    width 0 (all trials alike) decides nothing. UserError: no claims; both or neither of above and below.
+    """
+    plain = {point: t_interval(values, level=level) for point, values in claims.items()}
+    wide = {point: t_interval(values, level=level, points=len(claims)) for point, values in claims.items()}
+    return every(plain, wide, above=above, below=below)
+
+
+def down_to(claims: Mapping[float, object], *, above: float) -> float | None:
+    """The smallest key at which, and at every larger one, the mean is above the value; None if not at the largest.
+
+    claims: {share kept, say: (trials,) values}; each is judged by itself (`judge`), from the largest down to the first
+    that does not hold: testing in a fixed order until then keeps the chance of any false one at that of a single claim.
+    """
+    reached = None
+    for key in sorted(claims, reverse=True):
+        if judge({key: claims[key]}, above=above).verdict != "holds":
+            break
+        reached = key
+    return reached
+
+
+def steps(curve: Mapping[float, pd.Series]) -> dict[str, pd.Series]:
+    """From each rate to the next: what the accuracy gains, seed by seed; below 0 it falls. Keys such as ".3 to .6".
+
+    curve: {rate: accuracies by seed}, as of `at`. UserError: fewer than two rates.
+    """
+    rates = sorted(curve)
+    if len(rates) < 2:
+        raise UserError(f"{len(rates)} rates: a step needs two")
+    return {f"{a:g} to {b:g}": curve[b] - curve[a] for a, b in pairwise(rates)}
+
+
+def bend(curve: Mapping[float, pd.Series], knee: float) -> dict[str, pd.Series]:
+    """How much faster accuracy falls after `knee` than before it: accuracy per tenth of the images, seed by seed.
+
+    (a(knee) - a(last)) / (last - knee) - (a(first) - a(knee)) / (knee - first), times .1. 0: one straight line; above
+    0: the fall comes late. curve: {rate: accuracies by seed}, or differences of two arms; the inner rate nearest to
+    the knee stands for it, and its name is the key, such as "bend at 0.6". UserError: fewer than three rates.
+    """
+    first, *inner, last = sorted(curve) if len(curve) > 2 else (0, 0)
+    if not inner:
+        raise UserError(f"{len(curve)} rates: a bend needs three, such as 0, 0.6, 0.9")
+    at_knee = min(inner, key=lambda rate: abs(rate - knee))
+    late = (curve[at_knee] - curve[last]) / (last - at_knee)
+    early = (curve[first] - curve[at_knee]) / (at_knee - first)
+    return {f"bend at {at_knee:g}": 0.1 * (late - early)}
+
+
+def _words(where: Mapping) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in where.items())

@@ -1,0 +1,229 @@
+"""How easy is each training example? Scores from a record of who was right when (EH 2.1 and what others have used).
+
+Pure functions of `correct`, bool (trials, epochs, examples): right at the end of that epoch, or of a Ledger of ONE net
+(its training-set view). Every score is float (examples,) and HIGHER = EASIER: those whose usual form counts trouble
+(loss, forgetting, first epoch) are turned round. Diverged trials are not in a ledger; missing is not incorrect.
+
+It never trains, reads a file, or pools two nets into one score.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from easel.compare import correlation as correlations
+from easel.compare import matching
+from easel.compare import matching as cuts
+from easel.errors import UserError
+
+COLUMNS = ["dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"]
+
+
+# ---- scores --------------------------------------------------------------------------------------------------------
+
+
+def counts(correct, m: int = 1) -> np.ndarray:
+    """c_t (EH 2.1): the number of trials in which each example is classified correctly at the end of epoch m.
+
+    correct: (trials, epochs, examples) bool, or a Ledger of one net; m counts from 1.
+    Returns int64 (examples,) in 0..trials.
+    UserError: m outside 1..epochs, no trials, several nets.
+    """
+    correct = _correct(correct)
+    return correct[:, _epoch(m, correct.shape[1])].sum(0, dtype=np.int64)
+
+
+def easiness(correct, m: int = 1) -> np.ndarray:
+    """e_t = c_t / max_j c_j (EH 2.1, Eq. 1), in 0..1; arguments as in `counts`.
+
+    UserError where no trial got any example right: Eq. 1 is then 0/0 and there is no ranking to report.
+    """
+    return _easiness(counts(correct, m), m)
+
+
+def learnability(correct) -> np.ndarray:
+    """The share of epochs after which each example is classified correctly, mean over trials (SL), in 0..1."""
+    return _correct(correct).mean((0, 1))
+
+
+def first_learned(correct) -> np.ndarray:
+    """How early each example is first right: (E + 1 - first epoch) / E, mean over trials, in 0..1.
+
+    1: right after the first epoch in every trial; 1/E: only after the last, E; 0: never. Later slips do not count.
+    """
+    correct = _correct(correct)
+    epochs = correct.shape[1]
+    early = np.zeros(correct.shape[2])
+    for trial in correct:  # a trial at a time: int64 of all at once would be 8 times the ledger
+        early += np.where(trial.any(0), epochs - trial.argmax(0), 0)
+    return early / (epochs * len(correct))
+
+
+def forgetting(correct) -> np.ndarray:
+    """Minus the number of forgetting events (right, then wrong an epoch later; Toneva et al. 2019), mean over trials.
+
+    A trial that never got the example right counts E // 2 + 1 events, one more than E epochs can hold: never learned
+    is harder than any forgetting (Toneva: infinitely many, which has no mean). Range -(E // 2 + 1)..0. We look at the
+    end of each epoch; Toneva looked whenever the example was in a mini-batch.
+    """
+    correct = _correct(correct)
+    epochs = correct.shape[1]
+    events = np.zeros(correct.shape[2])
+    for trial in correct:
+        for before, after in pairwise(trial):
+            events += before & ~after
+        events += (epochs // 2 + 1) * ~trial.any(0)
+    return 0.0 - events / len(correct)
+
+
+def mean_margin(ledger, m: int | None = None) -> np.ndarray:
+    """Margin, the true class's logit minus the best other, at the end of epoch m (None: all epochs), mean over trials.
+
+    ledger: of one net, with recorded margins; or float (trials, epochs, examples). Any sign, in logits.
+    UserError: values that are not finite.
+    """
+    return _mean(ledger, "margin", m)
+
+
+def mean_loss(ledger, m: int | None = None) -> np.ndarray:
+    """MINUS the cross-entropy loss, in nats, so that higher = easier; otherwise as `mean_margin`. At most 0."""
+    return 0.0 - _mean(ledger, "loss", m)
+
+
+def probability(ledger, m: int | None = None) -> np.ndarray:
+    """The softmax probability of the true class, in 0..1; otherwise as `mean_margin`."""
+    return _mean(ledger, "probability", m)
+
+
+def table(ledger, m_values, dataset_name: str) -> pd.DataFrame:
+    """EH's easiness as a table: one row an example, net and m; columns exactly COLUMNS.
+
+    ledger: of one net or several, a block of rows for each. example: index in the data set's official order.
+    easiness is relative to its own net and m (Eq. 1). UserError as in `easiness`.
+    """
+    blocks = []
+    for model in _models(ledger):
+        of_net = ledger.where(model=model)
+        correct = _correct(of_net)
+        for m in m_values:
+            c = counts(correct, m)
+            blocks.append(
+                pd.DataFrame(
+                    {
+                        "dataset": dataset_name,
+                        "example": np.asarray(of_net.ids),
+                        "label": np.asarray(of_net.labels),
+                        "model": model,
+                        "m": int(m),
+                        "n_trials": len(correct),
+                        "correct_count": c,
+                        "easiness": _easiness(c, m),
+                    }
+                )
+            )
+    if not blocks:
+        raise UserError("no trials or no m: give a ledger with trials and at least one m, such as [1]")
+    return pd.concat(blocks, ignore_index=True)[COLUMNS]
+
+
+# ---- how many trials are enough ------------------------------------------------------------------------------------
+
+
+def split_half(correct, m: int = 1, *, repeats: int = 20, seed: int = 0) -> float:
+    """Split-half reliability: Spearman's correlation of c_t between two random halves, mean over `repeats` halvings.
+
+    In -1..1; nan where a half's counts are constant. The reliability of HALF the trials; of an odd number one rests.
+    """
+    correct = _correct(correct)
+    size = len(correct) // 2
+    return float(np.mean([correlations.spearman(one, two) for one, two in _halves(correct, m, size, repeats, seed)]))
+
+
+def reliability_curve(
+    correct, m: int = 1, sizes=None, *, fraction: float = 0.10, repeats: int = 20, seed: int = 0
+) -> pd.DataFrame:
+    """How alike two disjoint groups of `trials` trials of one net are: when is the number of trials enough?
+
+    sizes: trials a group, each in 1..trials // 2; all of them if none are given.
+    Columns: trials, measure ("spearman" | "easy" | "hard"; the last two are matching rates with expected ties), mean,
+    sd, low, high (5 % and 95 % of the random splits), repeats. The splits share trials: the spread shows what another
+    split would have given, it is no confidence interval.
+    """
+    correct = _correct(correct)
+    rows = []
+    for size in range(1, len(correct) // 2 + 1) if sizes is None else sizes:
+        pairs = list(_halves(correct, m, size, repeats, seed))
+        measures = {"spearman": [correlations.spearman(*pair) for pair in pairs]}
+        for which in cuts.WHICH:
+            measures[which] = [matching.rate(*pair, which=which, fraction=fraction) for pair in pairs]
+        for measure, values in measures.items():
+            low, high = np.quantile(values, [0.05, 0.95])
+            rows.append((int(size), measure, float(np.mean(values)), float(np.std(values)), low, high, repeats))
+    return pd.DataFrame(rows, columns=["trials", "measure", "mean", "sd", "low", "high", "repeats"])
+
+
+# ---- helpers -------------------------------------------------------------------------------------------------------
+
+
+def _halves(correct: np.ndarray, m: int, size: int, repeats: int, seed: int):
+    """Counts of two disjoint random groups of `size` trials, `repeats` times."""
+    most = len(correct) // 2
+    if not 1 <= size <= most:
+        raise UserError(f"groups of {size} from {len(correct)} trials: two disjoint groups can have 1..{most} each")
+    if repeats < 1:
+        raise UserError(f"repeats={repeats}: give at least 1")
+    right = correct[:, _epoch(m, correct.shape[1])]
+    rng = np.random.default_rng((seed, size))
+    for _ in range(repeats):
+        order = rng.permutation(len(right))
+        yield right[order[:size]].sum(0), right[order[size : 2 * size]].sum(0)
+
+
+def _easiness(c: np.ndarray, m: int) -> np.ndarray:
+    if not c.max():
+        raise UserError(f"no trial got any example right at m={m}: easiness is 0/0; take a larger m or more trials")
+    return c / c.max()
+
+
+def _mean(source, name: str, m: int | None) -> np.ndarray:
+    values = _cube(_one_net(source).values(name) if hasattr(source, "values") else source)
+    if m is not None:
+        at = _epoch(m, values.shape[1])
+        values = values[:, at : at + 1]
+    score = values.mean((0, 1), dtype=np.float64)
+    if not np.isfinite(score).all():
+        raise UserError(f"{name} is not finite for example {int(np.argmin(np.isfinite(score)))}: leave that trial out")
+    return score
+
+
+def _correct(source) -> np.ndarray:
+    correct = _cube(_one_net(source).correct("train") if hasattr(source, "correct") else source)
+    if correct.dtype != bool:
+        raise UserError(f"correct of type {correct.dtype}: give bool (trials, epochs, examples)")
+    return correct
+
+
+def _cube(values) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 3 or 0 in values.shape:
+        raise UserError(f"a record of shape {values.shape}: give (trials, epochs, examples), at least one of each")
+    return values
+
+
+def _models(ledger) -> list[str]:
+    return list(dict.fromkeys(ledger.models))
+
+
+def _one_net(ledger):
+    models = _models(ledger)
+    if len(models) != 1:
+        raise UserError(f"a ledger of {len(models)} nets ({', '.join(models)}): give one's, ledger.where(model=...)")
+    return ledger
+
+
+def _epoch(m: int, epochs: int) -> int:
+    """m, counted from 1, as an index."""
+    if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or not 1 <= m <= epochs:
+        raise UserError(f"m={m!r}: give a whole number of epochs in 1..{epochs}, the epochs that were recorded")
+    return int(m) - 1

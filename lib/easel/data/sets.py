@@ -1,0 +1,447 @@
+"""Data sets as uint8 tensors with stable ids, labels, class names, a fingerprint. Nothing here normalises or augments.
+
+cifar10            the real thing, official order, checked byte by byte; downloaded where it is missing
+patterns           drawn by code, with known frequent, rare and contradicted patterns; needs no file and no network
+cifar100           its 100 fine classes, 32x32; stl10: ten classes, 96x96, 5,000 to train on; both as cifar10
+tiny-imagenet-10   ten classes of Tiny ImageNet, 64x64, from data/tiny-imagenet-10; downloaded where it is missing
+mini-imagenet      the paper's ten classes, picked out of your own ImageNet folder
+./a/folder         your own images: train/CLASS/…, and val/CLASS/… if there is one; a path has a slash in it
+
+Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, tiny-imagenet-10@48,
+./a/folder@96. (A folder whose own name ends so is meant by a slash after it: ./odd@96/)
+
+Where each data set lies and how its files become arrays. Nothing here subsets, normalises or keeps anything.
+
+`PUBLISHED` are the sets that come as one archive from the network; a module each, all with NAME, ARCHIVE, ARCHIVE_MD5,
+ARCHIVE_BYTES, complete(root) and unpack(root), where root is the data folder.
+"""
+
+import hashlib
+import math
+import os
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from easel.data.sets import cifar, cifar100, download, folders, patterns, stl10, tiny_imagenet
+from easel.errors import UserError
+from easel.files import data_dir
+
+PUBLISHED = {module.NAME: module for module in (cifar, cifar100, stl10, tiny_imagenet)}
+NAMES = ("cifar10", "patterns", "cifar100", "stl10", "tiny-imagenet-10", "mini-imagenet")
+OWN_SIZES = {"cifar10": 32, "cifar100": 32, "patterns": 32, "stl10": stl10.SIDE, "mini-imagenet": folders.LARGEST}
+PATTERNS_NOTICE = (
+    "patterns: these images are drawn by code, with known frequent, rare and contradicted patterns; "
+    "for real photographs run: easel data cifar10, easel data tiny-imagenet-10"
+)
+# The paper prints n04355358 for the eighth, no class of ImageNet 2012; n04355338, sundial, is one digit away [C].
+MINI_IMAGENET = {
+    "n01751748": "sea snake",
+    "n02123394": "Persian cat",
+    "n02169497": "leaf beetle",
+    "n02883205": "bow tie",
+    "n03125729": "cradle",
+    "n03954731": "carpenter's plane",
+    "n04332243": "strainer",
+    "n04355338": "sundial",
+    "n04553703": "washbasin",
+    "n07717556": "butternut squash",
+}
+TINY_IMAGENET_10 = tiny_imagenet.CLASSES
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One split as it was read. images: (n, 3, size, size) uint8; labels: (n,) int64."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    notice: str = ""
+    kinds: np.ndarray | None = None  # patterns only
+
+
+# on disk or not ------------------------------------------------------------------------------------------------------
+
+
+def on_disk(name: str) -> bool:
+    """Whether a published set is there; its archive, if that is there, is checked and unpacked. True for all others."""
+    published = PUBLISHED.get(name)
+    if published is None:
+        return True
+    if not published.complete(data_dir()) and archive(name).is_file():
+        published.unpack(data_dir())
+    return published.complete(data_dir())
+
+
+def fetch_missing(name: str) -> None:
+    """The set is on disk afterwards: as it was, unpacked or downloaded, with progress; else UserError."""
+    if not on_disk(name):
+        published = PUBLISHED[name]
+        urls = download.mirrors(published.ARCHIVE)
+        download.fetch(urls, archive(name), published.ARCHIVE_MD5, size=published.ARCHIVE_BYTES)
+        published.unpack(data_dir())
+
+
+def delivered(name: str, seconds: float) -> bool:
+    """Whether the set is on disk, or is now, after at most so many seconds of downloading."""
+    if on_disk(name):
+        return True
+    published = PUBLISHED[name]
+    wanted = {"md5": published.ARCHIVE_MD5, "size": published.ARCHIVE_BYTES}
+    if not download.within(published.ARCHIVE, archive(name), seconds=seconds, **wanted):
+        return False
+    fetch_missing(name)
+    return True
+
+
+def archive(name: str) -> Path:
+    """Where the archive of a published set belongs."""
+    return data_dir() / PUBLISHED[name].ARCHIVE
+
+
+def root(name: str) -> Path:
+    """The folder of a data set, whether it is there or not."""
+    if name == "mini-imagenet":
+        return Path(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet").expanduser()
+    if name in PUBLISHED:
+        return data_dir() / PUBLISHED[name].FOLDER
+    return Path(name).expanduser()
+
+
+def wnids(name: str) -> tuple[str, ...] | None:
+    """The class folders that are read; None: all."""
+    return {"mini-imagenet": tuple(MINI_IMAGENET), "tiny-imagenet-10": tuple(TINY_IMAGENET_10)}.get(name)
+
+
+def marks(name: str) -> tuple:
+    """What a loaded data set depends on beside its name: files by path, size and time. A change means: read again."""
+    if name == "patterns":
+        return ()
+    where = root(name).absolute()
+    if hasattr(PUBLISHED.get(name), "files"):
+        paths = [path.absolute() for path in PUBLISHED[name].files(data_dir())]
+    else:
+        paths = _paths(folders.listing(where, "train", wnids(name)))
+        if folders.split_folder(where, "test"):
+            paths += _paths(folders.listing(where, "test", wnids(name)))
+    digest = hashlib.sha256()
+    for path in paths:
+        with suppress(FileNotFoundError):  # a dangling link: reading will name it
+            stat = path.stat()
+            digest.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return (str(where), digest.hexdigest())
+
+
+def _paths(listing: dict[str, list[Path]]) -> list[Path]:
+    return [path for group in listing.values() for path in group]
+
+
+# reading -------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def own_size(name: str, marks: tuple) -> int:
+    """The side in pixels that a set's images get where none is asked for. marks: the set's `marks`."""
+    if name in OWN_SIZES:
+        return OWN_SIZES[name]
+    return folders.common_side(_paths(folders.listing(root(name), "train", wnids(name))))
+
+
+def read(name: str, split: str, size: int) -> Raw:
+    """The "train" or "test" split of a set that is on disk, brought to this side. UserError for what is damaged."""
+    if name == "cifar10":
+        raw = Raw(*cifar.read(data_dir(), split), cifar.CLASSES)
+    elif name == "cifar100":
+        raw = Raw(*cifar100.read(data_dir(), split))
+    elif name == "stl10":
+        raw = Raw(*stl10.read(data_dir(), split), stl10.CLASSES)
+    elif name == "patterns":
+        images, labels, kinds = _drawn(split)
+        raw = Raw(images, labels, patterns.CLASSES, PATTERNS_NOTICE, kinds)
+    else:
+        return _folder(name, split, size)
+    room(name, len(raw.images), size)
+    return Raw(_resized(raw.images, size), raw.labels, raw.classes, raw.notice, raw.kinds)
+
+
+_drawn = lru_cache(maxsize=2)(patterns.draw)  # 2 s saved for every further size
+
+
+def _folder(name: str, split: str, size: int) -> Raw:
+    where, classes = root(name), wnids(name)
+    files = folders.listing(where, split, classes)
+    if folders.split_folder(where, "test"):
+        other = {"train": "test", "test": "train"}[split]
+        pair = {split: files, other: folders.listing(where, other, classes)}
+        folders.same_classes(where, pair["train"], pair["test"])
+    paths = _paths(files)
+    room(str(where), len(paths), size)
+    labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
+    words = {**MINI_IMAGENET, **TINY_IMAGENET_10} if classes else {}
+    crop = 224 / 256 if name == "mini-imagenet" else 1.0
+    notice = tiny_imagenet.NOTICE if name == "tiny-imagenet-10" else ""
+    return Raw(folders.read(paths, size, crop), labels, tuple(words.get(k, k) for k in files), notice)
+
+
+def room(where: str, images: int, size: int) -> None:
+    """UserError where the images would not fit into three quarters of this machine's memory."""
+    need = images * 3 * size * size
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
+    if need > 0.75 * have:
+        raise UserError(
+            f"{where}: {images} images of {size}x{size} take {need / 2**30:.1f} GiB, this machine has "
+            f"{have / 2**30:.1f}; load them with a smaller size (@PIXELS after the name)"
+        )
+
+
+def _resized(images: np.ndarray, size: int) -> np.ndarray:
+    if size == images.shape[-1]:
+        return images
+    out = np.empty((len(images), 3, size, size), np.uint8)
+    for row, image in enumerate(images):
+        picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+        out[row] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    return out
+
+
+def statistics(images: np.ndarray) -> tuple[tuple, tuple]:
+    """Channel means and standard deviations on the 0..1 scale to four digits, from exact integer histograms."""
+    mean, std = [], []
+    values = np.arange(256)
+    for channel in range(3):
+        counts = np.zeros(256, np.int64)
+        for rows in range(0, len(images), 1000):
+            counts += np.bincount(images[rows : rows + 1000, channel].ravel(), minlength=256)
+        n, total, squares = int(counts.sum()), int(counts @ values), int(counts @ values**2)
+        mean.append(round(total / n / 255, 4))
+        std.append(max(round(math.sqrt((n * squares - total**2) / n**2) / 255, 4), 0.0001))  # a flat channel: not 0
+    return tuple(mean), tuple(std)
+
+
+CHOICES = ("auto", "photographs")  # what `choose` decides
+SPLITS = ("train", "test", "merged")
+SIZES = range(folders.SMALLEST, 513)  # pixels: sides that images can be brought to
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a data set. Its tensors may be shared with other callers: read them, never write to them."""
+
+    name: str  # without @PIXELS, for captions
+    split: str  # "train", "test" or "merged" (train, then test: ids go on where train's end)
+    images: torch.Tensor  # (n, 3, H, W) uint8, contiguous
+    labels: torch.Tensor  # (n,) int64
+    ids: np.ndarray  # (n,) int64: index in the split's official order; kept by take and subset
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]  # of each channel over the whole training split, 0..1 scale
+    std: tuple[float, float, float]
+    fingerprint: str  # SHA-256 over shape, images, labels and class names, not name, path or ids
+    notice: str = ""  # what the reader must be told first, or ""
+    kinds: np.ndarray | None = None  # patterns only: "frequent", "rare" or "contradicted", an image
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: object) -> "Dataset":
+        """The examples at these positions, in this order: a list, array, tensor, slice or Boolean mask of rows."""
+        rows = np.arange(len(self))[index.cpu().numpy() if isinstance(index, torch.Tensor) else index]
+        rows = np.atleast_1d(rows)
+        images, labels = self.images[torch.from_numpy(rows)], self.labels[torch.from_numpy(rows)]
+        return replace(
+            self,
+            images=images,
+            labels=labels,
+            ids=self.ids[rows],
+            fingerprint=fingerprint(images, labels, self.classes),
+            kinds=None if self.kinds is None else self.kinds[rows],
+        )
+
+
+def fingerprint(images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, ...]) -> str:
+    """SHA-256 (hex) of a data set's content: shape, images, labels, class names."""
+    digest = hashlib.sha256(repr((tuple(images.shape), tuple(classes))).encode())
+    digest.update(memoryview(images.contiguous().numpy()).cast("B"))
+    digest.update(memoryview(labels.contiguous().numpy().astype("<i8")).cast("B"))
+    return digest.hexdigest()
+
+
+def load(name: str | os.PathLike, split: str = "train", *, size: int | None = None) -> Dataset:
+    """A data set by name or by its folder's path; a second call for unchanged files reads none of them again.
+
+    The images are squares of the side that the name says, 8..512 pixels, else of the set's own (folders: the short side
+    that all images share, if at most 224, else 224). size: the same for callers that have it as a number; it goes
+    before the name's. A published set (cifar10, cifar100, stl10, tiny-imagenet-10) that is not on disk is downloaded,
+    with progress. Raises UserError for unknown names, splits and sizes, for missing or unreadable folders, and for the
+    file that is damaged.
+    """
+    name, pixels = parts(name)
+    if split not in SPLITS:
+        raise UserError(f"no split {split!r}: it is one of {', '.join(SPLITS)}")
+    size = pixels if size is None else _side(size)
+    fetch_missing(name)
+    state = marks(name)
+    return _load(name, split, size or own_size(name, state), state)
+
+
+def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
+    """So many examples of a data set, as many of every class, drawn from the seed, in official order. None: all.
+
+    Where the number does not divide, or a class runs out, the others take its share. From one seed, the smaller subset
+    lies in the larger one. Raises UserError for more images than there are or fewer than there are classes.
+    """
+    if images is None:
+        return dataset
+    if isinstance(images, bool) or not isinstance(images, int | np.integer):
+        raise UserError(f"images {images!r}: a whole number, or None for all {len(dataset)}")
+    if not len(dataset.classes) <= images <= len(dataset):
+        raise UserError(
+            f"images {images}: {dataset.name} ({dataset.split}) has {len(dataset)}, "
+            f"and each of its {len(dataset.classes)} classes needs one"
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise UserError(f"subset seed {seed!r}: a whole number from 0")
+    if images == len(dataset):
+        return dataset
+    labels = dataset.labels.numpy()
+    bits = np.random.PCG64([int(seed), *b"subset"])  # raw bits, which no NumPy version changes
+    bits = bits.random_raw(len(labels) + len(dataset.classes))
+    lot, class_lot = bits[: len(labels)], bits[len(labels) :]
+    turn = np.empty(len(labels), np.int64)  # an example's place in its class' own order
+    for label in range(len(dataset.classes)):
+        rows = np.flatnonzero(labels == label)
+        turn[rows[np.argsort(lot[rows], kind="stable")]] = np.arange(len(rows))
+    drawn = np.lexsort((class_lot[labels], turn))[: int(images)]  # a round for every class, classes in drawn order
+    return dataset.take(np.sort(drawn))
+
+
+def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
+    """A data set that can be had, by its name with @PIXELS if that was asked for.
+
+    "auto": "cifar10" if it is on disk or delivered within wait_s seconds, else "patterns". A mirror that would deliver
+    it in time is used at once; that none would is remembered, so that nothing in this process waits twice.
+    "photographs": "mini-imagenet" if there is a folder of ImageNet (or EASEL_IMAGENET names one), else
+    "tiny-imagenet-10" if it is on disk, else "patterns"; nothing is downloaded.
+    Other names are checked and returned: UserError if unknown, or if a folder of images is not there or has not its
+    classes. What can be downloaded need not be there: `prepare` or `load` gets it.
+    """
+    plain, pixels = _split(name)
+    end = "" if pixels is None else f"@{pixels}"
+    if plain == "auto":
+        return ("cifar10" if delivered("cifar10", wait_s) else "patterns") + end
+    if plain == "photographs":
+        if os.environ.get("EASEL_IMAGENET") or root("mini-imagenet").is_dir():
+            plain = "mini-imagenet"
+        else:
+            plain = "tiny-imagenet-10" if on_disk("tiny-imagenet-10") else "patterns"
+        name = plain + end
+    name = known(name)
+    of_folders = plain == "tiny-imagenet-10" or plain not in (*PUBLISHED, "patterns")
+    if of_folders and on_disk(plain):
+        for split in ("train", "test") if plain in NAMES else ("train",):
+            folders.listing(root(plain), split, wnids(plain))
+    return name
+
+
+def prepare(name: str | os.PathLike) -> Dataset:
+    """Makes a data set ready to load and returns its training split; a published one not on disk is downloaded."""
+    return load(name)
+
+
+def describe(name: str | os.PathLike) -> dict:
+    """What a data set is, and where: name, where, ready; if ready images (a split), classes, size, fingerprint, notice.
+
+    It downloads nothing: what is not on disk has ready=False and where says why. Raises UserError for an unknown name.
+    """
+    name = known(name)
+    plain, _ = parts(name)
+    where = "drawn by easel itself" if plain == "patterns" else str(root(plain))
+    try:
+        if not on_disk(plain):
+            size = PUBLISHED[plain].ARCHIVE_BYTES / 1e6
+            return {
+                "name": name,
+                "where": f"not yet in {where}; easel data {plain} gets it ({size:,.0f} MB)",
+                "ready": False,
+            }
+        train = load(name)
+    except UserError as error:
+        return {"name": name, "where": str(error), "ready": False}
+    images = {"train": len(train)}
+    if plain in NAMES or folders.split_folder(root(plain), "test"):
+        images["test"] = len(load(name, "test", size=train.images.shape[-1]))
+    return {
+        "name": name,
+        "where": where,
+        "ready": True,
+        "images": images,
+        "classes": train.classes,
+        "size": train.images.shape[-1],
+        "fingerprint": train.fingerprint,
+        "notice": train.notice,
+    }
+
+
+def known(name: str | os.PathLike) -> str:
+    """The name itself, as a string, if it is a data set's or a path, with @PIXELS or without; else UserError."""
+    parts(name)
+    return os.fspath(name)
+
+
+def parts(name: str | os.PathLike) -> tuple[str, int | None]:
+    """A data set's name without @PIXELS, and the pixels (None where it has none): "cifar10@64" is ("cifar10", 64).
+
+    Raises UserError that lists the names where there is no such data set, or the sizes where 8..512 does not hold it.
+    """
+    plain, pixels = _split(name)
+    if plain in CHOICES:
+        raise UserError(f"{os.fspath(name)!r} stands for one of several data sets: easel.data.choose says which")
+    if plain in NAMES or "/" in plain or os.sep in plain:
+        return plain, pixels
+    shown = repr(os.fspath(name)) if isinstance(name, str | os.PathLike) else repr(repr(name))
+    raise UserError(
+        f"no data set {shown}: it is one of {', '.join((*CHOICES, *NAMES))}, or a folder's path with a slash in it; "
+        "each with @PIXELS at its end if another size is wanted"
+    )
+
+
+def _split(name: object) -> tuple[str, int | None]:
+    """Before and after a trailing @ and digits, whatever the name; the size is checked."""
+    text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
+    found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
+    return (found[1], _side(int(found[2]))) if found else (text, None)
+
+
+def _side(size: object) -> int:
+    if isinstance(size, bool) or not isinstance(size, int) or size not in SIZES:
+        raise UserError(f"size {size!r}: a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
+    return size
+
+
+@lru_cache(maxsize=8)
+def _load(name: str, split: str, size: int, marks: tuple) -> Dataset:
+    if split == "merged":
+        train, test = (_load(name, part, size, marks) for part in ("train", "test"))
+        images, labels = torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels])
+        kinds = None if train.kinds is None else np.concatenate([train.kinds, test.kinds])
+        mark = fingerprint(images, labels, train.classes)
+        ids = np.arange(len(labels))
+        return replace(train, split=split, images=images, labels=labels, ids=ids, kinds=kinds, fingerprint=mark)
+    raw = read(name, split, size)
+    if name == "cifar10":
+        mean, std = cifar.MEAN, cifar.STD
+    elif split == "train":
+        mean, std = statistics(raw.images)
+    else:
+        train = _load(name, "train", size, marks)
+        mean, std = train.mean, train.std
+    images, labels = torch.from_numpy(raw.images), torch.from_numpy(raw.labels)
+    ids, mark = np.arange(len(labels)), fingerprint(images, labels, raw.classes)
+    return Dataset(name, split, images, labels, ids, raw.classes, mean, std, mark, raw.notice, raw.kinds)

@@ -1,0 +1,211 @@
+"""The record of a finished trial: what is in it, and its bytes on disk. Nothing here trains or chooses a folder.
+
+A record is complete and verified, or absent. Nothing is pickled. On disk it is an ordinary .npz (``numpy.load`` opens
+it) whose zip comment is the SHA-256 of all bytes before it:
+    meta                    JSON: identity, data set's name, views with their fingerprints, status
+    correct.VIEW            uint8 (epochs, ceil(examples / 8)): right or wrong at the end of each epoch, packed bits
+    margin.VIEW, ...        float16 (epochs, examples), where the trial asks for them; prediction.VIEW: uint8 or int16;
+                            probability.VIEW: uint8, in 255ths (float16 in older records)
+    loss                    float32 (epochs,): mean training loss; its length is how many epochs were trained
+    keep, labels, order     the edit, where there is one
+A VIEW that ends in @EPOCH has one row, of that epoch. Another may have fewer rows than epochs were trained, where a
+record grew: the bits of a shorter run of the same trial are the beginning of a longer one's.
+A record's bytes depend on the trial alone. How it came about (host, versions, seconds) stands beside it in KEY.json.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from easel.errors import UserError
+from easel.ledger.trial import QUANTITIES, Edit, Recipe, Trial, canonical, view_base, view_epoch
+
+FORMAT = 3  # 2: the number of epochs was part of a trial's identity, and so of its key
+_COMMENT = 7 + 64  # b"sha256:" and the digest in hex
+
+
+class BadRecord(ValueError):
+    """A record whose bytes are not what was written."""
+
+
+def pack(arrays: dict[str, np.ndarray]) -> bytes:
+    """An .npz of arrays as bytes that depend on the arrays alone, closed by its own SHA-256."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(arrays):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asarray(arrays[name], order="C"), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(name + ".npy", (1980, 1, 1, 0, 0, 0)), member.getvalue())
+        archive.comment = b"." * _COMMENT  # reserves the place, so that the length written before it is right
+    body = buffer.getvalue()[:-_COMMENT]
+    return body + b"sha256:" + hashlib.sha256(body).hexdigest().encode()
+
+
+def unpack(blob: bytes) -> dict[str, np.ndarray]:
+    """The arrays of `pack`'s bytes; BadRecord if a single bit differs."""
+    body, comment = blob[:-_COMMENT], blob[-_COMMENT:]
+    if comment != b"sha256:" + hashlib.sha256(body).hexdigest().encode():
+        raise BadRecord("its SHA-256 is not the one written at its end")
+    with np.load(io.BytesIO(blob), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+@dataclass(eq=False)
+class Record:
+    """The result of one trial. arrays: as on disk; views: view -> fingerprint of the images it was evaluated on."""
+
+    key: str
+    identity: dict
+    data: dict  # how the data set was asked for: name, split, images, subset_seed
+    views: dict[str, str]
+    status: str  # "complete" | "diverged"
+    examples: int
+    arrays: dict[str, np.ndarray]
+    provenance: dict = field(default_factory=dict)
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, trial: Trial, arrays: dict[str, np.ndarray], status: str, provenance: dict) -> "Record":
+        """The record of a trial that has just been trained."""
+        edit, arrays = trial.edit or Edit(), dict(arrays)
+        if edit.keep is not None:
+            mask = np.zeros(len(trial.examples), bool)
+            mask[edit.keep] = True
+            arrays = arrays | {"keep": np.packbits(mask)}
+        if edit.labels is not None:
+            arrays = arrays | {"labels": edit.labels.astype(np.int16)}
+        if edit.order is not None:
+            arrays = arrays | {"order": edit.order.astype(np.int32)}
+        asked = {name: getattr(trial, name) for name in ("data", "split", "images", "subset_seed")}
+        views = {view: trial.view_examples(view).fingerprint for view in trial.measured}
+        return cls(trial.key, trial.identity, asked, views, status, len(trial.examples), arrays, provenance)
+
+    def to_bytes(self) -> bytes:
+        meta = {
+            "format": FORMAT,
+            "identity": self.identity,
+            "data": self.data,
+            "views": self.views,
+            "status": self.status,
+            "examples": self.examples,
+        }
+        return pack(self.arrays | {"meta": np.frombuffer(canonical(meta), np.uint8)})
+
+    @classmethod
+    def from_bytes(cls, blob: bytes, key: str) -> "Record":
+        """The record in `blob`, verified: digest, format, and that it is the trial `key`. BadRecord otherwise.
+
+        A record of format 2 is read by the key that it had then, and comes back with the key that it has now.
+        """
+        arrays = unpack(blob)
+        meta = json.loads(arrays.pop("meta").tobytes())
+        version = meta.pop("format")
+        if version not in (2, FORMAT):
+            raise BadRecord("another version of easel wrote it")
+        if _key(meta["identity"]) != key:
+            raise BadRecord("it holds another trial than its name says")
+        if version == 2:
+            del meta["identity"]["epochs"]
+            if meta["status"] == "diverged":  # the loss was filled up; which of its epochs were good is not known
+                arrays["loss"] = arrays["loss"][: max(1, len(arrays["correct.train"]))]
+        return cls(key=_key(meta["identity"]), arrays=arrays, **meta)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were trained, the last of them the one that diverged where it did."""
+        return len(self.arrays["loss"])
+
+    def cut(self, epochs: int) -> "Record":
+        """What the record would be if so many epochs had been trained: itself, or its beginning."""
+        if epochs >= self.epochs:
+            return self
+        arrays = {name: array for name, array in self.arrays.items() if (view_epoch(name) or 0) <= epochs}
+        by_epoch = [name for name in arrays if name.partition(".")[0] in ("correct", *QUANTITIES)]
+        arrays |= {name: arrays[name][:epochs] for name in by_epoch if view_epoch(name) is None}
+        views = {view: mark for view, mark in self.views.items() if (view_epoch(view) or 0) <= epochs}
+        share = {"seconds": self.provenance.get("seconds", 0.0) * epochs / self.epochs} if self.provenance else {}
+        return replace(self, arrays=arrays, views=views, status="complete", provenance=self.provenance | share)
+
+    def same_run(self, other: "Record") -> bool:
+        """Whether two records of one key agree in every number of which both have a row."""
+        if self.key != other.key:
+            return False
+        shared = [name for name in self.arrays if name in other.arrays]
+        pairs = [(self.arrays[name], other.arrays[name]) for name in shared]
+        cut = [(a[: len(b)], b[: len(a)]) if a.ndim else (a, b) for a, b in pairs]
+        return all(a.dtype != b.dtype or np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in cut)
+
+    def with_older(self, older: "Record") -> "Record":
+        """This record with what an older one of the same run has besides: further views, quantities, epochs."""
+        arrays = {
+            name: max((r.arrays[name] for r in (self, older) if name in r.arrays), key=np.size)
+            for name in {**older.arrays, **self.arrays}
+        }
+        longer = max(self, older, key=lambda record: record.epochs)
+        return replace(self, arrays=arrays, views=older.views | self.views, status=longer.status)
+
+    def correct(self, view: str = "train") -> np.ndarray:
+        """bool (epochs, examples): right at the end of the epoch; for "online": right when it was trained on."""
+        try:
+            packed = self.arrays[f"correct.{view}"]
+        except KeyError:
+            raise UserError(f"no view {view!r} in this record: it has {', '.join(sorted(self.views))}") from None
+        count = self.examples if view_base(view) in ("train", "online") else int(self.arrays[f"count.{view}"])
+        return np.unpackbits(packed, axis=1, count=count).astype(bool)
+
+    def values(self, quantity: str, view: str = "train") -> np.ndarray:
+        """(epochs, examples): float32 of "margin", "loss" or "probability", int64 of "prediction"."""
+        try:
+            found = self.arrays[f"{quantity}.{view}"]
+        except KeyError:
+            raise UserError(f"no {quantity!r} of view {view!r} in this record: ask with Trial(record=...)") from None
+        if found.dtype == np.uint8 and quantity == "probability":
+            return found.astype(np.float32) / 255
+        return found.astype(np.int64 if quantity == "prediction" else np.float32)
+
+    def serves(self, trial: Trial) -> bool:
+        """Whether everything that `trial` asks for (key, epochs, views, quantities) is in this record."""
+        if self.key != trial.key or self.epochs < trial.epochs:
+            return self.key == trial.key and self.status == "diverged"
+        if self.status == "diverged" and self.epochs == trial.epochs:
+            return True
+        views = {view: trial.view_examples(view).fingerprint for view in trial.views}
+        if any(self.views.get(view) != fingerprint for view, fingerprint in views.items()):
+            return False
+        return all(
+            name in self.arrays and len(self.arrays[name]) >= rows for name, rows in trial.arrays(trial.record).items()
+        )
+
+    @cached_property
+    def trial(self) -> Trial:
+        """The trial as it was asked for."""
+        edit = None
+        if self.identity["edit"] is not None:
+            keep = self.arrays.get("keep")
+            keep = None if keep is None else np.flatnonzero(np.unpackbits(keep, count=self.examples))
+            edit = Edit(keep, self.arrays.get("labels"), self.arrays.get("order"))
+        views = [view for view in self.views if view_base(view) != "online"]
+        quantities = {q for q in QUANTITIES if views and all(f"{q}.{view}" in self.arrays for view in views)}
+        lone = {name.replace(".train@", "@") for name in self.arrays if ".train@" in name}
+        lone = {name for name in lone if view_base(name) in QUANTITIES and view_base(name) not in quantities}
+        return Trial(
+            model=self.identity["model"],
+            seed=self.identity["seed"],
+            epochs=self.epochs,
+            recipe=Recipe(**self.identity["recipe"]),
+            edit=edit,
+            views=tuple(v for v in self.views if v != "train"),
+            record=tuple(quantities | lone),
+            judged="train" in self.views,
+            **self.data,
+        )
+
+
+def _key(identity: dict) -> str:
+    return hashlib.sha256(canonical(identity)).hexdigest()

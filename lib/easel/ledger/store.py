@@ -1,0 +1,310 @@
+"""The store that keeps the records of finished trials, and the ledger that notebooks read. Nothing here trains.
+
+A record is written beside and renamed, and verified on every read; a file that fails is set aside, named in a warning,
+and never used. Any number of processes may share a store: two writers of one key leave one valid winner.
+
+A key may have several records: one in the folder, others in released packs, made on other machines. `get` takes the
+first that has all that is asked for; what differs in a bit is never joined.
+"""
+
+import io
+import json
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from easel import files
+from easel import files as paths
+from easel.data.sets import Dataset
+from easel.errors import UserError
+from easel.ledger.record import Record
+from easel.ledger.trial import Trial
+
+
+class Store:
+    """Records in a folder, one file a trial, shared by any number of processes; released packs are read behind it."""
+
+    def __init__(self, folder: Path | str | None = None, released: Path | str | None = None):
+        """folder: where records are read and written; released: a folder of *.zip packs that are only read."""
+        self.folder = Path(folder) if folder is not None else paths.store_dir()
+        if released is None and folder is None and not os.environ.get("EASEL_RETRAIN"):
+            released = paths.ledgers_dir()
+        self.released = Path(released) if released is not None else None
+
+    def path(self, key: str) -> Path:
+        return self.folder / f"{key}.npz"
+
+    def checkpoint(self, key: str) -> Path:
+        """Where an unfinished trial keeps its state."""
+        return self.folder / f"{key}.checkpoint"
+
+    def put(self, record: Record) -> None:
+        """Write a record, whole or not at all. What an older record of the same run has besides is kept."""
+        older = self.read(record.key)
+        if older is not None and record.same_run(older):
+            record = record.with_older(older)
+        with files.writing_to(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        files.write_atomically(self.folder / f"{record.key}.json", json.dumps(record.provenance, indent=1).encode())
+        files.write_atomically(self.path(record.key), record.to_bytes())
+
+    def get(self, trial: Trial) -> Record | None:
+        """The trial's record if it is here, verified, and has all epochs, views and quantities that the trial asks for.
+
+        Of a longer one its beginning, as if it had been trained for so many epochs.
+        """
+        for record in self.candidates(trial.key):
+            if record.serves(trial):
+                record = record.cut(trial.epochs)
+                record.data = {name: getattr(trial, name) for name in record.data}  # where this caller keeps the images
+                return record
+        return None
+
+    def read(self, key: str) -> Record | None:
+        """The record of a key, verified; None if there is none. A bad file is set aside with a warning."""
+        return next(self.candidates(key), None)
+
+    def candidates(self, key: str) -> Iterator[Record]:
+        """The verified records of a key: the folder's, then those of the packs."""
+        record = self._read_own(key)
+        if record is not None:
+            yield record
+        for pack in self._packs.get(key, ()):
+            record = self._read_released(key, pack)
+            if record is not None:
+                yield record
+
+    def _read_own(self, key: str) -> Record | None:
+        path = self.path(key)
+        try:
+            blob = path.read_bytes()
+        except OSError:  # none there, or none that we may read
+            return None
+        try:
+            record = Record.from_bytes(blob, key)
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
+            self._set_aside(path, fault)
+            return None
+        record.path = path
+        try:
+            record.provenance = json.loads((self.folder / f"{key}.json").read_bytes())
+        except (OSError, ValueError):
+            record.provenance = {}
+        return record
+
+    def _set_aside(self, path: Path, fault: Exception) -> None:
+        aside = path.with_suffix(".bad")
+        try:
+            os.replace(path, aside)
+        except FileNotFoundError:
+            return  # another process did
+        except OSError:
+            aside = path  # a folder that we may not write to: ignored all the same
+        warnings.warn(f"record {path} is damaged ({fault}); set aside as {aside.name}, to train again", stacklevel=4)
+
+    @cached_property
+    def _packs(self) -> dict[str, list[Path]]:
+        """key -> the released packs that hold a record of it."""
+        found: dict[str, list[Path]] = {}
+        for pack_path in sorted(self.released.glob("*.zip")) if self.released else []:
+            try:
+                with zipfile.ZipFile(pack_path) as archive:
+                    for name in archive.namelist():
+                        if name.endswith(".npz"):
+                            found.setdefault(name[:-4], []).append(pack_path)
+            except zipfile.BadZipFile as fault:
+                warnings.warn(f"released records {pack_path} are damaged ({fault}) and not used", stacklevel=4)
+        return found
+
+    def _read_released(self, key: str, pack: Path) -> Record | None:
+        with zipfile.ZipFile(pack) as archive:
+            try:
+                record = Record.from_bytes(archive.read(f"{key}.npz"), key)
+                record.provenance = json.loads(archive.read(f"{key}.json")) | {"released": pack.name}
+            except (ValueError, KeyError, zipfile.BadZipFile, zlib.error) as fault:
+                warnings.warn(f"{key[:12]} in {pack} is damaged ({fault}) and not used", stacklevel=4)
+                return None
+        record.path = pack
+        return record
+
+    def keys(self) -> list[str]:
+        """Keys of the records in the folder, unread."""
+        return sorted(p.stem for p in self.folder.glob("*.npz"))
+
+    def records(self) -> Iterator[Record]:
+        """Every verified record of the folder."""
+        return (record for record in map(self.read, self.keys()) if record is not None)
+
+    def found(self, keys: Iterable[str]) -> list[Record]:
+        """The verified records of these keys; KeyError names the first that is missing."""
+        records = []
+        for key in keys:
+            record = self.read(key)
+            if record is None:
+                raise KeyError(key)
+            records.append(record)
+        return records
+
+    def ledger(self, keys: Iterable[str]) -> "Ledger":
+        """The ledger of these keys; KeyError names the first that is missing."""
+        return Ledger(self.found(keys))
+
+    def release(self, keys: Iterable[str], path: Path) -> int:
+        """Pack records, of whatever data sets and lengths, into one zip for `results/ledgers/`; returns how many."""
+        return write_pack(self.found(keys), path)
+
+    def take(self, source: Path) -> "Taken":
+        """Bring the records of a pack, or of another store's folder, into this store, each verified.
+
+        A record that is here already is joined with what is new in it. One with other bits than the store's own, as
+        another kind of machine gives, and one that is damaged, are left where they are and named. Records of an earlier
+        version get the keys that they have now. UserError: no pack and no folder with records.
+        """
+        taken = Taken()
+        for name, record in _found_in(Path(source)):
+            if isinstance(record, Exception):
+                taken.bad.append(f"{name[:12]} ({record})")
+                continue
+            here = self._read_own(record.key)
+            if here is not None and not record.same_run(here):
+                taken.apart.append(name[:12])
+            elif here is not None and {*record.arrays} <= {*here.arrays} and record.epochs <= here.epochs:
+                taken.here += 1
+            else:
+                self.put(record)
+                taken.new += 1
+        return taken
+
+
+@dataclass
+class Taken:
+    """What became of the records of a pack: new or grown, here already, kept apart, damaged (the last two named)."""
+
+    new: int = 0
+    here: int = 0
+    apart: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+
+
+def write_pack(records: Iterable[Record], path: Path) -> int:
+    """One zip of records, for `results/ledgers/`, the same bytes for the same records; returns how many."""
+    buffer, count = io.BytesIO(), 0
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for record in sorted(records, key=lambda r: r.key):
+            for name, blob in ((".npz", record.to_bytes()), (".json", json.dumps(record.provenance).encode())):
+                member = zipfile.ZipInfo(record.key + name, (1980, 1, 1, 0, 0, 0))
+                archive.writestr(member, blob, zipfile.ZIP_DEFLATED)
+            count += 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_atomically(path, buffer.getvalue())
+    return count
+
+
+def _found_in(source: Path) -> Iterator[tuple[str, Record | Exception]]:
+    """The records of a pack or folder by the names they have there, or why one is none."""
+    if source.is_dir():
+        names = sorted(path.stem for path in source.glob("*.npz"))
+        blobs = ((name, (source / f"{name}.npz").read_bytes, (source / f"{name}.json").read_bytes) for name in names)
+    else:
+        try:
+            archive = zipfile.ZipFile(source)
+        except (OSError, zipfile.BadZipFile) as fault:
+            raise UserError(f"{source} is no pack of records ({fault}); easel release makes them") from None
+        names = sorted(name[:-4] for name in archive.namelist() if name.endswith(".npz"))
+        blobs = ((name, partial(archive.read, f"{name}.npz"), partial(archive.read, f"{name}.json")) for name in names)
+    if not names:
+        raise UserError(f"{source} holds no records")
+    for name, blob, provenance in blobs:
+        try:
+            record = Record.from_bytes(blob(), name)
+            record.provenance = json.loads(provenance())
+            yield name, record
+        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
+            yield name, fault
+
+
+class Ledger:
+    """Trials x epochs x examples: who got what right, and when. Diverged trials are left out and listed.
+
+    Records must be of the same examples and the same number of epochs; several nets may stand in one ledger.
+    """
+
+    def __init__(self, records: Iterable[Record], trained: int = 0):
+        records = list(records)
+        self.records = [r for r in records if r.status == "complete"]
+        self.diverged = [r.trial for r in records if r.status == "diverged"]
+        self.trained, self.reused = trained, len(records) - trained
+        if len({(r.identity["fingerprint"], r.epochs) for r in self.records}) > 1:
+            raise UserError("a ledger holds trials of the same examples and number of epochs: make one for each")
+        self.keys = [r.key for r in records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def trials(self) -> list[Trial]:
+        return [r.trial for r in self.records]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the nets, in order of appearance."""
+        return list(dict.fromkeys(r.identity["model"] for r in self.records))
+
+    @property
+    def epochs(self) -> int:
+        return self.records[0].epochs
+
+    @cached_property
+    def examples(self) -> Dataset:
+        """The images that the trials were trained on, in the order of every array here."""
+        examples, wanted = self.records[0].trial.examples, self.records[0].identity["fingerprint"]
+        if examples.fingerprint != wanted:
+            raise UserError(f"{self.records[0].data['data']} is not what the trials were trained on: its files changed")
+        return examples
+
+    @property
+    def ids(self) -> np.ndarray:
+        """int64 (examples,): index of each example in the data set's official order."""
+        return self.examples.ids
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 (examples,): class of each example."""
+        return self.examples.labels.numpy()
+
+    def where(self, **fields) -> "Ledger":
+        """The trials whose fields have these values: `ledger.where(model="wrn-16-4", seed=[0, 1, 2])`."""
+        wanted = {k: v if isinstance(v, list | tuple | set | range) else [v] for k, v in fields.items()}
+        chosen = [r for r in self.records if all(getattr(r.trial, k) in v for k, v in wanted.items())]
+        if not chosen:
+            raise UserError(f"no trial in this ledger has {fields}")
+        return Ledger(chosen)
+
+    def correct(self, view: str = "train") -> np.ndarray:
+        """bool (trials, epochs, examples)."""
+        return np.stack([r.correct(view) for r in self.records])
+
+    def values(self, quantity: str, view: str = "train") -> np.ndarray:
+        """float32 (trials, epochs, examples) of "margin", "loss" or "probability"."""
+        return np.stack([r.values(quantity, view) for r in self.records])
+
+    def predictions(self, view: str = "train") -> np.ndarray:
+        """int64 (trials, epochs, examples): the class that each trial named, where the trials record "prediction"."""
+        return self.values("prediction", view)
+
+    @property
+    def loss(self) -> np.ndarray:
+        """float32 (trials, epochs): mean training loss."""
+        return np.stack([r.arrays["loss"] for r in self.records])
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the trials took, summed, wherever they ran."""
+        return float(sum(r.provenance.get("seconds", 0.0) for r in self.records))

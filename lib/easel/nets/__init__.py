@@ -1,0 +1,1 @@
+"""Networks by name: the papers' small ones, torchvision's, and both at any width."""

@@ -1,0 +1,201 @@
+"""Every net of the papers, and smaller members of the same families, from one name each. Nothing here trains.
+
+Written out for small images (easel.nets.layers), at any depth and width:
+
+    mlp-3x512             hidden layers x width, ReLU, no batch norm
+    wrn-16-4              depth - widening factor             (Zagoruyko & Komodakis 2016; depth = 6n + 4)
+    densenet-bc-100-12    depth - growth rate, compression .5 (Huang et al. 2017; depth = 6n + 4)
+    resnext-29-4x64d      depth - cardinality x width         (Xie et al. 2017; depth = 9n + 2; 64d is Xie's layout)
+    resnet-20             depth, shortcuts without parameters (He et al. 2016, Sec. 4.2, option A; depth = 6n + 2)
+    vgg-16                depth 11, 13, 16 or 19: the convolutions with batch norm, then one linear layer
+    mobilenet             depthwise separable, first stride 1 instead of 2 (Howard et al. 2017)
+
+torchvision's, untrained, by torchvision's own names (easel.nets.torchvision), at 224 pixels or fewer:
+
+    alexnet  vgg11  vgg11_bn  resnet18  resnet50  densenet121
+    efficientnet_b4  efficientnet_v2_s  mobilenet_v3_small
+
+The last three of the first list and all of the second take a width factor in (0, 4] at their end, which multiplies
+every number of channels, to the nearest whole one: resnet-20-0.5x, resnet18-0.25x. A net has one name: numbers are
+written in their shortest form, and -1x is not written.
+
+Images enter as (batch, 3, size, size) float, logits leave as (batch, classes) float32: the last layer always computes
+in float32, because logits rounded to bfloat16 tie often and `argmax` would settle each tie for the lower class.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache, partial
+
+import torch
+from torch import Tensor, nn
+
+from easel.errors import UserError
+from easel.nets import layers as small
+from easel.nets import torchvision as models_torchvision
+
+WIDEST = 4
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of net. build(*numbers of the name, classes=, size=[, width=]) gives the net."""
+
+    pattern: str  # of the name without its width factor; a group for each number
+    build: Callable[..., nn.Module]
+    example: str
+    label: str  # the papers' word; {} is the first number of the name
+    smallest: int = 1  # side in pixels of the smallest images that it can take
+    scales: bool = True  # whether it takes a width factor
+
+
+def _torchvision(function: str, label: str, smallest: int = 1) -> Family:
+    return Family(function, partial(models_torchvision.build, function), function, label, smallest)
+
+
+FAMILIES: dict[str, Family] = {
+    "mlp": Family(r"mlp-(\d+)x(\d+)", small.mlp, "mlp-3x512", "MLP", scales=False),
+    "wrn": Family(r"wrn-(\d+)-(\d+)", small.wrn, "wrn-16-4", "WRN", scales=False),
+    "densenet-bc": Family(
+        r"densenet-bc-(\d+)-(\d+)", small.densenet_bc, "densenet-bc-100-12", "DenseNet-BC", 4, scales=False
+    ),
+    "resnext": Family(r"resnext-(\d+)-(\d+)x(\d+)d", small.resnext, "resnext-29-4x64d", "ResNeXt", scales=False),
+    "resnet": Family(r"resnet-(\d+)", small.resnet, "resnet-20", "ResNet-{}"),
+    "vgg": Family(r"vgg-(\d+)", small.vgg, "vgg-16", "VGG-{}", 32),
+    "mobilenet": Family(r"mobilenet", small.mobilenet, "mobilenet", "MobileNet"),
+    "alexnet": _torchvision("alexnet", "AlexNet", 63),
+    "vgg11": _torchvision("vgg11", "VGG", 32),
+    "vgg11_bn": _torchvision("vgg11_bn", "VGG-BN", 32),
+    "resnet18": _torchvision("resnet18", "ResNet"),
+    "resnet50": _torchvision("resnet50", "ResNet-50"),
+    "densenet121": _torchvision("densenet121", "DenseNet", 29),
+    "efficientnet_b4": _torchvision("efficientnet_b4", "EfficientNet-B4"),
+    "efficientnet_v2_s": _torchvision("efficientnet_v2_s", "EfficientNetV2-S"),
+    "mobilenet_v3_small": _torchvision("mobilenet_v3_small", "MobileNetV3-S"),
+}
+
+
+@dataclass(frozen=True)
+class _Name:
+    """What a name says."""
+
+    key: str  # of FAMILIES
+    numbers: tuple[int, ...]
+    width: float
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.key]
+
+
+def _parse(name: str) -> _Name:
+    stem, factor = name, None
+    if isinstance(name, str) and (found := re.fullmatch(r"(.+)-([^-]+)x", name)):
+        stem, factor = found.groups()
+    for key, family in FAMILIES.items():
+        match = re.fullmatch(family.pattern, stem, re.ASCII) if isinstance(stem, str) else None
+        if match and (factor is None or family.scales):
+            for number in match.groups():
+                if len(number) > 6 or not 1 <= int(number) <= 100_000 or number[0] == "0":
+                    raise UserError(f"model {name!r}: every size in a net's name is a whole number from 1 to 100000")
+            return _Name(key, tuple(map(int, match.groups())), 1.0 if factor is None else _width(name, stem, factor))
+    forms = ", ".join(family.example for family in FAMILIES.values())
+    raise UserError(
+        f"no model {name!r}: names are built like {forms}; from resnet on with a width factor if wanted: resnet18-0.25x"
+    )
+
+
+def _width(name: str, stem: str, text: str) -> float:
+    try:
+        width = float(text)
+    except ValueError:
+        width = math.nan
+    if not 0 < width <= WIDEST:
+        raise UserError(f"model {name!r}: a width factor is a number above 0 and up to {WIDEST}, as in {stem}-0.25x")
+    shortest = format(Decimal(repr(width)), "f").removesuffix(".0")
+    if width == 1 or text != shortest:
+        raise UserError(f"model {name!r}: one name for one net, write {stem}{'' if width == 1 else f'-{shortest}x'}")
+    return width
+
+
+def family(name: str) -> str:
+    """Key of a net's family: 'mlp', 'wrn', 'resnet', ...; of a torchvision net its function's name. UserError: none."""
+    return _parse(name).key
+
+
+def label(name: str) -> str:
+    """The papers' word for a net's family, as in Table 1: 'MLP', 'WRN', 'DenseNet', ..., or 'ResNet-20'."""
+    parsed = _parse(name)
+    return parsed.family.label.format(*parsed.numbers)
+
+
+@cache
+def check(name: str, size: int | None = None) -> str:
+    """The name itself, if a net can be built from it (for images of this size); else a UserError that says why not."""
+    with torch.device("meta"):
+        build(name, size=size)
+    return name
+
+
+def build(
+    name: str, *, classes: int = 10, size: int | None = None, generator: torch.Generator | None = None
+) -> nn.Module:
+    """A net by name, float32, with Kaiming-normal weights (fan-in, gain sqrt 2) and zero biases (paper: not printed).
+
+    classes: number of outputs; size: height and width of the images in pixels, default 32, or the net's smallest.
+    generator: where every weight is drawn from, in the order of the net's layers; None leaves torch's own values.
+    Batch norm starts at scale 1 and shift 0. UserError: no such net, or images too small for it.
+    """
+    parsed = _parse(name)
+    least = parsed.family.smallest
+    size = max(32, least) if size is None else size
+    if size < least:
+        raise UserError(f"model {name!r} needs images of at least {least}x{least} pixels, not {size}x{size}")
+    scale = {"width": parsed.width} if parsed.family.scales else {}
+    net = parsed.family.build(*parsed.numbers, classes=classes, size=size, **scale)
+    if generator is not None:
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    return net
+
+
+@cache
+def trains_on_one(name: str, *, classes: int = 10, size: int = 32) -> bool:
+    """Whether a net can be trained on a batch of one image: batch norm on maps of 1x1 has no deviation then."""
+    with torch.device("meta"):
+        net = build(name, classes=classes, size=size).train()
+        try:
+            net(torch.empty(1, 3, size, size))
+        except ValueError:
+            return False
+    return True
+
+
+def parameters(net: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in net.parameters())
+
+
+@cache
+def multiply_adds(name: str, *, classes: int = 10, size: int | None = None) -> int:
+    """Multiply-adds of one image's forward pass, convolutions and linear layers only (a FLOP count is twice this)."""
+    total = 0
+
+    def count(module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+        nonlocal total
+        total += output[0].numel() * module.weight[0].numel()  # weight[0]: what one output reads, one group's inputs
+
+    size = max(32, _parse(name).family.smallest) if size is None else size
+    with torch.device("meta"):
+        net = build(name, classes=classes, size=size).eval()
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.register_forward_hook(count)
+        net(torch.empty(1, 3, size, size))
+    return total

@@ -1,0 +1,1 @@
+"""What runs around a notebook: its page, its explorer, batches of them, the site of their results."""

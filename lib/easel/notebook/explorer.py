@@ -1,0 +1,474 @@
+"""What the explorer shows: which images, in which order, with which counts; and the page that needs no kernel.
+
+A `Collection` holds every image of a ledger and who got it right when; a `Choice` says which to show. `page` packs a
+part of it into one HTML file (explorer.html beside this module holds its markup, style and script) that opens from a
+disk: nothing is fetched, and what it shows is computed in the browser from the packed bits. `Explorer` shows the same
+with a kernel. Nothing here trains or draws a figure.
+
+Images as files and as sheets of many: what the explorer and its page show.
+
+The explorer with a kernel: every image of a ledger, in JupyterLab or any front end that shows ipywidgets.
+
+Only the images of the sheet travel to the browser, so 50,000 images are as quick as 500. The page that
+`explorer.save` writes shows the same without a kernel; what is shown is the same. Nothing here
+trains.
+"""
+
+import base64
+import html
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from easel import files
+from easel.compare import matching
+from easel.errors import UserError
+from easel.ledger.store import Ledger
+from easel.nets import names
+from easel.nets import names as models
+
+THUMB = 64  # pixels; larger images are scaled down to this in a page
+
+
+def thumbs(pictures: np.ndarray, side: int = THUMB) -> np.ndarray:
+    """uint8 (n, 3, H, W) as it is, or brought to (n, 3, side, side) where it is larger."""
+    if max(pictures.shape[2:]) <= side:
+        return pictures
+    from PIL import Image
+
+    small = [Image.fromarray(np.ascontiguousarray(p.transpose(1, 2, 0))).resize((side, side)) for p in pictures]
+    return np.stack([np.asarray(p).transpose(2, 0, 1) for p in small])
+
+
+def encoded(picture: np.ndarray, kind: str = "png") -> bytes:
+    """uint8 (H, W, 3) as "png", as lossless "webp", or as "webp90", which loses a little."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    options = {"png": {"compress_level": 1}, "webp": {"lossless": True, "quality": 60}, "webp90": {"quality": 90}}
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, kind.removesuffix("90"), **options[kind])
+    return buffer.getvalue()
+
+
+def sprite(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """uint8 (rows * H, columns * W, 3): the pictures line by line, black where there are none."""
+    n, _, height, width = pictures.shape
+    rows = -(-n // columns)
+    grid = np.zeros((rows * columns, height, width, 3), np.uint8)
+    grid[:n] = pictures.transpose(0, 2, 3, 1)
+    return grid.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+
+
+SHEET = 48  # images shown at once
+EMBEDDED = 2000  # images that a page holds at most: about 2 kB each
+LOSSLESS = 32  # pixels; a page's larger pictures are compressed (WebP, quality 90), lossless they take 8 kB
+
+
+def tie_lot(ids, seed: int, net: str) -> np.ndarray:
+    """uint32 (examples,): the lot that breaks an example's ties, from its id, the seed and the net's name.
+
+    The net is part of it: two nets that broke their ties alike would seem to agree. The page draws the same lots.
+    """
+    return _mixed(np.asarray(ids).astype(np.uint32) ^ _mixed(np.uint32((seed + zlib.crc32(net.encode())) % 2**32)))
+
+
+def _mixed(x):
+    """A bijection of 32-bit numbers under which near ones part (Wellons' lowbias32)."""
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+        x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+        return x ^ (x >> np.uint32(16))
+
+
+def ranked(counts, ids, *, which: str = "easy", seed: int = 0, net: str = "") -> np.ndarray:
+    """Positions of the examples, easiest (or hardest) first, tied ones in the order of `tie_lot`: int64 (examples,).
+
+    counts: (examples,), higher = easier; ids: (examples,). From one seed the same images, in whatever order they come.
+    """
+    c = matching.vector(counts)
+    matching.asked(which, 1)
+    return np.lexsort((ids, tie_lot(ids, seed, net), -c if which == "easy" else c))
+
+
+def tied_at(counts, k: int, *, which: str = "easy") -> tuple[int, int]:
+    """(places, tied): how many of a set of k are drawn by lot, and among how many examples of one count.
+
+    (0, 0) where no lot is needed. UserError: k outside 1..examples.
+    """
+    c = matching.vector(counts)
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= len(c):
+        raise UserError(f"k={k!r}: a whole number of examples in 1..{len(c)}")
+    cut = matching.cut_at(c, which, k / len(c))
+    return (cut.missing, cut.tied) if cut.missing < cut.tied else (0, 0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to show. label: a class by name, None = all; start: how much of the ranking is passed over, in percent."""
+
+    net: str
+    label: str | None = None
+    m: int = 1
+    which: str = "easy"  # "easy": easiest first | "hard": hardest first
+    start: float = 0.0  # 0..100
+    seed: int = 0  # breaks the ties
+
+
+class Collection:
+    """The images of a ledger and, for each of its nets, who was right when. Any number of nets, one data set.
+
+    What a wrong image was taken for is known where its trials recorded it: Trial(record=("prediction",)).
+    """
+
+    def __init__(self, ledger: Ledger):
+        self.examples = ledger.examples
+        self.correct = {net: ledger.where(model=net).correct() for net in ledger.models}  # bool (trials, epochs, n)
+        self.predictions = {net: _predictions(ledger.where(model=net)) for net in ledger.models}
+        self.epochs = ledger.epochs
+        self._counts = lru_cache(maxsize=64)(lambda net, m: self.correct[net][:, m - 1].sum(0, dtype=np.int64))
+        self._ranking = lru_cache(maxsize=32)(self._ranked)  # a slider moves along one ranking many times
+
+    @property
+    def nets(self) -> list[str]:
+        return list(self.correct)
+
+    def counts(self, net: str, m: int) -> np.ndarray:
+        """c_t (EH 2.1): int64 (examples,). UserError: a net or an m that the ledger does not have."""
+        if net not in self.correct:
+            raise UserError(f"no net {net!r} in this ledger; there are: {', '.join(self.nets)}")
+        if isinstance(m, bool) or not isinstance(m, int | np.integer) or not 1 <= m <= self.epochs:
+            raise UserError(f"m={m!r}: a whole number of epochs in 1..{self.epochs}, the epochs that were recorded")
+        return self._counts(net, int(m))
+
+    def members(self, label: str | None) -> np.ndarray:
+        """Positions of a class' examples, of all if None. UserError: no such class."""
+        if label is None:
+            return np.arange(len(self.examples))
+        if label not in self.examples.classes:
+            raise UserError(
+                f"no class {label!r} in {self.examples.name}; there are: {', '.join(self.examples.classes)}"
+            )
+        return np.flatnonzero(self.examples.labels.numpy() == self.examples.classes.index(label))
+
+    def sheet(self, choice: Choice, size: int = SHEET) -> np.ndarray:
+        """Positions of the images to show, at most `size`, in order. UserError: as `counts` and `members`."""
+        return self._window(choice, size)[0]
+
+    def describe(self, choice: Choice, size: int = SHEET) -> str:
+        """What a sheet shows, and how many images are tied at its end, in a line."""
+        shown, of = self._window(choice, size)
+        counts, trials = self.counts(choice.net, choice.m), len(self.correct[choice.net])
+        first, last = int(counts[shown[0]]), int(counts[shown[-1]])
+        tied, here = int((counts[of] == last).sum()), int((counts[shown] == last).sum())
+        span = f"{first}" if first == last else f"{first} to {last}"
+        text = f"{len(shown)} of {len(of):,} images, right in {span} of {trials} trials. "
+        if here < tied:
+            return (
+                text + f"{tied:,} images have the last one's count; the {here} of them that are here are drawn by lot."
+            )
+        return text + "No lot at the end: all images with the last one's count are here."
+
+    def _window(self, choice: Choice, size: int) -> tuple[np.ndarray, np.ndarray]:
+        if not 0 <= choice.start <= 100:
+            raise UserError(f"start={choice.start!r}: a percentage in 0..100")
+        of = self.members(choice.label)
+        first = int(choice.start / 100 * max(0, len(of) - size) + 0.5)
+        return self._ranking(replace(choice, start=0.0))[first : first + size], of
+
+    def _ranked(self, choice: Choice) -> np.ndarray:
+        of, c = self.members(choice.label), self.counts(choice.net, choice.m)
+        return of[ranked(c[of], self.examples.ids[of], which=choice.which, seed=choice.seed, net=choice.net)]
+
+    def story(self, position: int, m: int) -> dict[str, tuple[int, int, np.ndarray]]:
+        """What each net made of an image: {net: (count, trials, bool (trials, epochs))}."""
+        return {n: (int(self.counts(n, m)[position]), len(c), c[:, :, position]) for n, c in self.correct.items()}
+
+    def favourites(self, net: str, m: int, positions) -> tuple[np.ndarray, np.ndarray] | None:
+        """The wrong classes that a net most often takes images for, after epoch m; None where it is not recorded.
+
+        positions: (images,). Returns times, int64 (images,): in how many trials an image was taken for its favourite
+        wrong class, 0 if it never was for any; and which, bool (images, classes): that class, or those that share the
+        first place. UserError: as `counts`.
+        """
+        self.counts(net, m)
+        if self.predictions[net] is None:
+            return None
+        of = np.asarray(positions, dtype=np.int64)
+        classes, taken = len(self.examples.classes), self.predictions[net][:, m - 1, of].astype(np.int64)
+        at = np.arange(len(of))
+        times = np.bincount((taken + classes * at).ravel(), minlength=classes * len(of)).reshape(len(of), classes)
+        times[at, self.examples.labels.numpy()[of]] = 0
+        most = times.max(1)
+        return most, (times == most[:, None]) & (most > 0)[:, None]
+
+    def mistaken(self, net: str, m: int, position: int) -> str:
+        """The favourite wrong class of an image in words, with how often; "" where it is not recorded."""
+        found = self.favourites(net, m, [position])
+        if found is None:
+            return ""
+        times, names = int(found[0][0]), [self.examples.classes[k] for k in np.flatnonzero(found[1][0])]
+        if not names:
+            return "never taken for another class"
+        each = " each" if len(names) > 1 else ""
+        return f"where wrong, mostly taken for {_either(names)}: {times} of {len(self.correct[net])} trials{each}"
+
+    def embedded(self, limit: int) -> np.ndarray:
+        """Positions of the images that a page holds, ascending: all if they are not more than `limit`.
+
+        Else, by turns over classes, nets and the first and last m: the ten easiest and hardest, as seed 0 breaks their
+        ties, then an evenly spaced part of the ranking between them, until the limit is reached.
+        """
+        n = len(self.examples)
+        if n <= limit:
+            return np.arange(n)
+        rankings = []
+        for m in sorted({1, self.epochs}):
+            for net in self.nets:
+                for of in map(self.members, self.examples.classes):
+                    order = of[ranked(self.counts(net, m)[of], self.examples.ids[of], net=net)]
+                    hardest = of[ranked(self.counts(net, m)[of], self.examples.ids[of], which="hard", net=net)]
+                    ends = np.stack([order[:10], hardest[:10]], 1).ravel()
+                    spaced = order[np.linspace(0, len(order) - 1, min(len(order), limit)).astype(int)]
+                    rankings.append(np.concatenate([ends, np.random.default_rng(0).permutation(spaced)]))
+        chosen: dict[int, None] = {}
+        for turn in range(max(map(len, rankings))):
+            for one in rankings:
+                if turn < len(one) and len(chosen) < limit:
+                    chosen[int(one[turn])] = None
+        return np.sort(np.fromiter(chosen, np.int64))
+
+
+def _predictions(ledger: Ledger) -> np.ndarray | None:
+    """uint16 (trials, epochs, examples): the class that each was taken for; None if a trial did not record it."""
+    if not all("prediction.train" in record.arrays for record in ledger.records):
+        return None
+    return ledger.predictions().astype(np.uint16)
+
+
+def _either(names: list[str]) -> str:
+    """Names as a choice: a or b; a, b or c."""
+    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def page(
+    collections: Collection | Iterable[Collection], *, title: str = "easel explorer", limit: int = EMBEDDED
+) -> str:
+    """One HTML file that explores the collections with no kernel and no network. limit: images of each that it holds.
+
+    Counts and the number of tied images are those of all images; a line says how many of them the page holds.
+    """
+    collections = [collections] if isinstance(collections, Collection) else list(collections)
+    data = {"sheet": SHEET, "title": title, "sets": [_packed(one, limit) for one in collections]}
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+    return template.replace('"EASEL-DATA"', text)
+
+
+def save(
+    collections: Collection | Iterable[Collection],
+    folder: Path,
+    *,
+    variant: str = "",
+    limit: int = EMBEDDED,
+    **options,
+) -> Path:
+    """Writes `page` as explorer.html into a folder (a Page's, say) and returns its path.
+
+    variant: a word (a Page's, say) that the name ends in, explorer-WORD.html, so that two pages stand in one folder.
+    """
+    folder = files.make_folder(Path(folder))
+    name = f"explorer-{variant}.html" if variant else "explorer.html"
+    return files.write_atomically(folder / name, page(collections, limit=limit, **options).encode())
+
+
+def _packed(one: Collection, limit: int) -> dict:
+    """A collection as what explorer.html reads: images as one sprite sheet, bits and numbers as base64."""
+    at, examples = one.embedded(limit), one.examples
+    shown, columns = thumbs(examples.images[at].numpy()), int(np.ceil(np.sqrt(len(at))))
+    labels, lossless = examples.labels.numpy(), shown.shape[-1] <= LOSSLESS
+    kind = "webp" if lossless else "webp90"
+    nets = []
+    for net, correct in one.correct.items():
+        trials = len(correct)
+        counts = [one.counts(net, m) for m in range(1, one.epochs + 1)]
+        k = len(examples.classes)
+        spread = [np.bincount(labels * (trials + 1) + c, minlength=k * (trials + 1)).tolist() for c in counts]
+        salt, bits = zlib.crc32(net.encode()), _base64(np.packbits(correct[:, :, at], axis=-1))
+        name = f"{models.label(net)} ({net})"
+        nets.append({"name": name, "salt": salt, "trials": trials, "bits": bits, "spread": spread})
+        if one.predictions[net] is not None:  # the favourites alone: 4 bytes an image and epoch
+            times, which = zip(*(one.favourites(net, m, at) for m in range(1, one.epochs + 1)), strict=True)
+            nets[-1]["times"] = _base64(np.stack(times).astype("<u2"))
+            nets[-1]["taken"] = _base64(np.packbits(np.stack(which), axis=-1))
+    return {
+        "name": examples.name,
+        "notice": examples.notice,
+        "total": len(examples),
+        "classes": list(examples.classes),
+        "epochs": one.epochs,
+        "ids": _base64(examples.ids[at].astype("<u4")),
+        "labels": _base64(labels[at].astype("<u2")),
+        "side": shown.shape[-1],
+        "columns": columns,
+        "lossless": lossless,
+        "sprite": "data:image/webp;base64," + _base64(encoded(sprite(shown, columns), kind)),
+        "nets": nets,
+    }
+
+
+def _base64(data) -> str:
+    return base64.b64encode(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data).decode()
+
+
+ON_SCREEN = 40  # images at once: each is two messages to the browser
+_STRIP = "display:inline-block;width:9px;height:8px;margin:0 1px 1px 0;background:"
+_RIGHT, _WRONG = "#2f6d9e", "#c9c3b8"
+
+
+class Explorer:
+    """Controls, a sheet of images and what each net made of the chosen one.
+
+    collections: one, or several data sets by name. `widget` is what a cell shows; `choice` is what is set, and may be
+    set by hand (`explorer.choice = Choice("wrn-16-4", label="cat", which="hard")`). UserError for a choice that the
+    collection does not have.
+    """
+
+    def __init__(self, collections: Collection | Iterable[Collection], size: int = ON_SCREEN):
+        import ipywidgets as w
+
+        found = [collections] if isinstance(collections, Collection) else list(collections)
+        if not found:
+            raise UserError("nothing to explore: give at least one ledger's Collection")
+        self.collections = {one.examples.name: one for one in found}
+        self.size, self.shown, self._held = size, np.zeros(0, np.int64), False
+        self._set = w.Dropdown(options=list(self.collections), description="data set")
+        self._net = w.Dropdown(description="net")
+        self._label = w.Dropdown(description="class")
+        self._m = w.Dropdown(description="m (epochs)")
+        self._which = w.ToggleButtons(options=[("easiest first", "easy"), ("hardest first", "hard")])
+        self._start = w.FloatSlider(min=0, max=100, step=1, description="pass over %", readout_format=".0f")
+        self._seed = w.BoundedIntText(min=0, max=999_999, description="lot's seed")
+        self.line, self.detail = w.HTML(), w.HTML(layout=w.Layout(width="280px", min_width="280px"))
+        self._images = [w.Image(format="png", layout=w.Layout(width="64px", height="64px")) for _ in range(size)]
+        self.buttons = [w.Button(layout=w.Layout(width="64px", height="22px")) for _ in range(size)]
+        self._cells = [
+            w.VBox(pair, layout=w.Layout(width="72px")) for pair in zip(self._images, self.buttons, strict=True)
+        ]
+        for place, button in enumerate(self.buttons):
+            button.on_click(lambda _, place=place: self.open(place))
+        sheet = w.HBox(self._cells, layout=w.Layout(flex_flow="row wrap", flex="1 1 auto", align_content="flex-start"))
+        top = w.HBox([self._set, self._net, self._label, self._m], layout=w.Layout(flex_flow="row wrap"))
+        middle = w.HBox([self._which, self._start, self._seed], layout=w.Layout(flex_flow="row wrap"))
+        self.widget = w.VBox([top, middle, self.line, w.HBox([sheet, self.detail])])
+        self._set.layout.display = None if len(found) > 1 else "none"
+        self._set.observe(lambda _: self._take(), "value")
+        for control in (self._net, self._label, self._m, self._which, self._start, self._seed):
+            control.observe(lambda _: self.draw(), "value")
+        self._take()
+
+    @property
+    def collection(self) -> Collection:
+        return self.collections[self._set.value]
+
+    @property
+    def choice(self) -> Choice:
+        values = (c.value for c in (self._net, self._label, self._m, self._which, self._start, self._seed))
+        return Choice(*values)
+
+    @choice.setter
+    def choice(self, choice: Choice) -> None:
+        self.collection.sheet(choice, self.size)  # refuses what is not there
+        self._held = True
+        self._net.value, self._label.value, self._m.value = choice.net, choice.label, choice.m
+        self._which.value, self._start.value, self._seed.value = choice.which, choice.start, choice.seed
+        self._held = False
+        self.draw()
+
+    def _take(self) -> None:
+        """The controls' options, for another data set."""
+        one, self._held = self.collection, True
+        self._net.options = [(f"{names.label(net)} ({net})", net) for net in one.nets]
+        self._label.options = [("all classes", None), *((name, name) for name in one.examples.classes)]
+        self._m.options = list(range(1, one.epochs + 1))
+        for control in (self._net, self._label, self._m):
+            control.index = 0
+        self._held = False
+        self.detail.value = "Press the count below an image to see it large, with what each net made of it."
+        self.draw()
+
+    def draw(self) -> None:
+        """The sheet of the present choice."""
+        if self._held:
+            return
+        one, choice = self.collection, self.choice
+        self.shown = one.sheet(choice, self.size)
+        counts, trials = one.counts(choice.net, choice.m), len(one.correct[choice.net])
+        shown = thumbs(one.examples.images[self.shown].numpy())
+        for place, (cell, image, button) in enumerate(zip(self._cells, self._images, self.buttons, strict=True)):
+            cell.layout.display = None if place < len(self.shown) else "none"
+            if place < len(self.shown):
+                at = self.shown[place]
+                image.value = encoded(_enlarged(shown[place], 64))
+                with button.hold_sync():  # one message for both
+                    button.description = f"{counts[at]}/{trials}"
+                    button.tooltip = (
+                        f"image {one.examples.ids[at]}, {_class(one, at)}, right in {counts[at]} of {trials} trials"
+                    )
+        self.line.value = html.escape(one.describe(choice, self.size))
+
+    def open(self, place: int) -> None:
+        """Show the image at this place of the sheet large, with its learning strips. UserError: no such place."""
+        if not 0 <= place < len(self.shown):
+            raise UserError(f"place {place!r}: the sheet has places 0..{len(self.shown) - 1}")
+        self.detail.value = story_html(self.collection, int(self.shown[place]), self.choice.m)
+
+
+def story_html(one: Collection, position: int, m: int) -> str:
+    """An image, enlarged, and each net's count, learning strip and favourite wrong class at m.
+
+    A strip has a row an epoch and a column a trial, blue = right. The wrong class stands where it was recorded.
+    """
+    name, number = html.escape(_class(one, position)), one.examples.ids[position]
+    png = encoded(_enlarged(one.examples.images[position].numpy(), 256))
+    alt = f"image {number} of {html.escape(one.examples.name)}, labelled {name}, enlarged"
+    parts = [
+        f'<h3 style="margin:0">{name}</h3>',
+        f'<img alt="{alt}" width="256" src="data:image/png;base64,{base64.b64encode(png).decode()}">',
+        f"<p>image {number}; a row an epoch, a column a trial, blue = right</p>",
+    ]
+    for net, (count, trials, right) in one.story(position, m).items():
+        rows = ("".join(f'<i style="{_STRIP}{_RIGHT if hit else _WRONG}"></i>' for hit in epoch) for epoch in right.T)
+        spoken = "; ".join(f"epoch {e}: {hits} of {trials}" for e, hits in enumerate(right.sum(0), start=1))
+        strip = f'<div role="img" aria-label="right after {spoken}" style="line-height:8px">{"<br>".join(rows)}</div>'
+        parts.append(f"<p style='margin:.5em 0 .1em'><b>{names.label(net)}</b> {net}: {count} of {trials}</p>{strip}")
+        if mistaken := one.mistaken(net, m, position):
+            parts.append(f"<p style='margin:0'>{html.escape(mistaken)}</p>")
+    return "".join(parts)
+
+
+def show(collections: Collection | Iterable[Collection]) -> Explorer | None:
+    """Display the explorer in a live front end. Under `easel run` nothing is shown: nobody could press its buttons."""
+    if os.environ.get("EASEL_RUN"):
+        return None
+    from IPython.display import display
+
+    shown = Explorer(collections)
+    display(shown.widget)
+    return shown
+
+
+def _class(one: Collection, position: int) -> str:
+    return one.examples.classes[int(one.examples.labels[position])]
+
+
+def _enlarged(picture: np.ndarray, side: int) -> np.ndarray:
+    """uint8 (3, H, W) -> (s H, s W, 3), s the whole factor that comes nearest to `side` from below, at least 1."""
+    factor = max(1, side // max(picture.shape[1:]))
+    return picture.transpose(1, 2, 0).repeat(factor, 0).repeat(factor, 1)

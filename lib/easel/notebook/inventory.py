@@ -1,0 +1,200 @@
+"""What is in the store; the scores table of a profile, and what to keep by it. It reads records and receipts only."""
+
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from easel import files
+from easel.compare import scores
+from easel.errors import UserError
+from easel.ledger.store import Ledger, Store
+from easel.ledger.trial import Recipe
+from easel.nets import names as models
+from easel.notebook import site
+from easel.sections import subsets
+
+EVERY_M, STEP = 10, 10  # the scores table has every m up to the first, then each further so many epochs, and the last
+
+
+def content(store: Store | None = None) -> dict:
+    """The store as plain values: folder, trials, seconds, bytes, bad (names of damaged files) and groups.
+
+    groups: one a data set, net, number of epochs and precision, with trials, diverged, seconds (of training, summed)
+    and bytes. Reading verifies every record, so a file that is damaged is set aside by the store and named here.
+    """
+    store = store or Store()
+    groups: dict[tuple, dict] = {}
+    for record in store.records():
+        identity = record.identity
+        name = (_data_name(record), identity["model"], record.epochs, record.trial.recipe.precision)
+        fields = dict(zip(("data", "model", "epochs", "precision"), name, strict=True))
+        group = groups.setdefault(name, fields | {"trials": 0, "diverged": 0, "seconds": 0.0, "bytes": 0})
+        group["trials"] += 1
+        group["diverged"] += record.status == "diverged"
+        group["seconds"] += float(record.provenance.get("seconds", 0.0))
+        group["bytes"] += record.path.stat().st_size
+    rows = [groups[name] for name in sorted(groups)]
+    totals = {key: sum(row[key] for row in rows) for key in ("trials", "seconds", "bytes")}
+    bad = sorted(path.name for path in store.folder.glob("*.bad"))
+    return {"folder": str(store.folder), **totals, "bad": bad, "groups": rows}
+
+
+def in_words(found: dict) -> str:
+    """The store as a table to read."""
+    if not found["groups"] and not found["bad"]:
+        return f"{found['folder']}: no trials yet; easel run trains some"
+    lines = []
+    if found["groups"]:
+        table = pd.DataFrame(found["groups"])
+        table["seconds"] = table["seconds"].map("{:,.0f}".format)
+        table["size"] = table.pop("bytes").map(_size)
+        lines = table.to_string(index=False).splitlines()
+    lines += [f"damaged and set aside, to be trained again: {name}" for name in found["bad"]]
+    hours = f"{found['seconds'] / 3600:.1f} h" if found["seconds"] >= 3600 else f"{found['seconds']:,.0f} s"
+    lines.append(f"{found['folder']}: {found['trials']:,} trials, {hours} of training, {_size(found['bytes'])}")
+    return "\n".join(lines)
+
+
+def write_scores(folder: Path, out: Path, store: Store | None = None) -> tuple[int, str]:
+    """Writes the easiness table (scores.table) of the profile in folder; returns its rows and what it covers, in words.
+
+    Its trials are those that the profile's receipts name, each once, however many notebooks and variants share it;
+    trials with dropped examples or changed labels do not count. m: 1 to 10, then each tenth epoch and the last. Where a
+    net was trained on a data set in several ways, the one nearest to the paper's recipe, then with most examples, then
+    most trials, gives the rows of an m.
+    """
+    if out.suffix not in (".parquet", ".csv"):
+        raise UserError(f"--out {out} must end in .parquet or .csv")
+    receipts = site.receipts(folder)
+    keys = list(dict.fromkeys(key for receipt in receipts for key in receipt["keys"]))
+    if not keys:
+        raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {folder.name}")
+    store = store or Store()
+    ledgers = _ledgers(store, keys, folder.name)
+    parts, taken = [], set()
+    for ledger in ledgers:
+        model = ledger.models[0]
+        name = _data_name(ledger.records[0])
+        for m in _m_values(ledger.epochs):
+            if (name, model, m) not in taken and ledger.correct()[:, m - 1].any():
+                taken.add((name, model, m))
+                parts.append(scores.table(ledger, [m], name))
+    if not parts:
+        raise UserError(f"no trial of {folder} got any example right: there is no easiness to write")
+    table = pd.concat(parts, ignore_index=True).sort_values(["dataset", "model", "m", "example"], ignore_index=True)
+    buffer = io.BytesIO()
+    table.to_csv(buffer, index=False) if out.suffix == ".csv" else table.to_parquet(buffer, index=False)
+    files.make_folder(out.parent)
+    files.write_atomically(out, buffer.getvalue())
+    return len(table), ", ".join(f"{model} on {name}" for name, model in sorted({one[:2] for one in taken}))
+
+
+def write_kept(
+    folder: Path,
+    out: Path,
+    share: float,
+    how: str,
+    *,
+    seed: int = 0,
+    balanced: bool = False,
+    net: str | None = None,
+    m: int = 1,
+    notebook: str | None = None,
+    store: Store | None = None,
+) -> str:
+    """Writes which examples to keep (subsets.keep) as CSV: example, label, class, easiness; returns it in words.
+
+    example: index in the data set's official order, ascending. notebook: the notebook or variant of the profile in
+    folder whose trials count, by name or number; 01, or else 00, if None. net: one of its nets; the first that is not
+    an MLP if None. share, how, seed, balanced: of subsets.keep; m: the epochs before counting.
+    """
+    if out.suffix != ".csv":
+        raise UserError(f"--out {out} must end in .csv")
+    receipt = _receipt(folder, notebook)
+    ledger = _of_net(_ledgers(store or Store(), receipt["keys"], folder.name), net, receipt["notebook"])
+    easiness, labels = scores.easiness(ledger, m), ledger.labels
+    kept = subsets.keep(easiness, share, how, seed=seed, labels=labels, balanced=balanced)
+    columns = {"example": ledger.ids[kept], "label": labels[kept]}
+    columns |= {"class": [ledger.examples.classes[label] for label in labels[kept]], "easiness": easiness[kept]}
+    files.make_folder(out.parent)
+    files.write_atomically(out, pd.DataFrame(columns).to_csv(index=False).encode())
+    dropped = {"random": "dropped at random", "window": "the easiest and the very hardest dropped"}
+    words = dropped.get(how, f"the {'easiest' if how == 'balanced' else how} dropped")
+    if balanced or how == "balanced":
+        words += ", of every class alike"
+    if how != "random":
+        tied = subsets.tied(easiness, kept, labels if balanced or how == "balanced" else None)
+        words += f"; {tied:,} are tied at the cut" + (f", where a lot from seed {seed} decides" if tied else "")
+    who = f"{ledger.models[0]} ({len(ledger)} trial{'s' * (len(ledger) != 1)}, m = {m})"
+    return f"{len(kept):,} of {len(easiness):,} examples of {_data_name(ledger.records[0])} by {who}: {words}"
+
+
+def _receipt(folder: Path, notebook: str | None) -> dict:
+    """The receipt of a notebook or variant, by name, or by number (then the notebook's own)."""
+    found = [receipt for receipt in site.receipts(folder) if receipt["keys"]]
+    for wanted in ("01", "00") if notebook is None else (notebook,):
+        for one in found:
+            if one["notebook"] == wanted or (not one["variant"] and one["notebook"].split("_")[0] == wanted):
+                return one
+    if not found:
+        raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {folder.name}")
+    names = ", ".join(one["notebook"] for one in found)
+    raise UserError(f"no notebook {notebook or '01 or 00'} has trials in {folder}; --notebook takes one of: {names}")
+
+
+def _of_net(ledgers: list[Ledger], net: str | None, notebook: str) -> Ledger:
+    """The first ledger of a net, or of the first net that is no MLP; of any if there is no other."""
+    names = list(dict.fromkeys(ledger.models[0] for ledger in ledgers))
+    if not names:
+        raise UserError(f"no trial of {notebook} was trained on all of its examples with their own labels")
+    if net is None:
+        net = next((name for name in names if models.family(name) != "mlp"), names[0])
+    for ledger in ledgers:
+        if ledger.models[0] == net:
+            return ledger
+    raise UserError(f"no net {net!r} among the trials of {notebook}; there are: {', '.join(names)}")
+
+
+def _m_values(epochs: int) -> list[int]:
+    return [m for m in range(1, epochs + 1) if m <= EVERY_M or m % STEP == 0 or m == epochs]
+
+
+def _unusual(record) -> int:
+    """In how many settings, precision apart, the recipe differs from the paper's for this data set."""
+    recipe = record.trial.recipe
+    usual = asdict(Recipe.of(record.data["data"], precision=recipe.precision))
+    return sum(value != usual[name] for name, value in asdict(recipe).items())
+
+
+def _ledgers(store: Store, keys: list[str], profile: str) -> list[Ledger]:
+    """One ledger for each way that a net was trained (data, recipe, epochs): most usual first, then fullest."""
+    groups: dict[str, list] = {}
+    for key in keys:
+        record = store.read(key)
+        if record is None:
+            raise UserError(f"trial {key[:12]}… of {profile} is not in the store; run: easel run --profile {profile}")
+        if record.identity["edit"] is None and record.status == "complete":
+            way = {name: value for name, value in record.identity.items() if name != "seed"} | {"epochs": record.epochs}
+            groups.setdefault(json.dumps(way, sort_keys=True), []).append(record)
+
+    def rank(group: list) -> tuple:
+        return _unusual(group[0]), -group[0].examples, -len(group), -group[0].epochs
+
+    return [Ledger(group) for group in sorted(groups.values(), key=rank)]
+
+
+def _data_name(record) -> str:
+    """The data set's name, with its split where that is not the training set."""
+    split = record.data.get("split", "train")
+    return record.data["data"] if split == "train" else f"{record.data['data']}:{split}"
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

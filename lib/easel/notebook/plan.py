@@ -1,0 +1,367 @@
+"""What `easel run` is going to execute, and with which values. It starts no notebook and writes nothing.
+
+A profile runs each notebook once, and once more for each of its variants: profiles.yaml then has a key NOTEBOOK-WORD
+beside NOTEBOOK, the word of a-z and 0-9, with parameters of its own (01_matching-photographs). A variant takes nothing
+from the other key; what it does not name has the notebook's default. It is told apart by its data.
+
+Profiles, notebooks, parameter names, types and ranges are checked here, then nets and data sets: a request that cannot
+be met ends in one line before anything has started.
+
+The parameters of a notebook: which there are, and whether a value fits. It runs no notebook code, ever.
+
+papermill only warns about a name that the notebook does not have, writes names into a cell as they come (so a name can
+run code) and takes any type. Here a notebook's parameters are what its one cell tagged `parameters` assigns, read as
+Python literals; a value must have the type of the default and lie in its range.
+"""
+
+import ast
+import json
+import math
+import os
+import re
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import yaml
+
+from easel import files
+from easel.errors import UserError
+
+NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
+WORD = re.compile(r"[a-z0-9]+")  # of a variant
+
+
+@dataclass
+class Job:
+    """One notebook to execute. values: what it is given; effective: the same over the notebook's defaults.
+
+    stem: what its outputs are named by: the notebook's stem, followed by -WORD where it is a variant.
+    """
+
+    stem: str
+    notebook: Path
+    values: dict[str, object]
+    effective: dict[str, object]
+    variant: str = ""
+
+
+def notebooks_dir() -> Path:
+    """Folder of the notebooks and profiles.yaml: $EASEL_NOTEBOOKS, else notebooks/ of the checkout."""
+    return Path(os.environ.get("EASEL_NOTEBOOKS") or files.ROOT / "notebooks").expanduser()
+
+
+def plan(profile: str, only=None, dataset: str | None = None, settings=None) -> list[Job]:
+    """The jobs of a profile, every name and value checked against the notebooks; UserError otherwise.
+
+    only: a number stands for its notebook and that one's variants, a name for itself alone; None: all there are.
+    dataset (or the setting `data`) takes the place of the notebooks' data; variants then rest unless named in only.
+    """
+    folder = notebooks_dir().absolute()
+    found = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"), key=lambda path: path.stem)}
+    if not found:
+        raise UserError(f"no notebooks (NN_name.ipynb) in {folder}; set EASEL_NOTEBOOKS to the folder that has them")
+    overrides = _profile(folder / "profiles.yaml", profile, found)
+    settings = dict(settings or {})
+    if "profile" in settings:
+        raise UserError("--set profile=… is not how a profile is chosen; use --profile")
+    if dataset is not None:
+        settings["data"] = dataset
+    if "/" in str(settings.get("data", "")):
+        path = os.path.abspath(os.path.expanduser(settings["data"]))  # a notebook runs in another folder
+        settings["data"] = path + "/" * settings["data"].endswith("/")  # it says that no @PIXELS is meant
+    runs = _runs(found, overrides)
+    chosen = _chosen(runs, only, own_data="data" not in settings)
+    defaults = {stem: read(found[stem]) for stem in found}
+    for name in settings:
+        asked = dict.fromkeys(runs[run] for run in chosen)
+        if not any(name in defaults[stem] for stem in asked):
+            names = dict.fromkeys(n for stem in asked for n in defaults[stem] if n != "profile")
+            raise UserError(f"no parameter {name!r} in {', '.join(asked)}; there are: {', '.join(names)}")
+    jobs = []
+    for run in chosen:
+        stem = runs[run]
+        values = _values(run, found[stem], defaults[stem], profile, overrides.get(run) or {}, settings)
+        jobs.append(Job(run, found[stem], values, defaults[stem] | values, run[len(stem) + 1 :]))
+    return jobs
+
+
+def _runs(found: dict[str, Path], overrides: dict) -> dict[str, str]:
+    """The stem of the notebook of each run: every notebook, followed by its variants in the profile's order."""
+    variants = {key: _of_variant(key, found) for key in overrides if key not in found}
+    return {run: stem for stem in found for run in (stem, *(key for key, of in variants.items() if of == stem))}
+
+
+def _of_variant(key: object, found: dict[str, Path]) -> str | None:
+    """The stem of the notebook that a key such as 01_matching-photographs is a variant of; None if it is none."""
+    stem, _, word = str(key).rpartition("-")
+    return stem if stem in found and WORD.fullmatch(word) else None
+
+
+def _chosen(runs: dict[str, str], only, own_data: bool) -> list[str]:
+    chosen = set()
+    for item in only if only is not None else dict.fromkeys(stem.split("_")[0] for stem in runs.values()):
+        numbered = [run for run, stem in runs.items() if item == stem.split("_")[0] and (own_data or run == stem)]
+        named = [item] if item in runs else numbered
+        if not named:
+            raise UserError(f"no notebook {item!r}; there are: {', '.join(runs)}")
+        chosen.update(named)
+    if not chosen:
+        raise UserError(f"no notebook was named; there are: {', '.join(runs)}")
+    return [run for run in runs if run in chosen]
+
+
+def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict]:
+    """The overrides of a profile by notebook; all of profiles.yaml is checked to have that form."""
+    try:
+        profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(profiles, dict):
+        raise UserError(f"{path} must map profiles to notebooks to parameters")
+    if profile not in profiles:
+        raise UserError(f"no profile {profile!r}; there are: {', '.join(map(str, profiles))}")
+    overrides = profiles[profile] or {}
+    if not isinstance(overrides, dict) or not all(isinstance(v, dict | None) for v in overrides.values()):
+        raise UserError(f"{path}: profile {profile!r} must map notebooks to parameters")
+    for key in overrides:
+        if key not in found and not _of_variant(key, found):
+            raise UserError(
+                f"{path}: profile {profile!r} names no notebook {key!r}; there are: {', '.join(found)}, "
+                "each with -WORD (a-z, 0-9) after it for a variant"
+            )
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", profile) or profile in ("trials", "ledgers"):
+        raise UserError(f"{path}: {profile!r} cannot be a profile's name, which becomes a folder beside the store")
+    return overrides
+
+
+def _values(run: str, notebook: Path, defaults: dict, profile: str, overrides: dict, settings: dict) -> dict:
+    if "profile" not in defaults:
+        raise UserError(f"{notebook} has no parameter 'profile'; its parameters cell begins with profile = \"smoke\"")
+    values = {"profile": profile}
+    for name, value in overrides.items():
+        where = f"profiles.yaml, {profile}, {run}"
+        if name not in defaults or name == "profile":
+            names = ", ".join(n for n in defaults if n != "profile")
+            raise UserError(f"{where}: no parameter {name!r}; there are: {names}")
+        values[name] = typed(name, value, defaults[name], where)
+    for name, value in settings.items():
+        if name in defaults:
+            value = from_text(value, defaults[name]) if isinstance(value, str) else value
+            values[name] = typed(name, value, defaults[name], f"--set, {run}")
+    return values
+
+
+def check_inputs(plans: list[Job]) -> None:
+    """Checks every net and data set, reading the data once so that a missing or damaged file is named now.
+
+    "auto" becomes the data set that it stands for, the same for all. Done in a process that ends, so that this one
+    holds neither PyTorch nor images while notebooks run.
+    """
+    sets = list(dict.fromkeys(job.effective["data"] for job in plans if "data" in job.effective))
+    values = [job.effective for job in plans]
+    nets = list(dict.fromkeys(net for given in values for net in _nets(given)))
+    if not sets and not nets:
+        return
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_inspect, args=(theirs, sets, nets, values))
+    process.start()
+    theirs.close()
+    try:
+        chosen = ours.recv()
+    except EOFError:
+        raise RuntimeError(f"the check of {', '.join([*sets, *nets])} ended without an answer") from None
+    finally:
+        ours.close()
+        process.join()
+        process.close()
+    if isinstance(chosen, UserError):
+        raise chosen
+    for job in plans:
+        if "data" in job.effective:
+            job.values["data"] = job.effective["data"] = chosen[job.effective["data"]]
+
+
+def _nets(values: dict) -> list[str]:
+    """The names of nets among a notebook's parameters; a default of None names none."""
+    found = [value for name, value in values.items() if NETS.fullmatch(name) and value]
+    return [net for one in found for net in (one if isinstance(one, list) else [one])]
+
+
+def _inspect(answer, sets: list[str], nets: list[str], values: list[dict]) -> None:
+    """In the other process: sends what each data set's name stands for, or the UserError.
+
+    values: the parameters of each notebook, tried out on the first of its trials.
+    """
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during a download: no traceback
+    from easel.data.sets import changes
+    from easel.data.sets import sets as data
+    from easel.ledger.trial import Recipe, Trial
+    from easel.nets import names as models
+    from easel.train.loop import ensure as run
+
+    try:
+        for net in nets:
+            models.check(net)
+        chosen = {name: data.choose(name) for name in sets}
+        for name in dict.fromkeys(chosen.values()):
+            data.prepare(name)
+            if data.parts(name)[0] not in ("cifar10", "patterns"):
+                data.describe(name)  # reads the test images too
+        run.device()
+        run.check_engine()
+        for given in values:
+            if "data" not in given:
+                continue
+            name = chosen[given["data"]]
+            size, most = data.load(name).images.shape[-1], len(data.load(name))
+            for net in _nets(given):
+                models.check(net, size)
+            for tiles in given.get("tiles", []):
+                changes.check(f"shuffle={tiles}", size)
+            if {"images", "epochs"} <= set(given):
+                recipe = Recipe.of(name, precision=run.precision(given.get("precision", "auto")))
+                images = min(given["images"], most)  # as the notebooks do
+                _ = Trial(model="mlp-1x1", seed=0, data=name, images=images, epochs=given["epochs"], recipe=recipe).key
+    except UserError as error:
+        chosen = UserError(str(error))
+    answer.send(chosen)
+
+
+MAY_BE_ZERO = ("seed",)  # besides whatever has a default of zero
+LEAST = {"trials": 2, "ensemble": 2}  # of a group, or nets of a kind: an interval leaves one out
+RANGES = {  # of lists of numbers, by name: what is in range, and that in words
+    "rates": (lambda share: 0 <= share < 1, "from 0 up, below 1"),  # of the examples: dropped or relabelled
+    "alphas": (lambda alpha: 0 <= alpha <= 1, "from 0 to 1"),  # of the colour grid: grey to as it was
+    "tiles": (lambda side: side >= 1, "from 1 up"),  # tiles a side: 1 is the whole image
+    "radii": (lambda pixels: pixels >= 0, "from 0 up"),  # of the Fourier mask
+    "deltas": (lambda share: 0 < share <= 1, "above 0, at most 1"),  # of the mini-batches: trained on
+    "keeps": (lambda percent: 0 < percent <= 100, "above 0, at most 100"),  # of the examples: kept
+}
+
+
+def read(notebook: Path) -> dict[str, object]:
+    """The parameters of a notebook and their defaults, in the order of its parameters cell."""
+    try:
+        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+        tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
+        sources = ["".join(c["source"]) for c in tagged]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{notebook} cannot be read as a notebook ({type(error).__name__}: {error})") from error
+    if len(sources) != 1:
+        raise UserError(f"{notebook} has {len(sources)} cells tagged 'parameters'; it needs exactly one")
+    try:
+        return dict(_assignment(line) for line in ast.parse(sources[0]).body)
+    except (ValueError, SyntaxError) as error:
+        raise UserError(f"{notebook}: its parameters cell must only assign literals to names ({error})") from error
+
+
+def split(setting: str) -> tuple[str, str]:
+    """Name and text of a setting as typed: `epochs=3` -> ("epochs", "3")."""
+    name, equals, text = setting.partition("=")
+    if not equals or not name.strip() or not text.strip():
+        raise UserError(f"--set {setting!r} is not NAME=VALUE; for example: --set epochs=3")
+    return name.strip(), text.strip()
+
+
+def from_text(text: str, default: object) -> object:
+    """A value as typed on the command line: text stays text where text is wanted, `1,2,5` is a list where one is."""
+    if isinstance(default, str):
+        return text
+    if isinstance(default, list) and not text.startswith("["):
+        text = f"[{text}]"
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text  # no number and no list either; typed() says what it should have been
+    return value
+
+
+def typed(name: str, value: object, default: object, where: str) -> object:
+    """The value with the type of the default, or UserError: one line with the value and what would be right.
+
+    int and float: finite, and above zero, or zero and above where the default is zero or the name is in MAY_BE_ZERO;
+    a negative default takes any; names in LEAST and RANGES have bounds of their own. An int fits a float, a bool fits
+    neither. Lists: not empty, each element fitting the default's elements. A default of None takes any literal, numbers
+    above zero.
+    """
+    if isinstance(default, list):
+        if not isinstance(value, list) or not value:
+            raise _wrong(name, value, where, f"a list that is not empty, such as {default!r}")
+        example = _example(default)
+        return [_scalar(name, one, example, where, f"a list, each {_kind(example, name)}") for one in value]
+    return _scalar(name, value, default, where, _kind(default, name))
+
+
+def _scalar(name: str, value: object, default: object, where: str, wanted: str) -> object:
+    if isinstance(default, float) and isinstance(value, str):
+        value = _number(value)  # YAML 1.1 reads 1e-3 as text
+    if isinstance(default, float) and type(value) is int:
+        value = float(value) if abs(value) < 2**53 else math.inf
+    if default is None:
+        fits = value is None or isinstance(value, bool | int | float | str)
+    else:
+        fits = type(value) is type(default)
+    if fits and type(value) in (int, float):
+        fits = math.isfinite(value) and _within(name, value, default)
+    if fits and isinstance(value, str):
+        fits = bool(value.strip()) and value.isprintable()
+    if not fits:
+        raise _wrong(name, value, where, wanted)
+    return value
+
+
+def _within(name: str, value: float, default: object) -> bool:
+    if name in RANGES:
+        return RANGES[name][0](value)
+    lowest = _lowest(name, default)
+    return (lowest is None or value > 0 or (value == 0 and lowest == 0)) and value >= LEAST.get(name, value)
+
+
+def _lowest(name: str, default: object) -> int | None:
+    """1: above zero; 0: zero or above; None: no bound."""
+    if type(default) in (int, float) and default <= 0:
+        return 0 if default == 0 else None
+    return 0 if name in MAY_BE_ZERO else 1
+
+
+def _kind(default: object, name: str) -> str:
+    bound = {1: " above 0", 0: " from 0 up", None: ""}[_lowest(name, default)]
+    bound = f" from {LEAST[name]} up" if name in LEAST else bound
+    bound = f" {RANGES[name][1]}" if name in RANGES else bound
+    kinds = {bool: "true or false", int: f"a whole number{bound}", float: f"a finite number{bound}", str: "a text"}
+    return kinds.get(type(default), f"a text or a finite number{bound}")
+
+
+def _example(default: list) -> object:
+    """The element that stands for a list's default: the lowest number, or the first element; None if it is empty."""
+    if default and all(type(one) in (int, float) for one in default):
+        lowest = min(default)
+        return lowest if all(type(one) is int for one in default) else float(lowest)
+    return default[0] if default else None
+
+
+def _number(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _wrong(name: str, value: object, where: str, wanted: str) -> UserError:
+    return UserError(f"{where}: {name} = {value!r} does not fit; it takes {wanted}")
+
+
+def _assignment(line: ast.stmt) -> tuple[str, object]:
+    if isinstance(line, ast.Assign) and len(line.targets) == 1:
+        target = line.targets[0]
+    elif isinstance(line, ast.AnnAssign) and line.value is not None:
+        target = line.target
+    else:
+        raise ValueError(f"line {line.lineno} is no assignment")
+    if not isinstance(target, ast.Name):
+        raise ValueError(f"line {line.lineno} assigns to no plain name")
+    return target.id, ast.literal_eval(line.value)

@@ -1,0 +1,1 @@
+"""The papers' own experiments, a module a section; printed values beside them."""

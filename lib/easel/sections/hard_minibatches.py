@@ -1,0 +1,148 @@
+"""Training on the mini-batches with the highest loss (HM): the arms of the comparison, and what it comes to.
+
+An arm is a way to choose mini-batches; all arms of a net have the same seeds, batch size and number of updates. Tables
+are tidy, one row a trial and epoch, an "epoch" being N_b updates whatever the arm trains on. Nothing here trains.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from easel.errors import UserError
+from easel.ledger.store import Ledger
+from easel.ledger.trial import Edit, Recipe, Trial
+from easel.train.batches import fixed_order
+
+SHUFFLED, FIXED, GROUPED = "plain, shuffled", "plain, fixed order", "grouped by easiness"
+
+
+def recipe(precision: str = "fp32", batch_size: int = 512) -> Recipe:
+    """HM's recipe [A]: SGD, learning rate .005 without a schedule, momentum .9, fixed mini-batches, no augmentation."""
+    return Recipe(
+        optimizer="sgd",
+        learning_rate=0.005,
+        momentum=0.9,
+        horizon=None,
+        batch_size=batch_size,
+        translation=0,
+        flip=False,
+        precision=precision,
+        batches="fixed",
+    )
+
+
+def arms(base: Recipe, deltas: Iterable[float], easiness: np.ndarray | None = None) -> dict[str, dict]:
+    """Name of an arm -> the fields of its trials (recipe, and an edit where batches are grouped).
+
+    base: `recipe`'s. deltas: shares of the mini-batches that a round trains on, each in 0..1; those below 1 have two
+    arms, of the highest loss and of random batches. easiness: (examples,), higher = easier; where given, two more arms
+    have the examples of a mini-batch alike in it: in fixed order, and with the smallest delta of at least one half.
+    UserError: no delta below 1.
+    """
+    shares = sorted({float(delta) for delta in deltas if delta != 1}, reverse=True)
+    if not shares:
+        raise UserError(
+            f"deltas {list(deltas)}: at least one below 1, or there is nothing to compare with plain training"
+        )
+    found = {SHUFFLED: {"recipe": replace(base, batches="shuffled")}, FIXED: {"recipe": base}}
+    for kind, word in (("high-loss", "highest loss"), ("random", "random batches")):
+        for delta in shares:
+            found[f"{word}, {delta:g}"] = {"recipe": replace(base, batches=kind, delta=delta)}
+    if easiness is not None:
+        edit = Edit(order=np.argsort(easiness, kind="stable"))
+        middle = min((delta for delta in shares if delta >= 0.5), default=shares[0])
+        found[GROUPED] = {"recipe": base, "edit": edit}
+        chosen = replace(base, batches="high-loss", delta=middle)
+        found[f"{GROUPED}, highest loss, {middle:g}"] = {"recipe": chosen, "edit": edit}
+    return found
+
+
+def curves(ledger: Ledger, plan: dict[str, list[Trial]], view: str) -> pd.DataFrame:
+    """Test accuracy after every epoch: model, arm, seed, epoch, accuracy (0..1); one row a trial and epoch.
+
+    plan: arm -> its trials; view: such as "test:2000", recorded after every epoch. A diverged trial is left out.
+    """
+    records = {record.key: record for record in ledger.records}
+    rows = []
+    for arm, trials in plan.items():
+        for trial in trials:
+            if trial.key not in records:
+                continue
+            for epoch, right in enumerate(records[trial.key].correct(view), start=1):
+                rows.append((trial.model, arm, trial.seed, epoch, float(right.mean())))
+    return pd.DataFrame(rows, columns=["model", "arm", "seed", "epoch", "accuracy"])
+
+
+def epochs_to(accuracy: np.ndarray, target: float) -> float:
+    """The epoch (N_b updates) at which a curve first reaches a target, between two epochs on a straight line.
+
+    accuracy: (epochs,), after epoch 1, 2, ... inf where it never does; 1.0 where the first value is there already:
+    what came before was not looked at.
+    """
+    accuracy = np.asarray(accuracy, dtype=float)
+    there = np.flatnonzero(accuracy >= target)
+    if not len(there):
+        return np.inf
+    at = int(there[0])
+    if at == 0:
+        return 1.0
+    before, after = accuracy[at - 1], accuracy[at]
+    return at + (target - before) / (after - before)
+
+
+def to_target(table: pd.DataFrame, against: str = FIXED, share: float = 0.95) -> pd.DataFrame:
+    """How many epochs each trial needs to come as far as plain training comes: one row a trial.
+
+    table: `curves`'s. The target of a net is `share` of the mean accuracy that the arm `against` ends with. Columns:
+    model, arm, seed, target, epochs (inf: not within the budget), against (the epochs that the same seed's plain trial
+    needs; nan where there is none), fewer = 1 - epochs / against (HM's "fewer epochs", below 0: more; nan where
+    either never arrives).
+    """
+    last = table[table.epoch == table.epoch.max()]
+    ends = last[last.arm == against].groupby("model").accuracy.mean() * share
+    rows = []
+    for (model, arm, seed), one in table.groupby(["model", "arm", "seed"], sort=False):
+        if model in ends:
+            curve = one.sort_values("epoch").accuracy.to_numpy()
+            rows.append((model, arm, seed, ends[model], epochs_to(curve, ends[model])))
+    found = pd.DataFrame(rows, columns=["model", "arm", "seed", "target", "epochs"])
+    plain = found[found.arm == against].set_index(["model", "seed"]).epochs
+    pairs = pd.MultiIndex.from_frame(found[["model", "seed"]])
+    found["against"] = plain.reindex(pairs).to_numpy()
+    both = np.isfinite(found.epochs) & np.isfinite(found.against)
+    found["fewer"] = np.where(both, 1 - found.epochs / found.against.where(both, 1.0), np.nan)
+    return found
+
+
+def gains(table: pd.DataFrame, model: str, arm: str, against: str = FIXED, epoch: int | None = None) -> pd.Series:
+    """Accuracy of an arm minus that of another at equal updates, seed by seed: float, index seed, in percentage points.
+
+    table: `curves`'s; epoch: None = the last. Seeds that either lacks are left out.
+    """
+    at = table[(table.model == model) & (table.epoch == (table.epoch.max() if epoch is None else epoch))]
+    one, two = (at[at.arm == name].set_index("seed").accuracy for name in (arm, against))
+    return (100 * (one - two)).dropna()
+
+
+def batch_losses(ledger: Ledger, plan: dict[str, list[Trial]]) -> pd.DataFrame:
+    """How far the mini-batches of an arm differ: model, arm, seed, epoch, batch, loss (mean over its images, nats).
+
+    From the losses of single images (record=("loss",)) at the end of every epoch. Arms without fixed batches have no
+    rows: there is nothing whose loss could be kept.
+    """
+    records = {record.key: record for record in ledger.records}
+    parts = []
+    for arm, trials in plan.items():
+        for trial in trials:
+            if trial.key not in records or trial.recipe.batches == "shuffled":
+                continue
+            losses = records[trial.key].values("loss")
+            batches = [index.numpy() for index in fixed_order(trial).split(trial.recipe.batch_size)]
+            for epoch, row in enumerate(losses, start=1):
+                loss = [float(row[index].mean()) for index in batches]
+                known = {"model": trial.model, "arm": arm, "seed": trial.seed, "epoch": epoch}
+                parts.append(pd.DataFrame({"batch": range(len(loss)), "loss": loss}).assign(**known))
+    columns = ["model", "arm", "seed", "epoch", "batch", "loss"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

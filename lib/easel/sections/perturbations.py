@@ -1,0 +1,343 @@
+"""Do images stay easy when something is taken from them? Plain against changed counts (EH Sec. 6, Fig. 2).
+
+A net that was trained on plain images is right or wrong about each of them, plain and changed. Here the two easiness
+rankings are compared, in two groups of trials (1, 2) that share no trial:
+    same     the paper's: plain and changed counts of the same trials, mean of the two groups
+    other    plain counts of one group, changed counts of the other, both ways: no noise of a single trial is in both,
+             so nothing but the images can make them agree; where nothing is changed, the split-half ceiling
+    blind    as `other`, with changed answers that are as often right, but about images that the change did not choose
+             (`thinned`): what the fall of accuracy alone would leave of the matching rate
+    within   as `blind`, class by class: what is left if the change also chose the classes
+All are expected matching rates (random ties), in 0..1.
+
+A trial's plain and changed answers depend on each other, so it is left out of both at once. Every quantity is therefore
+a vector of REPLICATES: its value from all trials, then without each trial of group 1, then of group 2. What is computed
+from quantities (a difference, a quotient, a place on a curve) is computed on whole vectors, and `interval` reads any.
+
+Pure functions; they never train, load or draw a figure.
+
+How strong must a change be? Places on the curves, as replicates like everything there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from easel.compare.intervals import Finding, Interval, every
+from easel.compare.matching import (
+    Cut,
+    asked,
+    bounds_of,
+    by_class_of,
+    composition,
+    cut_at,
+    identified,
+    labels_of,
+    level_of,
+    rate_of,
+    trials_of,
+)
+from easel.errors import UserError
+
+PLAIN = "train"  # the view of unchanged images
+QUANTITIES = ("same", "other", "blind", "within", "accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What one net's trials say about every view, for one end of the ranking. Replicates: module docstring.
+
+    same, other, blind, within, accuracy: {view: (1 + trials,) replicates}; accuracy is the share of changed images that
+    are right, mean over groups. ties: {view: lowest and highest `other` that any breaking of ties can give}.
+    stratified: {view: `other` if only the classes mattered} (nan without labels). chance: k / examples.
+    """
+
+    which: str
+    trials: tuple[int, int]
+    chance: float
+    same: dict[str, np.ndarray]
+    other: dict[str, np.ndarray]
+    blind: dict[str, np.ndarray]
+    within: dict[str, np.ndarray]
+    accuracy: dict[str, np.ndarray]
+    ties: dict[str, tuple[float, float]]
+    stratified: dict[str, float]
+
+    def kept(self, view: str, of: str = "other") -> np.ndarray:
+        """The share of the agreement beyond chance that is left: (rate - chance) / (ceiling - chance), replicates.
+
+        of: "other" or "same"; the ceiling is this rate of the plain images. 1: plain and changed agree as plain and
+        plain do; 0: as unrelated rankings; nan where the ceiling is not above chance, since nothing could be lost.
+        """
+        rates = getattr(self, of)
+        room = rates[PLAIN] - self.chance
+        return np.where(room > 1e-9, (rates[view] - self.chance) / np.where(room > 1e-9, room, 1), np.nan)
+
+    def difference(self, one: str, two: str, views: Sequence[str]) -> np.ndarray:
+        """Quantity `one` minus quantity `two` (names as in the module's docstring), mean over views; replicates."""
+        return np.mean([getattr(self, one)[view] - getattr(self, two)[view] for view in views], axis=0)
+
+    def interval(self, replicates: np.ndarray, *, level: float = 0.95, limits=(-np.inf, np.inf)) -> Interval:
+        """`interval` for replicates of this net."""
+        return interval(replicates, self.trials, level=level, limits=limits)
+
+
+# ---- intervals -----------------------------------------------------------------------------------------------------
+
+
+def interval(
+    replicates, trials: Sequence[int], *, level: float = 0.95, limits: tuple[float, float] = (-np.inf, np.inf)
+) -> Interval:
+    """Delete-one-trial jackknife interval of a vector of replicates (module docstring).
+
+    trials: number in each group, their sum one less than the replicates. variance = sum over groups of (N-1)/N *
+    sum_i (theta_-i - their mean)^2; t quantile with min(N) - 1 degrees of freedom, about the first replicate, clipped
+    to `limits`: for a matching rate the interval of `intervals.jackknife`, and it covers what that does. Simulated (300
+    to 1,000 images, 8 and 12 trials a group): right for accuracies; for matching rates, what is kept of them and their
+    differences 1.5 to 2.1 times as wide as their spread, since ties move with every trial left out: it is cautious.
+    Limits are nan where any replicate is. UserError: a number of replicates that does not fit, a group of one trial.
+    """
+    theta, level = np.asarray(replicates, dtype=float), level_of(level)
+    if theta.shape != (1 + sum(trials),) or min(trials) < 2:
+        raise UserError(f"{theta.shape} replicates of {list(trials)} trials: one, and one a trial, two trials or more")
+    if not np.isfinite(theta).all():
+        return Interval(float(theta[0]), np.nan, np.nan, sum(trials))
+    parts = np.split(theta[1:], np.cumsum(trials)[:-1])
+    variance = sum((len(part) - 1) * part.var() for part in parts)
+    reach = float(stats.t.ppf((1 + level) / 2, min(trials) - 1) * np.sqrt(variance))
+    low, high = np.clip([theta[0] - reach, theta[0] + reach], *limits)
+    return Interval(float(theta[0]), float(low), float(high), sum(trials))
+
+
+# ---- the null: as many errors, blindly -----------------------------------------------------------------------------
+
+
+def thinned(plain, changed, *, labels=None, seed: int = 0) -> np.ndarray:
+    """Answers that are as often right as the changed ones, by a change that does not look at the image.
+
+    plain, changed: bool (trials, examples), the same trials. In each trial, of the images that were right when plain,
+    as many are drawn at random as are right when changed; the others turn wrong. (Where more are right when changed,
+    all stay, and the rest is drawn from the wrong ones.) labels (examples,): the same class by class, so that the
+    accuracy in every class is the changed one's. Returns bool (trials, examples), drawn from the seed.
+    UserError: arrays of another shape or type.
+    """
+    plain, changed = _pair(plain, changed)
+    classes = _classes(labels, plain.shape[1])
+    return _thin(_turns(plain, classes, np.random.default_rng(seed)), changed, classes)
+
+
+def _turns(plain: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """When each image's turn comes to be right, in its trial and class: 0, 1, ..; those right when plain go first."""
+    turns = np.empty(plain.shape, np.int32)
+    start = np.cumsum(np.bincount(classes)) - np.bincount(classes)
+    for turn, right in zip(turns, plain, strict=True):
+        order = np.lexsort((rng.random(len(right)) + ~right, classes))
+        turn[order] = np.arange(len(right)) - start[classes[order]]
+    return turns
+
+
+def _thin(turns: np.ndarray, changed: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    right = np.stack([np.bincount(classes[row], minlength=classes.max() + 1) for row in changed])
+    return turns < right[:, classes]
+
+
+# ---- measuring -----------------------------------------------------------------------------------------------------
+
+
+def measure(
+    groups: Mapping[str, tuple],
+    labels=None,
+    *,
+    which: str = "easy",
+    fraction: float = 0.10,
+    draws: int | None = None,
+    seed: int = 0,
+) -> Measured:
+    """Every view of one net against its plain counts: the quantities of the module's docstring, with replicates.
+
+    groups: {view: (correct_1, correct_2)}, each bool (trials, examples) at one epoch, among them "train", the plain
+    images; a group's trials are the same nets in every view, in the same order. labels: (examples,), for stratified
+    chance and `within`. draws: of blind answers, averaged; if none are given, 40,000 / examples, within 1..20.
+    UserError: no plain view, groups of other shapes, fewer than two trials in a group, `which` or `fraction`.
+    """
+    which, fraction = asked(which, fraction)
+    if PLAIN not in groups:
+        raise UserError(f"views {', '.join(groups) or 'none'}: the plain images, view {PLAIN!r}, must be among them")
+    plain = tuple(trials_of(correct, least=2) for correct in groups[PLAIN])
+    pairs = {view: tuple(_pair(p, c)[1] for p, c in zip(plain, of, strict=True)) for view, of in groups.items()}
+    n = plain[0].shape[1]
+    classes, every = _classes(labels, n), np.zeros(n, np.int64)
+    draws = min(20, max(1, 40_000 // n)) if draws is None else draws
+
+    def cuts(correct: np.ndarray) -> list[Cut]:
+        counts = correct.sum(0, dtype=np.int32)
+        return [cut_at(c, which, fraction) for c in (counts, *(counts - trial for trial in correct))]
+
+    base = tuple(map(cuts, plain))
+    rng = np.random.default_rng(seed)
+    chances = [[tuple(_turns(p, c, rng) for p in plain) for _ in range(draws)] for c in (every, classes)]
+    found = Measured(which, tuple(map(len, plain)), base[0][0].k / n, *({} for _ in range(7)))
+    for view, changed in pairs.items():
+        here = tuple(map(cuts, changed))
+        found.other[view], found.same[view] = _other(base, here), _same(base, here)
+        for into, turns, of in ((found.blind, chances[0], every), (found.within, chances[1], classes)):
+            if view == PLAIN or (into is found.within and labels is None):
+                into[view] = found.other[view] if view == PLAIN else found.other[view] * np.nan
+                continue
+            thin = (tuple(cuts(_thin(t, c, of)) for t, c in zip(draw, changed, strict=True)) for draw in turns)
+            into[view] = np.mean([_other(base, drawn) for drawn in thin], axis=0)
+        found.accuracy[view] = _accuracy(changed)
+        crossed = [(base[0][0], here[1][0]), (base[1][0], here[0][0])]
+        found.ties[view] = tuple(np.mean([bounds_of(*pair) for pair in crossed], axis=0).tolist())
+        found.stratified[view] = np.nan if labels is None else _stratified(crossed, classes)
+    return found
+
+
+def _other(plain: tuple[list[Cut], list[Cut]], changed: tuple[list[Cut], list[Cut]]) -> np.ndarray:
+    """Replicates of the mean of rate(plain 1, changed 2) and rate(plain 2, changed 1)."""
+    (p1, p2), (c1, c2) = plain, changed
+    first = [_rate(p, c2[0]) + _rate(p2[0], c) for p, c in zip(p1, c1, strict=True)]  # all, then without each of 1
+    second = [_rate(p1[0], c) + _rate(p, c1[0]) for p, c in zip(p2, c2, strict=True)]
+    return np.array(first + second[1:]) / 2
+
+
+def _same(plain: tuple[list[Cut], list[Cut]], changed: tuple[list[Cut], list[Cut]]) -> np.ndarray:
+    """Replicates of the mean of rate(plain 1, changed 1) and rate(plain 2, changed 2)."""
+    one, two = ([_rate(p, c) for p, c in zip(*group, strict=True)] for group in zip(plain, changed, strict=True))
+    return np.array([x + two[0] for x in one] + [one[0] + x for x in two[1:]]) / 2
+
+
+def _accuracy(changed: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    a, b = (correct.mean(1) for correct in changed)
+    less = [(np.sum(x) - x) / (len(x) - 1) for x in (a, b)]  # the group's mean without each of its trials
+    return np.concatenate([[a.mean() + b.mean()], less[0] + b.mean(), a.mean() + less[1]]) / 2
+
+
+def _rate(a: Cut, b: Cut) -> float:
+    return rate_of(a, b, "expected")
+
+
+def _stratified(pairs, classes: np.ndarray) -> float:
+    per_class = np.bincount(classes)
+    shares = [composition(*(by_class_of(cut, classes, "expected") for cut in pair), per_class) for pair in pairs]
+    return float(np.mean(shares))
+
+
+def _classes(labels, n: int) -> np.ndarray:
+    return np.zeros(n, np.int64) if labels is None else labels_of(labels, n)
+
+
+def _pair(plain, changed) -> tuple[np.ndarray, np.ndarray]:
+    plain, changed = trials_of(plain), trials_of(changed)
+    if plain.shape != changed.shape:
+        raise UserError(f"plain {plain.shape} and changed {changed.shape}: the same trials about the same examples")
+    return plain, changed
+
+
+# ---- along a grid of strengths -------------------------------------------------------------------------------------
+
+
+def table(
+    measured: Mapping[str, Measured], grids: Mapping[str, Mapping[float, str]], *, level: float = 0.95
+) -> pd.DataFrame:
+    """Fig. 2, tidy: one row a net, change and strength.
+
+    measured: {net: Measured}; grids: {change: {strength: view}} (`perturb.grids`). Columns: net, which, change,
+    strength, view; for each of same, other, blind, within, accuracy, kept and kept_same its value, NAME_low and
+    NAME_high (`interval`, clipped to 0..1 but for what is kept); tie_low, tie_high, identified (of `other`), chance,
+    stratified_chance, n_trials (in the smaller group).
+    """
+    rows = []
+    for net, found in measured.items():
+        for change, grid in grids.items():
+            for strength, view in grid.items():
+                row = {"net": net, "which": found.which, "change": change, "strength": strength, "view": view}
+                for name in QUANTITIES:
+                    row |= _ends(name, found.interval(getattr(found, name)[view], level=level, limits=(0, 1)))
+                row |= _ends("kept", found.interval(found.kept(view), level=level))
+                row |= _ends("kept_same", found.interval(found.kept(view, "same"), level=level))
+                low, high = found.ties[view]
+                row |= {"tie_low": low, "tie_high": high, "identified": identified(low, high), "chance": found.chance}
+                rows.append(row | {"stratified_chance": found.stratified[view], "n_trials": min(found.trials)})
+    return pd.DataFrame(rows)
+
+
+def _ends(name: str, found: Interval) -> dict:
+    return {name: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+# ---- claims --------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    nets: Mapping[str, Measured],
+    quantity: Callable[[Measured], np.ndarray],
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    level: float = 0.95,
+) -> Finding:
+    """The verdict on "for EVERY net the quantity is above (or below) this value", as `paired.judge`, for replicates.
+
+    quantity: gives the replicates of a net. "holds": every net's interval at `level` lies on the claimed side; "fails":
+    some net's lies on the other side, the intervals widened for the number of nets (Bonferroni); "inconclusive":
+    neither. The finding shows the deciding net, with the interval that its verdict stands on. An interval of width 0,
+    or without limits, decides nothing. UserError: no nets; both or neither of above and below.
+    """
+    finer = 1 - (1 - level_of(level)) / max(len(nets), 1)
+    values = {net: np.asarray(quantity(found)) for net, found in nets.items()}
+    plain, wide = ({net: interval(x, nets[net].trials, level=a) for net, x in values.items()} for a in (level, finer))
+    return every(plain, wide, above=above, below=below)
+
+
+def crossing(places: Sequence, curve: Sequence, level) -> np.ndarray:
+    """Where a curve first falls to a level on the way from the plain images to the strongest change; replicates.
+
+    places: (points,) numbers, or (points, replicates), at each point; curve: (points, replicates); both in the order of
+    the way. level: a number, or (replicates,). Between two points the place is read off the straight line; it is the
+    first point's if the curve starts at the level or below; nan where the level is never reached.
+    """
+    curve = np.asarray(curve, dtype=float)
+    places = np.broadcast_to(np.asarray(places, dtype=float).reshape(len(curve), -1), curve.shape)
+    found = np.full(curve.shape[1], np.nan)
+    for r, wanted in enumerate(np.broadcast_to(level, curve.shape[1:])):
+        reached = np.flatnonzero(curve[:, r] <= wanted)
+        if len(reached):
+            at, before = reached[0], max(0, reached[0] - 1)
+            share = (curve[before, r] - wanted) / (curve[before, r] - curve[at, r]) if at else 0.0
+            found[r] = places[before, r] + share * (places[at, r] - places[before, r])
+    return found
+
+
+def falls_to(found: Measured, change: str, grid: Mapping[float, str], share: float = 0.5) -> np.ndarray:
+    """The strength at which no more than this share of the agreement beyond chance is kept (`kept`); replicates.
+
+    grid: {strength: view} of the change, with the plain view. Read off between two strengths of the grid (of colour on
+    a linear scale, of tiles and radius on a logarithmic one); nan where the strongest change keeps more.
+    """
+    way = _way(grid)
+    curve = [found.kept(grid[strength]) for strength in way]
+    if change == "colour":
+        return crossing(way, curve, share)
+    return np.exp(crossing(np.log(way), curve, share))
+
+
+def at_accuracy(found: Measured, grid: Mapping[float, str], accuracy) -> np.ndarray:
+    """`other` at the strength at which the accuracy on changed images has first fallen to this one; replicates.
+
+    So changes are compared where they do the same harm, whatever unit their strength has. accuracy: a number, or
+    (replicates,), such as another change's; nan where the strongest change of the grid leaves a higher one.
+    """
+    way = [grid[strength] for strength in _way(grid)]
+    return crossing([found.other[view] for view in way], [found.accuracy[view] for view in way], accuracy)
+
+
+def _way(grid: Mapping[float, str]) -> list[float]:
+    """The strengths from the plain images to the strongest change."""
+    start = [strength for strength, view in grid.items() if view == PLAIN]
+    if not start:
+        raise UserError(f"grid of {len(grid)} strengths: one of them must be the plain images, view {PLAIN!r}")
+    return sorted(grid, key=lambda strength: abs(strength - start[0]))

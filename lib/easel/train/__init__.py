@@ -1,0 +1,1 @@
+"""From trials to records: the loop and its batches, workers on CPUs, graphs on GPUs, and `ensure`."""

@@ -1,0 +1,276 @@
+"""`ensure(trials)`: what is missing is trained, what is there is read. The one way from trials to a ledger.
+
+On CPUs each core has a process of its own that trains one trial at a time on one thread; on a GPU one process trains
+several trials side by side (easel.train.gpu).
+One driver at a time trains into a store (a file lock that dies with its holder): a second one waits, then reads. A
+driver may be killed at any moment: finished trials are in the store, long ones at their last checkpoint, and no worker
+outlives it.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from easel import files
+from easel.errors import UserError
+from easel.ledger.record import Record
+from easel.ledger.store import Ledger, Store
+from easel.ledger.trial import Trial, view_base, view_epoch
+from easel.nets import names
+from easel.train.loop import Run, epochs
+from easel.train.loop import workers as pool
+
+try:
+    import fcntl
+except ImportError:  # Windows: two drivers may train the same trial; the store takes either result, they are the same
+    fcntl = None
+
+ENGINES = ("local", "ray")
+HERE = 3e11  # multiply-adds, some 5 s of a core: less is done in this process sooner than workers have started
+
+
+def device() -> str:
+    """Where trials are trained here: $EASEL_DEVICE, else "cuda" if there is a GPU, else "cpu"."""
+    chosen = os.environ.get("EASEL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    if chosen not in ("cpu", "cuda"):
+        raise UserError(f"EASEL_DEVICE={chosen}: one of cpu, cuda")
+    return chosen
+
+
+def precision(name: str = "auto") -> str:
+    """A recipe's precision on this machine: "auto" is bf16 where the hardware computes in it, else fp32."""
+    if name not in ("auto", "bf16", "fp32"):
+        raise UserError(f"precision {name!r}: one of auto, bf16, fp32")
+    if name != "auto":
+        return name
+    if device() == "cuda":
+        return "bf16"
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
+
+
+def in_precision(name: str, trials: Iterable[Trial], store: Store | None = None) -> list[Trial]:
+    """The same trials in the precision `name`, all in one: bf16, fp32, or "auto".
+
+    "auto" is what this machine computes in, unless the store holds every one of the trials in the other precision and
+    not in this one: records of another kind of machine are read sooner than made again.
+    """
+    trials, chosen = list(trials), precision(name)
+    here = [_computed_in(chosen, trial) for trial in trials]
+    if name != "auto":
+        return here
+    store = store or Store()
+    there = [_computed_in("fp32" if chosen == "bf16" else "bf16", trial) for trial in trials]
+    return next((ones for ones in (here, there) if all(map(store.get, ones))), here)
+
+
+def _computed_in(name: str, trial: Trial) -> Trial:
+    return replace(trial, recipe=replace(trial.recipe, precision=name))
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_engine(name: str | None = None) -> str:
+    """The engine by name, by $EASEL_ENGINE, or "local"; UserError if there is none of that name."""
+    name = name or os.environ.get("EASEL_ENGINE") or "local"
+    if name not in ENGINES:
+        raise UserError(f"engine {name!r}: one of {', '.join(ENGINES)}")
+    return name
+
+
+def work(trial: Trial) -> float:
+    """Estimated multiply-adds of an epoch: three passes over the training images, one over each set that is judged.
+
+    What is evaluated after one epoch only is spread over all of them.
+    """
+    examples = trial.examples
+    trained = len(examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
+    views = [v for v in trial.measured if view_base(v) != "online"]
+    shares = [1 if view_epoch(v) is None else 1 / trial.epochs for v in views]
+    evaluated = sum(s * len(trial.view_examples(v)) for v, s in zip(views, shares, strict=True))
+    size = examples.images.shape[-1]
+    # 3e6: a rough guess at what small nets spend outside multiplications; it only orders trials and guides the ETA
+    per_image = names.multiply_adds(trial.model, classes=len(examples.classes), size=size) + 3e6
+    return per_image * (3 * trained + evaluated)
+
+
+def ensure(
+    trials: Iterable[Trial],
+    *,
+    engine: str | None = None,
+    workers: int | None = None,
+    store: Store | None = None,
+    quiet: bool = False,
+) -> Ledger:
+    """The ledger of these trials, in their order; those that the store lacks are trained first.
+
+    engine: "local" (default, or $EASEL_ENGINE) or "ray"; workers: CPU processes, 0 = this process; default one a core,
+    and this process for a few seconds' work.
+    Raises KeyboardInterrupt after stopping the workers; run again and it goes on where it was.
+    """
+    records, trained = _ensured(trials, engine, workers, store, quiet)
+    return Ledger(records, len(trained))
+
+
+def ensure_each(
+    trials: Iterable[Trial],
+    *,
+    engine: str | None = None,
+    workers: int | None = None,
+    store: Store | None = None,
+    quiet: bool = False,
+) -> list[Ledger]:
+    """Ledgers of trials of several lengths or data sets, one for each of those, all trained in one go; as `ensure`."""
+    trials = list(trials)
+    records, trained = _ensured(trials, engine, workers, store, quiet)
+    groups: dict[tuple, list[Record]] = {}
+    for trial, record in zip(trials, records, strict=True):
+        groups.setdefault((record.identity["fingerprint"], trial.epochs), []).append(record)
+    return [Ledger(group, sum(record.key in trained for record in group)) for group in groups.values()]
+
+
+def _ensured(
+    trials: Iterable[Trial], engine: str | None, workers: int | None, store: Store | None, quiet: bool
+) -> tuple[list[Record], set[str]]:
+    """The records of these trials, in their order, and the keys of those that were trained now."""
+    trials = list(trials)
+    if not trials:
+        raise UserError("no trials were asked for")
+    engine = check_engine(engine)
+    store = store or Store()
+    found = [store.get(trial) for trial in trials]
+    keys = {trial.key for trial in trials}
+    trained = _watched & keys
+    _watched.difference_update(keys)
+    if not all(found):
+        with _only_driver(store.folder, quiet):
+            missing: dict[str, Trial] = {}
+            for trial in trials:
+                if store.get(trial) is None:  # another driver may have trained some
+                    missing[trial.key] = missing[trial.key].joined(trial) if trial.key in missing else trial
+            todo = sorted(missing.values(), key=lambda t: -work(t) * t.epochs)
+            if todo:
+                _train(todo, engine, workers, store, Progress(todo, quiet))
+            trained |= set(missing)
+    records = [record or store.get(trial) for record, trial in zip(found, trials, strict=True)]
+    if None in records:
+        raise RuntimeError(f"{records.count(None)} of {len(records)} trials were trained but are not in {store.folder}")
+    released = [r.provenance for r in records if "released" in r.provenance]
+    if released and not quiet:
+        made = f"released records, made on {released[0].get('device', 'another machine')}"
+        print(f"{len(released)} of {len(records)} trials are {made}; EASEL_RETRAIN=1 trains them here", flush=True)
+    return records, trained
+
+
+def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, "Run | _Replay"]]:
+    """Train one trial in this process, or replay it from the store, epoch by epoch.
+
+    Yields (epoch from 1, source), where source.correct() holds the bits so far: bool (epoch, examples). It takes no
+    turn with other drivers: at worst one trial is trained twice, to the same record. UserError if the trial diverges.
+    """
+    store = store or Store()
+    record = store.get(trial)
+    if record is None:
+        checkpoint = store.checkpoint(trial.key)
+        for run in epochs(trial, device=device(), checkpoint=checkpoint, checkpoint_s=pool.CHECKPOINT_S):
+            if not run.diverged:
+                yield run.done, run
+        record = run.record()
+        store.put(record)
+        checkpoint.unlink(missing_ok=True)
+        _watched.add(trial.key)
+    elif record.status == "complete":
+        yield from ((epoch, _Replay(record, epoch)) for epoch in range(1, trial.epochs + 1))
+    if record.status == "diverged":
+        raise UserError(f"{trial.model}, seed {trial.seed}, diverged: watch another seed, or lower the learning rate")
+
+
+_watched: set[str] = set()  # keys that `watch` trained and no ledger has counted yet
+
+
+class _Replay:
+    """A finished record as it stood after an earlier epoch."""
+
+    def __init__(self, record: Record, epoch: int):
+        self._record, self._epoch = record, epoch
+        self.loss = record.arrays["loss"]
+
+    def correct(self, view: str = "train"):
+        return self._record.correct(view)[: self._epoch]
+
+
+@contextlib.contextmanager
+def _only_driver(folder: Path, quiet: bool) -> Iterator[None]:
+    """Hold the store's lock. The kernel releases it when the process ends, however it ends."""
+    with files.writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open(folder / ".driver", "a")  # noqa: SIM115 - closed below, and by any death of this process
+    with handle:
+        if fcntl is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if not quiet:
+                    print("another process is training into this store; waiting for it", flush=True)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+class Progress:
+    """Lines such as "trained 12 of 40 trials, 3.1 min, about 6 min left": rewritten on a terminal, rare elsewhere."""
+
+    def __init__(self, todo: Sequence[Trial], quiet: bool = False):
+        self.trials, self.work = len(todo), sum(work(t) * t.epochs for t in todo)
+        self.done = self.finished = 0.0
+        self.quiet, self.started, self.said = quiet, time.monotonic(), float("-inf")
+        self.live = sys.stdout.isatty()
+
+    def epoch(self, trial: Trial) -> None:
+        self.done += work(trial)
+        self._say()
+
+    def trial(self) -> None:
+        self.finished += 1
+        self._say(last=self.finished == self.trials)
+
+    def _say(self, last: bool = False) -> None:
+        now = time.monotonic()
+        if self.quiet or (now - self.said < (0.5 if self.live else 20) and not last):
+            return
+        self.said, spent = now, now - self.started
+        left = f", about {_minutes(spent * max(0.0, self.work / self.done - 1))} left" if self.done else ""
+        tail = "" if last else left
+        line = f"trained {self.finished:.0f} of {self.trials} trials, {_minutes(spent)}{tail}"
+        print(f"\r{line:<78}" if self.live else line, end="\n" if last or not self.live else "", flush=True)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, progress: Progress) -> None:
+    if not progress.quiet and precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
+        print("this processor has no bfloat16 products and emulates them, some 8 times slower than fp32", flush=True)
+    if engine == "ray":
+        from easel.train.loop import workers as cluster
+
+        cluster.train_on_ray(todo, store, progress)
+    elif device() == "cuda":
+        from easel.train.loop import gpu
+
+        gpu.train_together(todo, "cuda", store, progress)
+    elif workers == 0 or (workers is None and progress.work < HERE):
+        for trial in todo:
+            pool.train_one(trial, "cpu", store, lambda run: progress.epoch(run.trial))
+            progress.trial()
+    else:
+        pool.Pool(todo, min(workers or cores(), len(todo)), store, progress).run()

@@ -1,0 +1,371 @@
+"""One trial for a GPU: all that changes between its steps lies in tensors there, so that one capture serves every step.
+
+A small net's step is hundreds of kernels, each shorter than the time to launch it. So the whole step (schedule, gather,
+augmentation, forward, backward, optimiser) is captured once as a CUDA graph and replayed, the last, smaller batch as a
+second graph, and the evaluation of plain images as a third. Recipe, order, random draws and record are train.Run's; on
+CPU tensors a program is called instead of captured, and the record is that of train.Run, bit for bit.
+
+Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+
+Trials on a GPU, several at once: K lanes step side by side, each on a stream of its own inside one CUDA graph.
+
+A kernel of a small net fills a part of a GPU only. Side by side each trial keeps its own kernels on its own numbers,
+the same as alone. K is measured. A net that draws random numbers as it trains (dropout) goes alone, and a trial whose
+next batch depends on its losses (high-loss mini-batches) without a graph.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from easel.data.changes import Changed
+from easel.ledger.record import Record
+from easel.ledger.store import Store
+from easel.ledger.trial import Trial
+from easel.nets import names
+from easel.train.batches import epoch_draws, stream
+from easel.train.loop import Run, evaluation_batch, on_device, one_thread
+from easel.train.workers import CHECKPOINT_S, train_one
+
+REHEARSALS = 3  # runs before a capture, in which libraries choose kernels and take their memory
+
+
+class Lane(Run):
+    """A trial whose steps take order, crops, learning rate and position from tensors that stay where they are."""
+
+    def __init__(self, trial: Trial, device: str):
+        super().__init__(trial, device)
+        count, batch, on = len(self.kept), trial.recipe.batch_size, {"device": self.device}
+        self.sizes = [min(batch, count - start) for start in range(0, count, batch)]
+        order, self.crop, self.flip = (draw.to(self.device) for draw in epoch_draws(trial, count, 0))
+        self.order = torch.zeros_like(order)  # of any place in the data: it is rehearsed on
+        # the fused optimisers read a float32 on a GPU and a float64 on a CPU
+        rate = torch.float32 if self.device.type == "cuda" else torch.float64
+        self.rates = torch.zeros(len(self.sizes), dtype=rate, **on)
+        self.rate = torch.zeros((), dtype=rate, **on)
+        for group in self.optimizer.param_groups:
+            group["lr"], group["capturable"] = self.rate, True
+        self.seen, self.number = (torch.zeros(1, dtype=torch.int64, **on) for _ in range(2))
+        self.ramp = torch.arange(batch, **on)
+        self.online = torch.zeros(len(self.labels), dtype=torch.bool, **on)
+        self.total = torch.zeros((), **on)
+        self.looks: dict[str, Look] = {}
+        self.pool = None  # of the graphs' memory; its Pack's, once it is in one
+        self.next = self.draw(0)
+
+    def state(self) -> list[Tensor]:
+        """Every tensor that a step changes."""
+        own = [self.rate, self.seen, self.number, self.online, self.total]
+        optimiser = [v for s in self.optimizer.state.values() for v in s.values() if isinstance(v, Tensor)]
+        return [*own, *self.net.parameters(), *self.net.buffers(), *optimiser]
+
+    def draw(self, epoch: int) -> tuple[Tensor, ...]:
+        """Examples in their order, crops, flips and learning rates of an epoch, on the CPU."""
+        recipe, count = self.trial.recipe, len(self.kept)
+        order, crop, flip = epoch_draws(self.trial, count, epoch)
+        steps = range(len(self.sizes))
+        rates = [recipe.learning_rate * recipe.schedule(epoch + n * recipe.batch_size / count) for n in steps]
+        return self.kept[order], crop, flip, torch.tensor(rates, dtype=torch.float64)
+
+    def restore(self, path: Path) -> bool:
+        restored = super().restore(path)
+        if restored:
+            for group in self.optimizer.param_groups:  # the ones that were saved came from a schedule of floats
+                group["lr"], group["capturable"] = self.rate, True
+            self.next = self.draw(self.done)
+        return restored
+
+    def begin(self) -> None:
+        """Put the next epoch's random draws and learning rates where its steps read them."""
+        for there, drawn in zip((self.order, self.crop, self.flip, self.rates), self.next, strict=True):
+            there.copy_(drawn)
+        for tensor in (self.seen, self.number, self.online, self.total):
+            tensor.zero_()
+        self.net.train()
+
+    def step(self, size: int) -> None:
+        """One update on the next `size` images."""
+        self.rate.copy_(self.rates.index_select(0, self.number)[0])
+        place = self.seen + self.ramp[:size]
+        index = self.order[place]
+        loss, right = self.update(index, self.crop[place], self.flip[place])
+        self.total += loss * size
+        self.online[index] = right
+        self.seen += size
+        self.number += 1
+
+    def end(self) -> None:
+        """Read the epoch's loss and evaluate."""
+        self.loss[self.done] = float(self.total) / len(self.kept)
+        self._judge(self.online)
+
+    def _logits(self, view: str) -> Tensor:
+        if view != "train" and isinstance(self.sets[view], Changed):
+            return super()._logits(view)
+        if view not in self.looks:
+            self.looks[view] = Look(self, view)
+        return self.looks[view]()
+
+
+class Look:
+    """A lane's net on every image of a view, a batch at a time; the last batch reaches back over the one before."""
+
+    def __init__(self, lane: Lane, view: str):
+        examples = lane.trial.examples if view == "train" else lane.sets[view]
+        self.lane, self.images = lane, on_device(examples, lane.device)
+        batch = min(evaluation_batch(lane.device, self.images.shape[-1]), len(examples))
+        self.last, self.batches = len(examples) - batch, -(-len(examples) // batch)
+        self.start = torch.zeros(1, dtype=torch.int64, device=lane.device)
+        self.ramp = torch.arange(batch, device=lane.device)
+        self.logits = torch.empty(len(examples), len(examples.classes), device=lane.device)
+        lane.net.eval()
+        self.program = program(self._batch, lambda: [self.start], lane.device, lane.pool)
+
+    @torch.no_grad()
+    def _batch(self) -> None:
+        place = self.start.clamp(max=self.last) + self.ramp
+        with self.lane.autocast():
+            self.logits[place] = self.lane.net(self.lane.prepare(self.images[place])).float()
+        self.start += len(self.ramp)
+
+    def __call__(self) -> Tensor:
+        self.lane.net.eval()
+        self.start.zero_()
+        for _ in range(self.batches):
+            self.program()
+        return self.logits
+
+
+def graph_pool(device: torch.device):
+    """Memory that several graphs may share if they never run at the same time."""
+    return torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+
+
+def program(
+    function: Callable[[], None], state: Callable[[], list[Tensor]], device: torch.device, pool=None
+) -> Callable[[], None]:
+    """What does the same as `function`: on a GPU a graph of it, captured now, elsewhere the function itself.
+
+    state: the tensors that it changes and reads again; the runs before the capture leave no trace in them.
+    """
+    if device.type != "cuda":
+        return function
+    here, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    side.wait_stream(here)
+    with torch.cuda.stream(side):
+        rehearse(function, state)
+    here.wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=pool):
+        function()  # noted, not run
+    return graph.replay
+
+
+def rehearse(function: Callable[[], None], state: Callable[[], list[Tensor]]) -> None:
+    """Run it REHEARSALS times, each time undoing what it did to the tensors of `state`.
+
+    Tensors that come up on the way (an optimiser makes its state in its first step) are left at zero.
+    """
+    before = {id(tensor): tensor.detach().clone() for tensor in state()}
+    for _ in range(REHEARSALS):
+        function()
+        with torch.no_grad():
+            for tensor in state():
+                tensor.copy_(before[id(tensor)]) if id(tensor) in before else tensor.zero_()
+
+
+def draws(net: nn.Module) -> bool:
+    """Whether a net draws random numbers as it trains."""
+    return any("Dropout" in type(m).__name__ or type(m).__name__ == "StochasticDepth" for m in net.modules())
+
+
+MOST = 16  # trials at once
+PAYS = 1.05  # twice as many at once must give this much more a second
+PROBE_STEPS = 10  # of a timing that decides it
+SHARE = 0.4  # of the GPU's memory that they may take
+
+
+class Pack:
+    """Lanes that step together. They must have as many images, batches as large, and stand at the same epoch."""
+
+    def __init__(self, lanes: Sequence[Lane]):
+        self.lanes, self.device = list(lanes), lanes[0].device
+        if any((lane.sizes, lane.done) != (lanes[0].sizes, lanes[0].done) for lane in lanes):
+            raise ValueError("trials that train together have as many images and batches, and have come as far")
+        if len(lanes) > 1 and any(draws(lane.net) for lane in lanes):
+            raise ValueError("a net with dropout trains alone: what it draws would depend on who trains beside it")
+        gpu = self.device.type == "cuda"
+        self.streams = [torch.cuda.Stream(self.device) if gpu else None for _ in lanes]
+        self.programs: dict[int, Callable[[], None]] = {}
+        self.pool = graph_pool(self.device)
+        for lane in self.lanes:
+            lane.pool = self.pool
+
+    def ready(self, size: int) -> Callable[[], None]:
+        """What updates every lane on its next `size` images."""
+        if size not in self.programs:
+            for lane in self.lanes:
+                lane.net.train()
+            self.programs[size] = program(lambda: self._side_by_side(size), self._state, self.device, self.pool)
+        return self.programs[size]
+
+    def _state(self) -> list[Tensor]:
+        return [tensor for lane in self.lanes for tensor in lane.state()]
+
+    def _side_by_side(self, size: int) -> None:
+        if self.device.type != "cuda":
+            for lane in self.lanes:
+                lane.step(size)
+            return
+        here = torch.cuda.current_stream(self.device)
+        for lane, side in zip(self.lanes, self.streams, strict=True):
+            side.wait_stream(here)
+            with torch.cuda.stream(side):
+                lane.step(size)
+        for side in self.streams:
+            here.wait_stream(side)
+
+    def train_epoch(self) -> None:
+        """The updates of one epoch, of every lane."""
+        first = self.lanes[0]
+        programs = [self.ready(size) for size in first.sizes]  # captured before the dropout of a lone net is seeded
+        with torch.random.fork_rng(), one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
+            torch.manual_seed(stream(first.trial.seed, "dropout", first.done).initial_seed())
+            for lane in self.lanes:
+                lane.begin()
+            for update in programs:
+                update()
+
+    def epoch(self) -> list[Lane]:
+        """Train one epoch and evaluate; the lanes that are done now leave, and are given back."""
+        started = time.perf_counter()
+        self.train_epoch()
+        going = [lane for lane in self.lanes if not lane.diverged]
+        for lane in going:  # while the GPU is at work
+            if lane.done + 1 < lane.trial.epochs:
+                lane.next = lane.draw(lane.done + 1)
+        with one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
+            for lane in going:
+                lane.end()
+        spent = (time.perf_counter() - started) / len(going)
+        for lane in going:
+            lane.seconds += spent
+        return [lane for lane in going if lane.diverged or lane.done == lane.trial.epochs]
+
+
+def train_together(todo: Iterable[Trial], device: str, store: Store, progress, most: int | None = None) -> None:
+    """Train trials and put their records, those that fit together side by side, the others one after another.
+
+    progress: a run.Progress. most: at once; None measures what pays (`width`).
+    """
+    groups: dict[tuple, list[Trial]] = {}
+    for trial in todo:
+        alike = (trial.model, trial.epochs, trial.recipe, _count(trial), trial.examples.fingerprint, trial.views)
+        groups.setdefault(alike, []).append(trial)
+    for group in groups.values():
+        if group[0].recipe.batches != "shuffled":  # the next batch depends on the losses so far: nothing to capture
+            for trial in group:
+                train_one(trial, device, store, lambda run: progress.epoch(run.trial))
+                progress.trial()
+            continue
+        packs = -(-len(group) // (most or width(group[0], device, len(group))))
+        for part in range(packs):  # of nearly one size
+            _together(group[part::packs], device, store, progress)
+
+
+def _count(trial: Trial) -> int:
+    """Images that a trial trains on."""
+    return len(trial.examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
+
+
+def _together(trials: list[Trial], device: str, store: Store, progress) -> None:
+    """Train some trials of a group side by side, from their checkpoints where there are any."""
+    as_far: dict[int, list[Lane]] = {}
+    for trial in trials:
+        if store.get(trial) is not None:
+            progress.trial()
+            continue
+        lane = Lane(trial, device)
+        lane.restore(store.checkpoint(trial.key))
+        as_far.setdefault(lane.done, []).append(lane)
+    for lanes in as_far.values():
+        alone = len(lanes) > 1 and any(draws(lane.net) for lane in lanes)
+        for some in [[lane] for lane in lanes] if alone else [lanes]:
+            _to_the_end(Pack(some), store, progress)
+
+
+def _to_the_end(pack: Pack, store: Store, progress) -> None:
+    saved, going = time.monotonic(), {lane.trial.key: lane for lane in pack.lanes}
+    while going:
+        done = pack.epoch()
+        for lane in going.values():
+            progress.epoch(lane.trial)
+        for lane in done:
+            del going[lane.trial.key]
+            store.put(_record(lane, len(pack.lanes)))
+            store.checkpoint(lane.trial.key).unlink(missing_ok=True)
+            progress.trial()
+        if going and time.monotonic() - saved >= CHECKPOINT_S:
+            for key, lane in going.items():
+                lane.save(store.checkpoint(key))
+            saved = time.monotonic()
+    for lane in pack.lanes:
+        lane.looks.clear()  # they hold their lane, and graphs hold memory
+
+
+def _record(lane: Lane, at_once: int) -> Record:
+    record = lane.record()
+    record.provenance["at_once"] = at_once
+    return record
+
+
+def width(trial: Trial, device: str, most: int = MOST) -> int:
+    """How many trials such as this one to train at once: doubled while that pays and the GPU's memory holds them."""
+    size, most = trial.examples.images.shape[-1], min(most, MOST)
+    what = (trial.model, size, trial.recipe, device, most.bit_length())
+    if what not in _widths:
+        net = names.build(trial.model, classes=len(trial.examples.classes), size=size)
+        _widths[what] = 1 if draws(net) else _measured(lambda k: _rate(trial, device, k), most)
+    return _widths[what]
+
+
+_widths: dict[tuple, int] = {}
+
+
+def _measured(rate: Callable[[int], float], most: int) -> int:
+    """The power of two, up to `most`, at which a rate stops growing by PAYS, or the memory ends."""
+    best, reached, k = 1, 0.0, 1
+    while k <= most:
+        try:
+            now = rate(k)
+        except torch.cuda.OutOfMemoryError:
+            break
+        if now < PAYS * reached:
+            break
+        best, reached, k = k, now, 2 * k
+    return best
+
+
+def _rate(trial: Trial, device: str, k: int) -> float:
+    """Trials' steps a second, of k copies side by side."""
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    pack = Pack([Lane(trial, device) for _ in range(k)])
+    update, times = pack.ready(pack.lanes[0].sizes[0]), []
+    for _ in range(1 + PROBE_STEPS):
+        for lane in pack.lanes:
+            lane.begin()
+        wait()
+        started = time.perf_counter()
+        update()
+        wait()
+        times.append(time.perf_counter() - started)
+    if device == "cuda" and torch.cuda.memory_reserved() > SHARE * torch.cuda.mem_get_info()[1]:
+        raise torch.cuda.OutOfMemoryError(f"{k} trials at once take more than {SHARE:.0%} of the GPU's memory")
+    return k / float(np.median(times[1:]))
