@@ -12,7 +12,7 @@ import torch
 from easel import bench, bench_loops, bench_parallel, bench_report
 from easel.errors import UserError
 from easel.ledger.trial import Recipe
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 
 class Clock:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from easel import plot
 from easel.compare import intervals, matching
-from easel.data.sets import changes
+from easel.data import changes
 from easel.errors import UserError
 from easel.sections import perturbations
 

@@ -15,7 +15,7 @@ import pytest
 from easel import cli
 from easel.ledger.store import Store
 from easel.notebook import batch
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 
 @pytest.fixture(autouse=True)

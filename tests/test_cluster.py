@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from easel.errors import UserError
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
+from easel.train import workers as cluster
 from easel.train.loop import train
-from easel.train.loop import workers as cluster
 
 DRIVER = """
 import signal

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from easel.data.sets import cifar, download, sets
+from easel.data import cifar, download, sets
 from easel.errors import UserError
 from easel.files import data_dir
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from easel.data.sets import folders
-from easel.data.sets import sets as data
+from easel.data import folders
+from easel.data import sets as data
 from easel.errors import UserError
 
 

@@ -8,7 +8,7 @@ from easel.errors import UserError
 from easel.ledger.trial import Trial
 from easel.sections import hard_minibatches
 from easel.sections.hard_minibatches import FIXED, GROUPED, SHUFFLED
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 
 def table(**curves) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from browser import browsing
 from easel.ledger.store import Store
 from easel.notebook import explorer
 from easel.notebook.explorer import Choice
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 CELL = """
 from easel import explorer, run, widgets

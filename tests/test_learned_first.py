@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from easel.ledger.trial import Recipe, Trial
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 
 @pytest.mark.slow

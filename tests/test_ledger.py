@@ -68,7 +68,7 @@ def test_a_records_bytes_do_not_depend_on_when_and_how_fast(tiny, record):
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "swap", "text"])
 def test_a_damaged_record_is_set_aside_named_and_trained_again(store, tiny, damage):
-    from easel.train.loop import ensure as run
+    from easel.train import ensure as run
 
     first = run.ensure([tiny()], store=store, workers=0, quiet=True).records[0]
     path, blob = store.path(first.key), bytearray(store.path(first.key).read_bytes())
@@ -122,7 +122,7 @@ def test_two_writers_of_one_key_leave_one_valid_winner(store, record):
 
 
 def test_views_not_recorded_are_trained_for_and_older_views_kept(store, tiny):
-    from easel.train.loop import ensure as run
+    from easel.train import ensure as run
 
     def trained(**fields):
         return run.ensure([tiny(**fields)], store=store, workers=0, quiet=True).trained
@@ -166,7 +166,7 @@ def test_released_records_are_read_where_the_store_has_none(store, tiny, tmp_pat
 
 @pytest.mark.parametrize("batches", ["shuffled", "high-loss"])
 def test_a_longer_record_is_every_shorter_one_to_the_last_bit(store, tiny, batches):
-    from easel.train.loop import ensure as run
+    from easel.train import ensure as run
 
     recipe = Recipe(precision="fp32", batches=batches, delta=1.0 if batches == "shuffled" else 0.5, batch_size=20)
     asked = {"recipe": recipe, "views": ("test:50", "test:50@1", "train@2"), "record": ("loss", "probability@2")}
@@ -184,7 +184,7 @@ def test_a_longer_record_is_every_shorter_one_to_the_last_bit(store, tiny, batch
 
 
 def test_trials_of_one_key_and_several_lengths_are_trained_once(store, tiny):
-    from easel.train.loop import ensure as run
+    from easel.train import ensure as run
 
     asked = [tiny(epochs=1, views=("test:50",)), tiny(epochs=3), tiny(epochs=2, views=("online@2",))]
     ledgers = run.ensure_each(asked, store=store, workers=0, quiet=True)
@@ -221,7 +221,7 @@ def test_what_nobody_reads_is_not_judged(store, tiny):
 
 
 def test_a_quantity_that_is_welcome_but_not_needed_trains_nothing_anew(store, tiny):
-    from easel.train.loop import ensure as run
+    from easel.train import ensure as run
 
     store.put(train(tiny()))
     asked = tiny(also=("probability@1",))

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel.compare import correlation, intervals, matching
-from easel.compare import matching as cuts
+from easel.compare import correlation, cuts, intervals, matching
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -390,7 +389,7 @@ def test_swapping_two_nets_changes_nothing_and_intervals_can_be_left_out(nets):
 
 def test_the_table_finds_a_cut_once_for_each_group_and_trial_not_for_each_pair(nets, monkeypatch):
     calls = []
-    cut = matching.cut_at
+    cut = cuts.cut_at
     monkeypatch.setattr(matching, "cut_at", lambda *args, **more: calls.append(1) or cut(*args, **more))
     matching.table(nets, which="easy")
     assert len(calls) == 6 * (2 + 5)  # six groups: with ties open, under the rule, and without each of five trials

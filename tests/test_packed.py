@@ -13,9 +13,9 @@ from easel.compare import correlation
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Edit, Recipe
 from easel.nets.names import build
+from easel.train import gpu, loop
 from easel.train.ensure import Progress, precision
 from easel.train.gpu import Lane, Pack
-from easel.train.loop import gpu, loop
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: captures are not exercised")
 RECIPES = {

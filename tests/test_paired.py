@@ -12,7 +12,7 @@ from easel.compare.paired import accuracies, at, bend, down_to, judge, steps, t_
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.sections.subsets import drop
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 
 def arm(mode, rate, values):

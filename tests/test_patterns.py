@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from easel.data.sets import patterns
+from easel.data import patterns
 
 TRAIN = "4ccb7c3d590b5f90af4b524b87452cac8f2bb43e4c96c663175365539e38c504"
 

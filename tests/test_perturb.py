@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from easel.data.sets import changes
-from easel.data.sets import sets as data
+from easel.data import changes
+from easel.data import sets as data
 from easel.errors import UserError
+from easel.train import ensure as run
 from easel.train.batches import stream
 from easel.train.loop import Run, train
-from easel.train.loop import ensure as run
 
 
 def draw(n=5, height=32, width=32, seed=0):

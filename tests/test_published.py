@@ -19,7 +19,7 @@ from PIL import Image
 
 from easel import cli
 from easel import files as paths
-from easel.data.sets import archives, cifar, cifar100, download, sets, stl10, tiny_imagenet
+from easel.data import archives, cifar, cifar100, download, sets, stl10, tiny_imagenet
 from easel.errors import UserError
 
 ROWS = {"train": 120, "test": 100}

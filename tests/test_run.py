@@ -13,7 +13,7 @@ import pytest
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 from easel.train.loop import train
 
 DRIVER = """

@@ -13,7 +13,7 @@ from easel import files
 from easel.compare import intervals
 from easel.errors import UserError
 from easel.sections import similarity
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 
 def brute_force(distance, counts, which, k):

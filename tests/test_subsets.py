@@ -9,7 +9,7 @@ from easel.ledger.store import Store
 from easel.ledger.trial import Recipe
 from easel.nets import names
 from easel.sections.subsets import cost, costs, epochs_for, plan, shorter, updates, wanted
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 RECIPE = Recipe(precision="fp32", batch_size=10)
 EASINESS = np.arange(100)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from easel import plot
 from easel.compare import consistency, crossed
-from easel.data.sets import sets as datasets
+from easel.data import sets as datasets
 from easel.errors import UserError
 from easel.ledger.trial import Trial
 from easel.notebook import plan

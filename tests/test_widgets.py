@@ -17,7 +17,7 @@ from easel.notebook import explorer
 from easel.notebook import explorer as pictures
 from easel.notebook import explorer as widgets
 from easel.notebook.explorer import Choice
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 NETS = ["mlp-1x10", "mlp-1x12"]
 AWKWARD = "a & b </script><b>c</b> é"  # a class of a folder may be called that

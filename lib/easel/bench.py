@@ -30,7 +30,7 @@ from easel.errors import UserError
 from easel.ledger.provenance import machine
 from easel.ledger.trial import Recipe, Trial
 from easel.nets.names import build, check, multiply_adds, parameters
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 from easel.train.loop import one_thread
 
 MODELS = {

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from easel.data.sets import Dataset
 from easel.ledger.trial import Edit, Recipe, Trial
 from easel.nets.names import build
+from easel.train import ensure as run
 from easel.train.batches import stream
 from easel.train.gpu import Lane, Pack, width
 from easel.train.loop import Run, crop_and_flip, epoch_draws, normalise, pad
-from easel.train.loop import ensure as run
 from easel.train.workers import keep_freed_memory
 
 Tasks = dict[str, Callable[[], object]]

@@ -8,7 +8,7 @@ import torch
 from easel.bench_loops import easel, noise, trial_on
 from easel.bench_report import paired
 from easel.ledger.trial import Recipe
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 
 
 def measure_parallel(model: str, repeats: int, seconds: float, workers: int = 2) -> dict:

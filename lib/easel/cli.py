@@ -154,7 +154,7 @@ def _bench(options) -> int:
 
 
 def _data(options) -> int:
-    from easel.data.sets import sets as data
+    from easel.data import sets as data
 
     if options.name is None:
         found = [data.describe(name) for name in data.NAMES]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import yaml
 
-from easel.data.sets import changes
+from easel.data import changes
 from easel.errors import UserError
 from easel.nets.names import family, multiply_adds
 from easel.notebook import plan

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from easel.compare import matching
-from easel.data.sets import sets as datasets
+from easel.data import sets as datasets
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Recipe, Trial

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from easel.compare.crossed import interval
-from easel.compare.matching import labels_of
+from easel.compare.cuts import labels_of
 from easel.errors import UserError
 from easel.sections.validation import bool_nets
 

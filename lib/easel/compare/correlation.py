@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from easel.compare import matching
+from easel.compare import cuts
 from easel.compare.intervals import Interval
 from easel.errors import UserError
 
@@ -40,14 +40,14 @@ KINDS = PLAIN + BY_CLASS
 
 def pearson(a, b) -> float:
     """Pearson's correlation of two count vectors (examples,), in -1..1; nan where one is constant."""
-    a, b = matching.pair_of(a, b)
-    return matching.correlation(matching.unit(a), matching.unit(b))
+    a, b = cuts.pair_of(a, b)
+    return cuts.correlation(cuts.unit(a), cuts.unit(b))
 
 
 def spearman(a, b) -> float:
     """Spearman's correlation of two count vectors (tied: average rank), in -1..1; nan where one is constant."""
-    a, b = matching.pair_of(a, b)
-    return matching.correlation(matching.unit(stats.rankdata(a)), matching.unit(stats.rankdata(b)))
+    a, b = cuts.pair_of(a, b)
+    return cuts.correlation(cuts.unit(stats.rankdata(a)), cuts.unit(stats.rankdata(b)))
 
 
 def spearman_within(a, b, labels) -> float:
@@ -56,14 +56,14 @@ def spearman_within(a, b, labels) -> float:
     Ranks are taken in each class by itself, centred, and correlated over all examples; so a net pair that agrees only
     on which classes are easy scores 0. labels: (examples,). nan where one is constant in every class.
     """
-    a, b = matching.pair_of(a, b)
-    classes = matching.labels_of(labels, len(a))
+    a, b = cuts.pair_of(a, b)
+    classes = cuts.labels_of(labels, len(a))
     ranks = np.zeros((2, len(a)))
     for k in range(classes.max() + 1):
         rows = classes == k
         for of, x in zip(ranks, (a, b), strict=True):
             of[rows] = (stats.rankdata(x[rows]) - (rows.sum() + 1) / 2) / rows.sum()
-    return matching.correlation(*map(matching.unit, ranks))
+    return cuts.correlation(*map(cuts.unit, ranks))
 
 
 # ---- many runs -----------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ class Runs:
             raise UserError(f"kind={kind!r} needs labels, one for each example")
         self.runs, self.kind = runs, kind
         count = runs.shape[1]
-        self.labels = matching.labels_of(labels, count) if kind in BY_CLASS else np.zeros(count, np.int64)
+        self.labels = cuts.labels_of(labels, count) if kind in BY_CLASS else np.zeros(count, np.int64)
         self.levels = [self._levels(run) for run in runs] if kind.startswith("spearman") else []
 
     def _levels(self, run: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +195,7 @@ class Agreement:
         statistic: (..., groups, groups) -> (...), of those groups. Half widths added as squares: images, normal with
         the standard deviation of resamples; trials, delete-one jackknife, t with fewest trials - 1 degrees of freedom.
         """
-        matching.level_of(level)
+        cuts.level_of(level)
         estimate = float(statistic(self.matrix))
         half = stats.norm.ppf((1 + level) / 2) * np.std(statistic(self.resampled), ddof=1)
         if self.left_out:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from easel.compare.cuts import labels_of, level_of
 from easel.compare.intervals import Finding, Interval
-from easel.compare.matching import labels_of, level_of
 from easel.errors import UserError
 
 SHUFFLES = 4  # of the units, to tell what is a unit's own from luck with single examples

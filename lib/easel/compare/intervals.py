@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from easel.compare.matching import level_of, trials_of
+from easel.compare.cuts import level_of, trials_of
 from easel.errors import UserError
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from easel.compare.cuts import level_of
 from easel.compare.intervals import Finding, Interval, every
-from easel.compare.matching import level_of
 from easel.errors import UserError
 
 # ---- from trials to a table ----------------------------------------------------------------------------------------

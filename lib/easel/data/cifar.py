@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from easel.data import archives
 from easel.data.archives import unpack_members
-from easel.data.sets import archives
 from easel.errors import UserError
 
 NAME = "cifar10"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from easel.data.sets import archives, cifar
+from easel.data import archives, cifar
 from easel.errors import UserError
 
 NAME = "cifar100"

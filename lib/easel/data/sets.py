@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from easel.data.sets import cifar, cifar100, download, folders, patterns, stl10, tiny_imagenet
+from easel.data import cifar, cifar100, download, folders, patterns, stl10, tiny_imagenet
 from easel.errors import UserError
 from easel.files import data_dir
 

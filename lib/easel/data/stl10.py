@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from easel.data.sets import archives
+from easel.data import archives
 from easel.errors import UserError
 
 NAME = "stl10"

@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from easel.data.sets import archives
+from easel.data import archives
 from easel.errors import UserError
 
 NAME = "tiny-imagenet-10"

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from easel import files
-from easel.compare import matching
+from easel.compare import cuts
 from easel.errors import UserError
 from easel.ledger.store import Ledger
 from easel.nets import names
@@ -92,8 +92,8 @@ def ranked(counts, ids, *, which: str = "easy", seed: int = 0, net: str = "") ->
 
     counts: (examples,), higher = easier; ids: (examples,). From one seed the same images, in whatever order they come.
     """
-    c = matching.vector(counts)
-    matching.asked(which, 1)
+    c = cuts.vector(counts)
+    cuts.asked(which, 1)
     return np.lexsort((ids, tie_lot(ids, seed, net), -c if which == "easy" else c))
 
 
@@ -102,10 +102,10 @@ def tied_at(counts, k: int, *, which: str = "easy") -> tuple[int, int]:
 
     (0, 0) where no lot is needed. UserError: k outside 1..examples.
     """
-    c = matching.vector(counts)
+    c = cuts.vector(counts)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= len(c):
         raise UserError(f"k={k!r}: a whole number of examples in 1..{len(c)}")
-    cut = matching.cut_at(c, which, k / len(c))
+    cut = cuts.cut_at(c, which, k / len(c))
     return (cut.missing, cut.tied) if cut.missing < cut.tied else (0, 0)
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from easel import files
 from easel import files as paths
-from easel.ledger.store import provenance
+from easel.ledger import provenance
 
 VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive": "? inconclusive"}
 FOLDERS = ("figures", "tables", "receipts")

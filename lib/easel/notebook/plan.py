@@ -197,11 +197,11 @@ def _inspect(answer, sets: list[str], nets: list[str], values: list[dict]) -> No
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during a download: no traceback
-    from easel.data.sets import changes
-    from easel.data.sets import sets as data
+    from easel.data import changes
+    from easel.data import sets as data
     from easel.ledger.trial import Recipe, Trial
     from easel.nets import names as models
-    from easel.train.loop import ensure as run
+    from easel.train import ensure as run
 
     try:
         for net in nets:

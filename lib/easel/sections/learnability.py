@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from easel.compare import matching, scores
+from easel.compare import cuts, scores
 from easel.compare.correlation import RESAMPLES, Runs, agreement
 from easel.compare.intervals import Interval
 from easel.errors import UserError
@@ -121,7 +121,7 @@ def joint(a, b, cells: int = 21) -> pd.DataFrame:
 
     cells: a side, their middles from 0 to 1; epochs + 1 gives a cell to every value that one trial can have.
     """
-    a, b = matching.pair_of(a, b)
+    a, b = cuts.pair_of(a, b)
     if min(a.min(), b.min()) < 0 or max(a.max(), b.max()) > 1 or cells < 2:
         raise UserError(f"learnability from {min(a.min(), b.min())} in {cells} cells: give values in 0..1, two cells")
     at = [np.floor(x * (cells - 1) + 0.5).astype(int) for x in (a, b)]

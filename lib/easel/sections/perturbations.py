@@ -26,20 +26,20 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from easel.compare.intervals import Finding, Interval, every
-from easel.compare.matching import (
+from easel.compare.cuts import (
     Cut,
     asked,
     bounds_of,
     by_class_of,
     composition,
     cut_at,
-    identified,
     labels_of,
     level_of,
     rate_of,
     trials_of,
 )
+from easel.compare.intervals import Finding, Interval, every
+from easel.compare.matching import identified
 from easel.errors import UserError
 
 PLAIN = "train"  # the view of unchanged images

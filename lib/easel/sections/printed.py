@@ -5,7 +5,7 @@ EH = "Empirical study of easy and hard examples in CNN training" (Kishida & Naka
 
 import pandas as pd
 
-from easel.data.sets import sets as datasets
+from easel.data import sets as datasets
 
 _CIFAR = ["MLP", "WRN", "DenseNet-BC", "ResNeXt"]
 _MINI = ["MLP", "AlexNet", "VGG", "VGG-BN", "ResNet", "DenseNet"]

@@ -24,8 +24,8 @@ from easel.errors import UserError
 from easel.ledger.record import BadRecord, pack, unpack
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial
+from easel.train import ensure as run
 from easel.train.loop import Run
-from easel.train.loop import ensure as run
 
 MEASURES = ("mean distance", "nearest neighbour")
 GROUPS = 20  # of trials at most, each left out once for an interval

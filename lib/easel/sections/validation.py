@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from easel.compare.crossed import interval
-from easel.compare.matching import IN, TIED, Cut, asked, cut_at, labels_of, level_of, vector
+from easel.compare.cuts import IN, TIED, Cut, asked, cut_at, labels_of, level_of, vector
 from easel.errors import UserError
 from easel.nets.names import label
 

@@ -23,8 +23,8 @@ from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial, view_base, view_epoch
 from easel.nets import names
+from easel.train import workers as pool
 from easel.train.loop import Run, epochs
-from easel.train.loop import workers as pool
 
 try:
     import fcntl
@@ -261,11 +261,11 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
     if not progress.quiet and precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
         print("this processor has no bfloat16 products and emulates them, some 8 times slower than fp32", flush=True)
     if engine == "ray":
-        from easel.train.loop import workers as cluster
+        from easel.train import workers as cluster
 
         cluster.train_on_ray(todo, store, progress)
     elif device() == "cuda":
-        from easel.train.loop import gpu
+        from easel.train import gpu
 
         gpu.train_together(todo, "cuda", store, progress)
     elif workers == 0 or (workers is None and progress.work < HERE):

@@ -30,7 +30,7 @@ from easel import files
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
-from easel.train.loop import ensure as run
+from easel.train import ensure as run
 from easel.train.loop import train
 
 DEATHS = 2  # a trial whose worker was killed this often is given up

@@ -1,0 +1,173 @@
+"""Where a ranking is cut, and who is in, out or tied: the arithmetic under `easel.matching`, and its refusals.
+
+A cut sorts examples into out (0), tied at the cut (1) and in (2). Every tie rule and every bound is a function of the
+3 x 3 table of how often code i of one ranking meets code j of another. No tie is broken by chance, no array changed.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from easel.errors import UserError
+
+WHICH = ("easy", "hard")
+TIES = ("expected", "inclusive", "index")
+OUT, TIED, IN = 0, 1, 2  # codes of a cut
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    code: np.ndarray  # int8 (examples,): OUT, TIED or IN
+    k: int  # size of the set
+    missing: int  # how many of the tied are still to be let in, 1..tied; 0 once ties are cut
+    tied: int  # size of the tie block
+
+    @property
+    def share(self) -> float:
+        """Inclusion probability of a tied example."""
+        return self.missing / self.tied if self.tied else 0.0
+
+    @cached_property
+    def words(self) -> np.ndarray:
+        """uint64 (2, examples / 64): who is TIED and who is IN, a bit each, zeros at the end."""
+        bits = np.packbits([self.code == TIED, self.code == IN], axis=1)
+        return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """int64 (2,): how many are TIED and how many are IN."""
+        return np.bitwise_count(self.words).sum(1, dtype=np.int64)
+
+    def membership(self, ties: str) -> np.ndarray:
+        return np.array([0.0, 1.0 if ties == "inclusive" else self.share, 1.0])[self.code]
+
+
+def cut_at(
+    x: np.ndarray, which: str, fraction: float, *, ordered: np.ndarray | None = None, index: bool = False
+) -> Cut:
+    n = len(x)
+    k = min(n, max(1, int(np.floor(fraction * n + 0.5 + 1e-9))))  # 1e-9: .145 * 100 is 14.499999999999998
+    at = n - k if which == "easy" else k - 1
+    value = (np.partition(x, at) if ordered is None else ordered)[at]
+    sure, tied = (x > value if which == "easy" else x < value), x == value
+    code = sure * np.int8(IN) + tied * np.int8(TIED)
+    block, missing = int(np.count_nonzero(tied)), k - int(np.count_nonzero(sure))
+    if index:
+        code[np.flatnonzero(tied)[:missing]] = IN
+        code[code == TIED] = OUT
+        block = missing = 0
+    return Cut(code, k, missing, block)
+
+
+def meetings(a: Cut, b: Cut) -> np.ndarray:
+    """(3, 3): number of examples with code i under a and j under b."""
+    met = np.empty((3, 3), np.int64)
+    met[1:, 1:] = np.bitwise_count(a.words[:, None] & b.words).sum(-1, dtype=np.int64)
+    met[1:, OUT] = a.sizes - met[1:, 1:].sum(1)
+    met[OUT, 1:] = b.sizes - met[1:, 1:].sum(0)
+    met[OUT, OUT] = len(a.code) - a.sizes.sum() - met[OUT, 1:].sum()
+    return met
+
+
+def rate_of(a: Cut, b: Cut, ties: str) -> float:
+    met = meetings(a, b)
+    if ties == "inclusive":
+        return float(met[1:, 1:].sum() / max(met[1:].sum(), met[:, 1:].sum()))
+    p, q = a.share, b.share
+    return float((met[IN, IN] + (p * met[TIED, IN] + q * met[IN, TIED]) + p * q * met[TIED, TIED]) / a.k)
+
+
+def bounds_of(a: Cut, b: Cut) -> tuple[float, float]:
+    met = meetings(a, b)
+    into_b, into_a, both = met[TIED, IN], met[IN, TIED], met[TIED, TIED]
+    # most: each side spends its missing places first on what the other has for sure, then both meet in the common block
+    hit_a, hit_b = min(into_b, a.missing), min(into_a, b.missing)
+    most = hit_a + hit_b + min(both, a.missing - hit_a, b.missing - hit_b)
+    # least: first on what the other has not; the rest avoids the other within the common block while there is room
+    forced = max(0, a.missing - met[TIED, OUT]) + max(0, b.missing - met[OUT, TIED])
+    least = max(0, forced - both)
+    return float((met[IN, IN] + least) / a.k), float((met[IN, IN] + most) / a.k)
+
+
+def by_class_of(cut: Cut, labels: np.ndarray, ties: str) -> np.ndarray:
+    return np.bincount(labels, weights=cut.membership(ties))
+
+
+def composition(a: np.ndarray, b: np.ndarray, examples: np.ndarray) -> float:
+    return float((a * b / examples).sum() / max(a.sum(), b.sum()))
+
+
+def unit(x: np.ndarray) -> np.ndarray | None:
+    """x centred and of length 1; None where it is constant."""
+    if np.all(x == x[0]):
+        return None
+    x = x - x.mean(dtype=float)
+    return x / np.sqrt(_dot(x, x))
+
+
+def correlation(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    return np.nan if a is None or b is None else float(np.clip(_dot(a, b), -1.0, 1.0))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    return np.einsum("i,i", a, b)  # not BLAS, whose threads wait for each other on cores that are busy
+
+
+def vector(counts) -> np.ndarray:
+    x = np.asarray(counts)
+    if x.ndim != 1 or x.dtype.kind not in "biuf" or not len(x):
+        raise UserError(f"counts of shape {x.shape} and type {x.dtype}: give one number an example, shape (examples,)")
+    x = x.astype(np.float64)
+    if not np.isfinite(x).all():
+        raise UserError(
+            f"counts[{int(np.argmin(np.isfinite(x)))}] is not finite: leave diverged trials out, "
+            "and give one finite number an example"
+        )
+    return x
+
+
+def pair_of(a, b) -> tuple[np.ndarray, np.ndarray]:
+    a, b = vector(a), vector(b)
+    if len(a) != len(b):
+        raise UserError(f"counts of {len(a)} and of {len(b)} examples: give the same examples in the same order")
+    return a, b
+
+
+def asked(which: str, fraction: float) -> tuple[str, float]:
+    if which not in WHICH:
+        raise UserError(f"which={which!r}: give 'easy' or 'hard'")
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.number)) or not 0 < fraction <= 1:
+        raise UserError(f"fraction={fraction!r}: give a number above 0, at most 1, such as 0.10")
+    return which, float(fraction)
+
+
+def rule_of(ties: str) -> str:
+    if ties not in TIES:
+        raise UserError(f"ties={ties!r}: give 'expected', 'inclusive' or 'index'")
+    return ties
+
+
+def level_of(level: float) -> float:
+    if not 0 < level < 1:
+        raise UserError(f"level={level!r}: give a number between 0 and 1, such as 0.95")
+    return level
+
+
+def labels_of(labels, examples: int) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.shape != (examples,):
+        raise UserError(f"labels of shape {labels.shape}: give one label for each of the {examples} examples")
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def trials_of(correct, *, least: int = 1) -> np.ndarray:
+    correct = np.asarray(correct)
+    if correct.ndim != 2 or correct.dtype != bool or not correct.shape[1]:
+        raise UserError(
+            f"correct of shape {correct.shape} and type {correct.dtype}: give bool (trials, examples), "
+            "one epoch: correct[:, m - 1]"
+        )
+    if len(correct) < least:
+        raise UserError(f"{len(correct)} trials: give at least {least}, none diverged")
+    return correct
