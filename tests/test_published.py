@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from easel import cli
-from easel import files as paths
+from easel import cli, files
 from easel.data import archives, cifar, cifar100, download, sets, stl10, tiny_imagenet
 from easel.errors import UserError
 
@@ -208,7 +207,7 @@ def test_the_digests_are_torchvisions():
 
 
 def test_the_page_in_the_data_folder_names_every_set_address_and_digest():
-    page = (paths.ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    page = (files.ROOT / "data" / "README.md").read_text(encoding="utf-8")
     for name in (*sets.NAMES, *sets.CHOICES):
         assert f"| `{name}` |" in page
     for published in sets.PUBLISHED.values():
@@ -429,7 +428,7 @@ def test_a_trial_that_names_it_gets_it(host):
 
 def test_the_real_folder_is_what_unpacking_makes_of_its_files_in_the_published_layout(host, monkeypatch):
     """Ids are by file name: with the same names and bytes, the fingerprint is the same. 30 files of a class will do."""
-    real = paths.ROOT / "data" / "tiny-imagenet-10"
+    real = files.ROOT / "data" / "tiny-imagenet-10"
     if not real.is_dir():
         pytest.skip(f"no {real}: run easel data tiny-imagenet-10")
     train, val = ([p for c in sorted(real.glob(f"{s}/*")) for p in sorted(c.iterdir())[:30]] for s in ("train", "val"))
@@ -539,8 +538,8 @@ def test_unpacking_onto_a_full_disk_is_one_line(host, monkeypatch):
 
 @pytest.mark.cifar
 def test_the_real_cifar100():
-    if not cifar100.complete(paths.data_dir()):
-        pytest.skip(f"no CIFAR-100 in {paths.data_dir()}: run easel data cifar100")
+    if not cifar100.complete(files.data_dir()):
+        pytest.skip(f"no CIFAR-100 in {files.data_dir()}: run easel data cifar100")
     train, test = sets.load("cifar100"), sets.load("cifar100", "test")
     assert (len(train), len(test)) == (50_000, 10_000)
     assert [train.classes[label] for label in train.labels[:3]] == ["cattle", "dinosaur", "apple"]
@@ -549,8 +548,8 @@ def test_the_real_cifar100():
 
 @pytest.mark.cifar
 def test_the_real_stl10():
-    if not stl10.complete(paths.data_dir()):
-        pytest.skip(f"no STL-10 in {paths.data_dir()}: run easel data stl10")
+    if not stl10.complete(files.data_dir()):
+        pytest.skip(f"no STL-10 in {files.data_dir()}: run easel data stl10")
     train, test = sets.load("stl10"), sets.load("stl10", "test")
     assert train.labels.bincount().tolist() == [500] * 10
     assert test.labels.bincount().tolist() == [800] * 10

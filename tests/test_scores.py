@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from easel.compare import matching, scores
-from easel.compare import matching as cuts
+from easel.compare import cuts, matching, scores
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure

@@ -4,13 +4,14 @@ from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easel import files
-from easel.compare import intervals
+from easel.compare import cuts, distances, intervals
 from easel.errors import UserError
 from easel.sections import similarity
 from easel.train import ensure as run
@@ -41,6 +42,61 @@ def test_both_measures_are_the_mean_over_all_ways_to_break_the_ties(seed, n, lev
     assert found == pytest.approx(brute_force(distance, counts, which, k), abs=1e-12)
 
 
+def slow(distance, counts, which, fraction):
+    """Both measures as they are defined: every pair, and every row's neighbours, with the chances of every tied one."""
+    cut = cuts.cut_at(np.asarray(counts, float), which, fraction)
+    p, tied = cut.membership("expected"), cut.code == cuts.TIED
+    both = np.outer(p, p)
+    both[np.ix_(tied, tied)] = cut.share * (cut.missing - 1) / (cut.tied - 1) if cut.tied > 1 else 0
+    mean = (both * distance).sum() / (cut.k * (cut.k - 1))
+    nearest = 0.0
+    for i in np.flatnonzero(p):
+        none, others, chosen = 1.0, cut.tied - tied[i], cut.missing - tied[i]
+        for j in np.argsort(distance[i], kind="stable"):
+            if j == i or cut.code[j] == cuts.OUT:
+                continue
+            hit = none * (chosen / others if tied[j] else 1)
+            nearest, none, others = nearest + p[i] * hit * distance[i, j], none - hit, others - tied[j]
+    return mean, nearest / cut.k
+
+
+@pytest.mark.parametrize("ordered", [1, 3, 20, distances.ORDERED])
+@pytest.mark.parametrize("levels", [1, 2, 5, 40, 10**6])
+@pytest.mark.parametrize("k", [2, 15, 149])
+def test_neighbours_put_in_order_once_give_what_going_through_all_of_them_gives(ordered, levels, k, monkeypatch):
+    monkeypatch.setattr(distances, "ORDERED", ordered)  # so few that most are decided farther out
+    monkeypatch.setattr(distances, "PART", 64)
+    rng = np.random.default_rng(levels + k)
+    points = rng.integers(0, 9, (150, 3)).astype(float)  # many equal distances, some of 0
+    distance = np.linalg.norm(points[:, None] - points, axis=2)
+    counts = rng.binomial(levels - 1, 0.9, 150)  # nearly all tied at the easy end, few at the hard end
+    for which in ("easy", "hard"):
+        found = similarity.within(distance, counts, which=which, fraction=k / 150)
+        assert found == pytest.approx(slow(distance, counts, which, k / 150), abs=1e-8)
+
+
+def test_a_set_far_from_most_is_measured_on_all_others():
+    """Two members at the two ends: the nearest member is the farthest of all, hundreds of others lie before it."""
+    at = np.arange(1500.0)
+    distance, counts = np.abs(at[:, None] - at), np.zeros(1500)
+    counts[[0, -1]] = 1
+    assert similarity.within(distance, counts, fraction=2 / 1500) == (1499, 1499)
+    counts[[0, -1]], counts[[1, -2]] = 2, 1  # and one of two tied ones, each next to a sure one
+    mean, nearest = similarity.within(distance, counts, fraction=3 / 1500)
+    assert (mean, nearest) == pytest.approx(((1499 + 1 + 1498) / 3, (1 + 1 + 1498) / 3))
+
+
+def test_sets_measured_together_are_those_measured_alone_and_equal_ones_are_equal_to_the_last_bit():
+    rng = np.random.default_rng(3)
+    distance = similarity.distances(rng.normal(0, 1, (300, 4)))
+    rankings = [rng.binomial(8, 0.5, 300).astype(float) for _ in range(distances.PART + 5)]
+    sets = [distances.cut_of(c, which, 0.1) for c in [*rankings, rankings[0]] for which in cuts.WHICH]
+    found = distances.measures(distance, sets)
+    alone = [similarity.within(distance, c, which=which) for c in rankings[:9] for which in cuts.WHICH]
+    assert found[: len(alone)] == pytest.approx(np.array(alone), rel=1e-6)
+    assert (found[:2] == found[-2:]).all()
+
+
 def test_three_points_on_a_line_by_hand():
     at = np.array([0.0, 1.0, 10.0])
     distance = np.abs(at[:, None] - at)
@@ -54,6 +110,17 @@ def test_distances_are_euclidean_with_nothing_on_the_diagonal():
     found = similarity.distances(points)
     assert found == pytest.approx(np.linalg.norm(points[:, None] - points, axis=2), abs=1e-4)
     assert not np.diag(found).any()
+
+
+def test_distances_of_near_copies_far_from_the_others_keep_their_digits():
+    points = np.random.default_rng(0).normal(0, 100, (600, 40)).astype(np.float32)
+    points[300:] = points[:300] + np.float32(0.01)
+    points[599] = points[0]
+    found = similarity.distances(points)
+    true = np.linalg.norm(points[:, None].astype(float) - points, axis=2)
+    assert found == pytest.approx(true, rel=1e-4, abs=1e-3)
+    assert np.diag(found, 300)[1:] == pytest.approx(np.diag(true, 300)[1:], rel=1e-2)
+    assert found[0, 599] == 0
 
 
 def test_pixel_distance_is_the_root_mean_square_difference():
@@ -146,6 +213,22 @@ def test_the_interval_is_the_delete_one_jackknife_over_trials():
     assert (row.total_low, row.total_high) == pytest.approx((max(0, row.ratio - reach), row.ratio + reach))
 
 
+def test_several_nets_at_once_have_the_values_that_each_has_alone():
+    rng = np.random.default_rng(4)
+    labels, points = np.arange(90) % 3, rng.normal(0, 1, (90, 3))
+    spaces = {"x": points, "y": points[:, :1]}
+    nets = {name: rng.random((trials, 90)) < rng.random(90) for name, trials in (("one", 4), ("two", 30))}
+    together = similarity.table(nets, labels, spaces, fraction=0.2, draws=9)
+    assert list(together.columns)[-1] == "net"
+    for name, correct in nets.items():
+        alone = similarity.table(correct, labels, spaces, fraction=0.2, draws=9)
+        own = together[together.net == name].drop(columns="net").reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, alone, atol=1e-6)
+    some = similarity.table(nets, labels, spaces, fraction=0.2, draws=9, only={"y": ["two"]})
+    left = together[(together.space == "x") | (together.net == "two")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some, left, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "alike", "diverse"),
     [
@@ -191,6 +274,24 @@ def test_untrained_features_need_no_training_and_differ_from_trained_ones(tiny, 
     assert (before != similarity.features(tiny(), store=store)[0]).any()
 
 
+def test_spaces_are_had_by_name_and_only_the_trained_net_s_is_trained_for(tiny, store, monkeypatch):
+    spaces, ledgers = similarity.measured(["colours", "pixels"], tiny(), store=store)
+    assert list(spaces) == ["colours", "pixels"]
+    assert (spaces["pixels"] == similarity.pixels(tiny().examples.images)).all()
+    assert (spaces["colours"] == similarity.colours(tiny().examples.images)).all()
+    spaces, none = similarity.measured(["untrained net"], tiny(), store=store)
+    assert (ledgers, none, list(store.keys())) == ([], [], [])
+    before, _ = similarity.features(tiny(), trained=False)
+    assert (spaces["untrained net"] == similarity.directions(before)).all()
+    spaces, (ledger,) = similarity.measured(similarity.SPACES, tiny(), store=store)
+    assert ledger.trained == 1
+    assert tuple(spaces) == similarity.SPACES
+    assert (spaces["trained net"] == similarity.directions(similarity.features(tiny(), store=store)[0])).all()
+    monkeypatch.setattr(similarity, "features", None)  # an unknown name is refused before anything is trained
+    with pytest.raises(UserError, match="no space 'smell'; there are: pixels, colours, untrained net, trained net"):
+        similarity.measured(["trained net", "smell"], tiny(), store=store)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -199,6 +300,9 @@ def test_untrained_features_need_no_training_and_differ_from_trained_ones(tiny, 
         (lambda d: similarity.within(d, np.arange(9), which="best"), "which='best'"),
         (lambda d: similarity.within(d, np.arange(9), fraction=2), "fraction=2"),
         (lambda d: similarity.verdict(None, "pretty"), "claim 'pretty'"),
+        (lambda d: similarity.table({}, [], {}), "rankings of no examples"),
+        (lambda d: similarity.table({"a": d[:2] == 0, "b": d[:2, :5] == 0}, [0] * 9, {}), "rankings of \\[5, 9\\]"),
+        (lambda d: similarity.table({"a": d == 0}, [0] * 9, {}, only={"x": ["b"]}), "no ranking 'b'; there are: a"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(call, said):

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from easel.compare import correlation as correlations
-from easel.compare import matching
-from easel.compare import matching as cuts
+from easel.compare import cuts, matching
 from easel.errors import UserError
 
 COLUMNS = ["dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"]

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from easel import files
-from easel import files as paths
 from easel.data.sets import Dataset
 from easel.errors import UserError
 from easel.ledger.record import Record
@@ -33,9 +32,9 @@ class Store:
 
     def __init__(self, folder: Path | str | None = None, released: Path | str | None = None):
         """folder: where records are read and written; released: a folder of *.zip packs that are only read."""
-        self.folder = Path(folder) if folder is not None else paths.store_dir()
+        self.folder = Path(folder) if folder is not None else files.store_dir()
         if released is None and folder is None and not os.environ.get("EASEL_RETRAIN"):
-            released = paths.ledgers_dir()
+            released = files.ledgers_dir()
         self.released = Path(released) if released is not None else None
 
     def path(self, key: str) -> Path:

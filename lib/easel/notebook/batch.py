@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from easel import files
-from easel import files as paths
 from easel.errors import UserError
 from easel.notebook import site
 from easel.notebook.plan import Job, check_inputs, plan
@@ -55,8 +54,8 @@ def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = 
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise UserError(f"--jobs {jobs} does not fit; it takes a whole number from 1 up")
     plans = plan(profile, only, dataset, settings or {})
-    folder = paths.results_dir().absolute() / profile
-    for needed in (folder, paths.store_dir()):
+    folder = files.results_dir().absolute() / profile
+    for needed in (folder, files.store_dir()):
         files.make_folder(needed)
     check_inputs(plans)
     _sweep(folder)
@@ -170,8 +169,8 @@ def _environment(job: Job, stage: Path, scratch: Path, token: str) -> dict[str, 
         "EASEL_RUN": token,
         "EASEL_STAGE": str(stage),
         "EASEL_VARIANT": job.variant,
-        "EASEL_RESULTS": str(paths.results_dir().absolute()),
-        "EASEL_DATA": str(paths.data_dir().absolute()),
+        "EASEL_RESULTS": str(files.results_dir().absolute()),
+        "EASEL_DATA": str(files.data_dir().absolute()),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the debugger's warning on frozen modules

@@ -26,7 +26,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from easel import files
-from easel import files as paths
 from easel.ledger import provenance
 
 VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive": "? inconclusive"}
@@ -54,7 +53,7 @@ class Page:
         self.name = _plain("notebook name", f"{name}-{self.variant}" if self.variant else name)
         self.profile = _plain("profile", profile)
         stage = os.environ.get("EASEL_STAGE")
-        self.folder = Path(stage) if stage else paths.results_dir() / profile
+        self.folder = Path(stage) if stage else files.results_dir() / profile
         for folder in FOLDERS:
             files.make_folder(self.folder / folder)
         self._started = time.monotonic()

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from easel.compare import matching as cuts
+from easel.compare import cuts
 from easel.compare.intervals import jackknife_of
 from easel.errors import UserError
 from easel.nets import names as models

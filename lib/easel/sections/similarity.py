@@ -7,7 +7,8 @@ closed form; a random set is one in which everyone is tied, so its value comes f
 It never draws a figure, and never breaks a tie by chance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,15 @@ from scipy import stats
 from torch import Tensor, nn
 
 from easel import files
-from easel import files as paths
-from easel.compare import matching
-from easel.compare import matching as cuts
+from easel.compare import cuts, matching
+from easel.compare.distances import (  # noqa: F401 - within is offered here
+    MEASURES,
+    cut_of,
+    distances,
+    measures,
+    set_of,
+    within,
+)
 from easel.errors import UserError
 from easel.ledger.record import BadRecord, pack, unpack
 from easel.ledger.store import Ledger, Store
@@ -27,7 +34,7 @@ from easel.ledger.trial import Trial
 from easel.train import ensure as run
 from easel.train.loop import Run
 
-MEASURES = ("mean distance", "nearest neighbour")
+SPACES = ("pixels", "colours", "untrained net", "trained net")
 GROUPS = 20  # of trials at most, each left out once for an interval
 PART = 256  # images looked at together: large ones as whole numbers of 8 bytes would not fit into memory all at once
 
@@ -40,11 +47,15 @@ def pixels(images: Tensor, side: int = 32) -> np.ndarray:
 
     images: uint8 (n, 3, H, W); those larger than `side` pixels are averaged down to it first.
     """
-    small = []
-    for part in images.split(PART):
+    found = None
+    for at, part in enumerate(images.split(PART)):
         x = part.float()
-        small.append((F.adaptive_avg_pool2d(x, side) if max(x.shape[2:]) > side else x).flatten(1))
-    return (torch.cat(small) / small[0].shape[1] ** 0.5).numpy()
+        small = (F.adaptive_avg_pool2d(x, side) if max(x.shape[2:]) > side else x).flatten(1)
+        found = (
+            torch.empty(len(images), small.shape[1]) if found is None else found
+        )  # of all photographs: hundreds of MB
+        torch.div(small, small.shape[1] ** 0.5, out=found[at * PART : at * PART + len(small)])
+    return found.numpy()
 
 
 def colours(images: Tensor, bins: int = 4) -> np.ndarray:
@@ -74,6 +85,26 @@ def directions(features) -> np.ndarray:
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
+def measured(names, trial: Trial, *, store: Store | None = None) -> tuple[dict[str, np.ndarray], list[Ledger]]:
+    """The spaces of these names, of `SPACES`, for the trial's examples: {name: vectors}, in the order of the names.
+
+    A net's space is the `directions` of the trial's `features`, whose Ledgers are returned too. Without "trained net"
+    nothing is trained. UserError: a name that is not in SPACES.
+    """
+    unknown = [name for name in names if name not in SPACES]
+    if unknown:
+        raise UserError(f"no space {unknown[0]!r}; there are: {', '.join(SPACES)}")
+    spaces, ledgers = {}, []
+    for name in names:
+        if name in ("pixels", "colours"):
+            spaces[name] = (pixels if name == "pixels" else colours)(trial.examples.images)
+        else:
+            found, ledger = features(trial, trained=name == "trained net", store=store)
+            spaces[name] = directions(found)
+            ledgers += [ledger] if ledger else []
+    return spaces, ledgers
+
+
 def features(trial: Trial, *, trained: bool = True, store: Store | None = None) -> tuple[np.ndarray, Ledger | None]:
     """What enters a net's last layer, for every example of the trial, un-augmented: float16 (examples, d).
 
@@ -84,7 +115,7 @@ def features(trial: Trial, *, trained: bool = True, store: Store | None = None) 
     if not trained:
         return _penultimate(Run(trial, run.device())), None
     store = store or Store()
-    path, record = paths.results_dir() / "features" / f"{trial.key}.npz", store.get(trial)
+    path, record = files.results_dir() / "features" / f"{trial.key}-{trial.epochs}.npz", store.get(trial)
     try:
         found = unpack(path.read_bytes())["features"]
     except (OSError, BadRecord, KeyError):
@@ -114,69 +145,6 @@ def _penultimate(going: Run, batch: int = 500) -> np.ndarray:
     return torch.cat(seen).half().numpy()
 
 
-# ---- distances within a set ----------------------------------------------------------------------------------------
-
-
-def distances(vectors) -> np.ndarray:
-    """float32 (n, n): Euclidean distances, 0 on the diagonal."""
-    x = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))
-    d = torch.cdist(x - x.mean(0), x - x.mean(0))
-    return d.fill_diagonal_(0).numpy()
-
-
-def within(distance: np.ndarray, counts, *, which: str = "easy", fraction: float = 0.10) -> tuple[float, float]:
-    """(mean distance, nearest neighbour) within the easiest or hardest k examples, expected over all tie-breakings.
-
-    mean distance: over the pairs of the set; nearest neighbour: to the closest other member, mean over members.
-    distance: (n, n); counts: (n,), higher = easier. k = fraction * n as in `matching.rate`; counts that are all equal
-    give the expectation for a random set of k. UserError: k < 2.
-    """
-    cut = cuts.cut_at(cuts.vector(counts), *cuts.asked(which, fraction))
-    if distance.shape != (len(cut.code),) * 2:
-        raise UserError(f"distances of shape {distance.shape} for {len(cut.code)} counts: give (examples, examples)")
-    if cut.k < 2:
-        raise UserError(f"a set of {cut.k} of {len(cut.code)} examples has no pair: take more images")
-    sure, tied = (np.flatnonzero(cut.code == code) for code in (cuts.IN, cuts.TIED))
-    return _mean_pair(distance, sure, tied, cut), _mean_nearest(distance, sure, tied, cut)
-
-
-def _mean_pair(distance: np.ndarray, sure: np.ndarray, tied: np.ndarray, cut: cuts.Cut) -> float:
-    """Sum over pairs of distance times the probability that both are in, over the number of pairs of a set."""
-    one = cut.share
-    both = one * (cut.missing - 1) / (cut.tied - 1) if cut.tied > 1 else 0.0
-    total = distance[np.ix_(sure, sure)].sum(dtype=float) / 2 + one * distance[np.ix_(sure, tied)].sum(dtype=float)
-    total += both * distance[np.ix_(tied, tied)].sum(dtype=float) / 2
-    return float(total / (cut.k * (cut.k - 1) / 2))
-
-
-def _mean_nearest(distance: np.ndarray, sure: np.ndarray, tied: np.ndarray, cut: cuts.Cut) -> float:
-    """Mean over members of the expected distance to the nearest member.
-
-    A member's tied others, nearest first, are out one after the other with hypergeometric probability, until one is in
-    or a sure member is nearer.
-    """
-    total = 0.0
-    for rows, weight, own in ((sure, 1.0, 0), (tied, cut.share, 1)):
-        if not len(rows):
-            continue
-        to_sure, to_tied = distance[np.ix_(rows, sure)].astype(float), distance[np.ix_(rows, tied)].astype(float)
-        np.fill_diagonal(to_tied if own else to_sure, np.inf)
-        near = np.sort(to_tied, axis=1)[:, : cut.tied - own]
-        nearest_sure = to_sure.min(1, initial=np.inf)[:, None]
-        none_yet = _none_in(near.shape[1], cut.missing - own)  # none of the t nearest tied is in
-        expected = np.minimum(near, nearest_sure) @ (none_yet[:-1] - none_yet[1:])
-        if none_yet[-1] > 0:
-            expected = expected + nearest_sure[:, 0] * none_yet[-1]
-        total += weight * expected.sum()
-    return float(total / cut.k)
-
-
-def _none_in(others: int, chosen: int) -> np.ndarray:
-    """P(none of the first t of `others` is among the `chosen` drawn of them), for t = 0..others."""
-    left = others - np.arange(others)
-    return np.concatenate([[1.0], np.cumprod((left - chosen).clip(0) / left)])
-
-
 # ---- the measurement -----------------------------------------------------------------------------------------------
 
 
@@ -189,6 +157,7 @@ def table(
     fraction: float = 0.10,
     draws: int = 200,
     seed: int = 0,
+    only: Mapping[str, Collection] | None = None,
 ) -> pd.DataFrame:
     """How alike the easiest and hardest images of each class are, against random sets of that class and size.
 
@@ -198,42 +167,68 @@ def table(
     low, high (95% jackknife of the ratio: each trial, or of many trials each of 20 groups, left out once),
     band_low, band_high (95% of the ratios of `draws` random sets), total_low, total_high (both doubts, see below).
 
+    correct may be several nets or epochs of the same examples, {name: bool (trials, examples)}: the rows of one after
+    those of the other, with the name in a last column, net. Each has the values that it has alone, against the same
+    random sets; the distances, which cost most, are computed once for all. only: {space: names}, those that a space is
+    measured for, all if it is not named.
+
     Two doubts: the jackknife says what other trials would have given on these images, the band what a set of this size
     would have given that has nothing to do with easiness. They are independent, so in the total interval their reaches
     are added as squares. Images are not resampled: a bootstrap sample holds copies, whose nearest neighbour is at 0.
     """
-    correct = cuts.trials_of(correct, least=2)
-    codes = cuts.labels_of(labels, correct.shape[1])
+    several = isinstance(correct, Mapping)
+    counts = {net: _counts(one) for net, one in (correct if several else {"": correct}).items()}
+    examples = sorted({one.shape[1] for one in counts.values()})
+    if len(examples) != 1:
+        raise UserError(f"rankings of {examples or 'no'} examples: give at least one, all of the same examples")
+    unknown = sorted({net for nets in (only or {}).values() for net in nets} - set(counts))
+    if unknown:
+        raise UserError(f"only: no ranking {unknown[0]!r}; there are: {', '.join(counts)}")
+    codes = cuts.labels_of(labels, examples[0])
     names = [str(c) for c in np.unique(labels)] if classes is None else list(classes)
-    parts = np.array_split(np.arange(len(correct)), min(GROUPS, len(correct)))
-    whole = correct.sum(0)
-    counts = [whole, *(whole - correct[part].sum(0) for part in parts)]
+    members = [np.flatnonzero(codes == label) for label in range(len(names))]
+    ends = [(net, which) for net in counts for which in cuts.WHICH]
+    sets = [
+        {(n, w): [cut_of(c, w, fraction) for c in counts[n][:, of].astype(float)] for n, w in ends} for of in members
+    ]
     rng = np.random.default_rng(seed)
-    rows = []
+    rows = {net: [] for net in counts}
     for space, vectors in spaces.items():
-        ratios = {key: [] for key in ((w, x) for w in cuts.WHICH for x in MEASURES)}
+        here = [end for end in ends if end[0] in (only or {}).get(space, counts)]
+        ratios = {key: [] for key in ((*end, x) for end in here for x in MEASURES)}
         bands = []
-        for label, name in enumerate(names):
-            of = np.flatnonzero(codes == label)
-            distance = distances(vectors[of])
-            random = np.array(within(distance, np.zeros(len(of)), fraction=fraction))
-            k = cuts.cut_at(np.zeros(len(of)), "easy", fraction).k
-            bands.append([_plain(distance, rng.choice(len(of), k, replace=False)) / random for _ in range(draws)])
-            for which in cuts.WHICH:
-                values = np.array([within(distance, c[of], which=which, fraction=fraction) for c in counts])
+        for name, of, own in zip(names, members, sets, strict=True):
+            everyone = cut_of(np.zeros(len(of)), "easy", fraction)
+            drawn = [set_of(rng.choice(len(of), everyone.k, replace=False), len(of)) for _ in range(draws)]
+            groups = [[everyone], drawn, *(own[end] for end in here)]
+            found = measures(distances(vectors[of]), list(chain(*groups)))
+            (random,), plain, *found = np.split(found, np.cumsum([len(group) for group in groups])[:-1])
+            bands.append(plain / random)
+            for (net, which), values in zip(here, found, strict=True):
                 for at, measure in enumerate(MEASURES):
                     ratio = values[:, at] / random[at]
-                    ratios[which, measure].append(ratio)
-                    row = (space, which, measure, name, k, values[0, at], random[at])
-                    rows.append((*row, *_limits(ratio), *_band(np.array(bands[-1])[:, at])))
+                    ratios[net, which, measure].append(ratio)
+                    row = (space, which, measure, name, everyone.k, values[0, at], random[at])
+                    rows[net].append((*row, *_limits(ratio), *_band(bands[-1][:, at]), net))
         overall = np.mean(bands, axis=0)  # (draws, measures): one random set in every class
-        for (which, measure), ratio in ratios.items():
+        for (net, which, measure), ratio in ratios.items():
             band = _band(overall[:, MEASURES.index(measure)])
-            rows.append((space, which, measure, "all", np.nan, np.nan, np.nan, *_limits(np.mean(ratio, 0)), *band))
-    columns = "space which measure class k distance random ratio low high band_low band_high"
-    frame = pd.DataFrame(rows, columns=columns.split()).astype({"k": "Int64"})
+            row = (space, which, measure, "all", np.nan, np.nan, np.nan)
+            rows[net].append((*row, *_limits(np.mean(ratio, 0)), *band, net))
+    columns = "space which measure class k distance random ratio low high band_low band_high net"
+    frame = pd.DataFrame(list(chain(*rows.values())), columns=columns.split()).astype({"k": "Int64"})
     reach = np.hypot(frame.high - frame.ratio, (frame.band_high - frame.band_low) / 2)
-    return frame.assign(total_low=(frame.ratio - reach).clip(lower=0), total_high=frame.ratio + reach)
+    net = frame.pop("net")
+    frame = frame.assign(total_low=(frame.ratio - reach).clip(lower=0), total_high=frame.ratio + reach)
+    return frame.assign(net=net) if several else frame
+
+
+def _counts(correct) -> np.ndarray:
+    """(1 + groups, examples): of all trials, then with each group of them left out."""
+    correct = cuts.trials_of(correct, least=2)
+    whole = correct.sum(0)
+    parts = np.array_split(np.arange(len(correct)), min(GROUPS, len(correct)))
+    return np.stack([whole, *(whole - correct[part].sum(0) for part in parts)])
 
 
 def verdict(row, claim: str) -> str:
@@ -247,14 +242,6 @@ def verdict(row, claim: str) -> str:
     below, above = row.total_high < 1, row.total_low > 1
     holds, fails = (below, above) if claim == "alike" else (above, below)
     return "holds" if holds else "fails" if fails else "inconclusive"
-
-
-def _plain(distance: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """(mean distance, nearest neighbour) of a set whose members are known."""
-    inner = distance[np.ix_(members, members)].astype(float)
-    mean = inner.sum() / (len(members) * (len(members) - 1))
-    np.fill_diagonal(inner, np.inf)
-    return np.array([mean, inner.min(1).mean()])
 
 
 def _limits(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
