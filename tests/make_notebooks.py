@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARAMETERS = 'profile = "smoke"  # set by easel run'
-BEGIN = 'from easel import report\npage = report.Page("{stem}", profile=profile)'
+BEGIN = 'from easel.notebook import page as report\npage = report.Page("{stem}", profile=profile)'
 END = "page.close()"
 FIGURE = (
     "import matplotlib.pyplot as plt\nfigure, ax = plt.subplots(figsize=(4, 3))\nax.plot([1, 3, 2])\n"

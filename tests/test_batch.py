@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 from easel.errors import UserError
-from easel.notebook import batch, plan, site
-from easel.notebook import plan as parameters
+from easel.notebook import batch, plan, plan as parameters, site
 
 PARAMETERS = """profile = "smoke"  # set by easel run
 data = "patterns"  # the paper: CIFAR-10

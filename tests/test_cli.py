@@ -256,8 +256,13 @@ def test_scores_take_a_net_that_was_trained_in_two_ways_once(trained, tiny, tmp_
     assert of_net.to_dict("index") == {m: {"size": 100, "max": n} for m, n in ((1, 2), (2, 2), (3, 1))}
 
 
-def test_scores_whose_trial_is_gone_say_how_to_get_it_back(trained, capsys):
+def test_scores_whose_trial_is_gone_say_how_to_get_it_back(trained, capsys, tmp_path):
     Store().path(trained[1].key).unlink()
+    assert cli.main(["scores", "--out", str(tmp_path / "e.csv")]) == 0
+    said = capsys.readouterr().out
+    assert f"not in the store: 1 of {len(trained)} trials (easel run --profile smoke)" in said
+    for record in trained:
+        Store().path(record.key).unlink(missing_ok=True)
     assert "run: easel run --profile smoke" in refused(capsys, "scores")
 
 

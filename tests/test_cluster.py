@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 
 from easel.errors import UserError
-from easel.train import ensure as run
-from easel.train import workers as cluster
+from easel.train import ensure as run, workers as cluster
 from easel.train.loop import train
 
 DRIVER = """
 import signal
 import sys
-from easel import run
+from easel.train import ensure as run
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial
 

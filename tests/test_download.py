@@ -14,9 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from easel.data import download
-from easel.data import download as mirror
-from easel.data import sets as sources
+from easel.data import download, download as mirror, sets as sources
 from easel.errors import UserError
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 400_000, dtype=np.uint8).tobytes()

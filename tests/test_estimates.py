@@ -116,7 +116,7 @@ def test_as_many_trials_are_counted_as_the_committed_results_used(path):
 
 def test_every_notebook_is_known_and_every_profile_has_an_estimate():
     found, faults = estimates.of_profiles([row("wrn-10-1", 1e-3, 4e-3)], "bf16", 2)
-    assert [one["profile"] for one in found] == ["smoke", "laptop", "gpu", "paper"]
+    assert [one["profile"] for one in found] == ["smoke", "laptop", "gpu", "gpu-photographs", "paper"]
     assert not faults
     assert not any(one["without"] for one in found)
     assert [one["seconds"] for one in found] == sorted(one["seconds"] for one in found)

@@ -10,8 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from easel.data import folders
-from easel.data import sets as data
+from easel.data import folders, sets as data
 from easel.errors import UserError
 
 

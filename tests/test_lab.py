@@ -18,7 +18,8 @@ from easel.notebook.explorer import Choice
 from easel.train import ensure as run
 
 CELL = """
-from easel import explorer, run, widgets
+from easel.notebook import explorer, explorer as widgets
+from easel.train import ensure as run
 from easel.ledger.trial import Recipe, Trial
 fields = {"model": "mlp-1x10", "epochs": 2, "data": "patterns", "images": 100, "record": ("prediction",)}
 plan = [Trial(seed=seed, recipe=Recipe(precision="fp32"), **fields) for seed in range(3)]

@@ -6,14 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from easel import plot
-from easel.compare import correlation as correlated
-from easel.compare import correlation as correlations
-from easel.compare import intervals, scores
+from easel.compare import correlation as correlated, correlation as correlations, intervals, scores
 from easel.errors import UserError
 from easel.sections import learnability, printed
 

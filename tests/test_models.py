@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from easel.errors import UserError
-from easel.nets import layers
-from easel.nets import names as models
-from easel.nets import torchvision as models_torchvision
+from easel.nets import layers, names as models, torchvision as models_torchvision
 from easel.plot import base as plot
 from easel.train.batches import stream
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from easel.data import changes
-from easel.data import sets as data
+from easel.data import changes, sets as data
 from easel.errors import UserError
 from easel.train import ensure as run
 from easel.train.batches import stream

@@ -18,7 +18,7 @@ from easel.train.loop import train
 
 DRIVER = """
 import sys
-from easel import pool, run
+from easel.train import ensure as run, workers as pool
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial
 
@@ -189,7 +189,7 @@ def test_watching_and_ensuring_do_not_wait_for_each_other(tiny, store):
 def test_a_plain_script_needs_no_main_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from easel import run\n"
+        "from easel.train import ensure as run\n"
         "from easel.ledger.trial import Trial\n"
         "plan = [Trial(data='patterns', images=100, model='mlp-1x10', seed=s, epochs=1) for s in range(2)]\n"
         "print(len(run.ensure(plan, quiet=True)))\n"

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from easel import files
 from easel.compare import cuts, distances, intervals
@@ -261,7 +260,7 @@ def test_features_are_trained_once_kept_and_those_of_the_record_s_net(tiny, stor
     assert (first == again).all()
     assert first.shape == (100, 10)
     assert run.ensure([trial], store=store).trained == 0  # the record came out of it as well
-    file = files.results_dir() / "features" / f"{trial.key}.npz"
+    file = files.results_dir() / "features" / f"{trial.key}-{trial.epochs}.npz"
     file.write_bytes(file.read_bytes()[:-70] + b"x" * 70)
     assert (similarity.features(trial, store=store)[0] == first).all()  # a damaged file is made anew, and the same
 

@@ -13,9 +13,7 @@ import torch
 from browser import browsing, decoded
 
 from easel.errors import UserError
-from easel.notebook import explorer
-from easel.notebook import explorer as pictures
-from easel.notebook import explorer as widgets
+from easel.notebook import explorer, explorer as pictures, explorer as widgets
 from easel.notebook.explorer import Choice
 from easel.train import ensure as run
 

@@ -20,8 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from easel import bench_report as report
-from easel import estimates, files, roofline
+from easel import bench_report as report, estimates, files, roofline
 from easel.bench_loops import Tasks, augmentation, easel, noise, pil_loader, plain, resident, trial_on
 from easel.bench_parallel import measure_parallel
 from easel.bench_report import derived, paired

@@ -64,8 +64,8 @@ def _groups(settings: dict) -> Counts:
     nets = [*settings.get("models", ()), *[settings[name] for name in ("model",) if name in settings]]
     for net, trials in zip(dict.fromkeys(nets), _each(settings, nets), strict=True):
         yield net, 2 * trials, epochs, images * epochs, images * epochs
-    if "models" in settings and "model" in settings:  # 02: one more, whose features are used
-        yield settings["model"], 1, epochs, images * epochs, images * epochs
+    if "trained net" in settings.get("spaces", ()):  # 02: one more, whose features are used
+        yield settings["models"][0], 1, epochs, images * epochs, images * epochs
 
 
 def _changed(settings: dict) -> Counts:

@@ -12,8 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from easel.compare import correlation as correlations
-from easel.compare import cuts, matching
+from easel.compare import correlation as correlations, cuts, matching
 from easel.errors import UserError
 
 COLUMNS = ["dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"]

@@ -15,8 +15,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from easel.data import changes as perturb
-from easel.data import sets as datasets
+from easel.data import changes as perturb, sets as datasets
 from easel.errors import UserError
 from easel.nets import names as models
 

@@ -34,8 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from easel.errors import UserError
-from easel.nets import layers as small
-from easel.nets import torchvision as models_torchvision
+from easel.nets import layers as small, torchvision as models_torchvision
 
 WIDEST = 4
 

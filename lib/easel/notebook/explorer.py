@@ -31,8 +31,7 @@ from easel import files
 from easel.compare import cuts
 from easel.errors import UserError
 from easel.ledger.store import Ledger
-from easel.nets import names
-from easel.nets import names as models
+from easel.nets import names, names as models
 
 THUMB = 64  # pixels; larger images are scaled down to this in a page
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from easel import files
 from easel.compare import scores
+from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Recipe
@@ -58,13 +59,14 @@ def in_words(found: dict) -> str:
     return "\n".join(lines)
 
 
-def write_scores(folder: Path, out: Path, store: Store | None = None) -> tuple[int, str]:
+def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: str | None = None) -> tuple[int, str]:
     """Writes the easiness table (scores.table) of the profile in folder; returns its rows and what it covers, in words.
 
     Its trials are those that the profile's receipts name, each once, however many notebooks and variants share it;
     trials with dropped examples or changed labels do not count. m: 1 to 10, then each tenth epoch and the last. Where a
     net was trained on a data set in several ways, the one nearest to the paper's recipe, then with most examples, then
-    most trials, gives the rows of an m.
+    most trials, gives the rows of an m. dataset: that one alone; otherwise those that are not on this machine are left
+    out and named, as are trials that are neither in the store nor released.
     """
     if out.suffix not in (".parquet", ".csv"):
         raise UserError(f"--out {out} must end in .parquet or .csv")
@@ -73,23 +75,38 @@ def write_scores(folder: Path, out: Path, store: Store | None = None) -> tuple[i
     if not keys:
         raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {folder.name}")
     store = store or Store()
-    ledgers = _ledgers(store, keys, folder.name)
-    parts, taken = [], set()
-    for ledger in ledgers:
-        model = ledger.models[0]
-        name = _data_name(ledger.records[0])
-        for m in _m_values(ledger.epochs):
+    ways, gone = _ways(store, keys)
+    if not ways:
+        raise UserError(f"none of {folder}'s {gone} trials is in the store; run: easel run --profile {folder.name}")
+    parts, taken, absent = [], set(), set()
+    for records in ways:
+        model, name, plain = records[0].identity["model"], _data_name(records[0]), records[0].data["data"]
+        if dataset is not None and dataset not in (name, plain, sets.parts(plain)[0]):
+            continue
+        if dataset is None and not sets.on_disk(sets.parts(plain)[0]):
+            absent.add(name)
+            continue
+        for m in _m_values(max(record.epochs for record in records)):
+            ledger = _after(records, m)
             if (name, model, m) not in taken and ledger.correct()[:, m - 1].any():
                 taken.add((name, model, m))
                 parts.append(scores.table(ledger, [m], name))
+    if not parts and absent:
+        raise UserError(f"{', '.join(sorted(absent))}: not on this machine; easel data NAME gets a data set")
     if not parts:
-        raise UserError(f"no trial of {folder} got any example right: there is no easiness to write")
+        what = f"on {dataset} " if dataset else ""
+        raise UserError(f"no trial of {folder} {what}got any example right: there is no easiness to write")
     table = pd.concat(parts, ignore_index=True).sort_values(["dataset", "model", "m", "example"], ignore_index=True)
     buffer = io.BytesIO()
     table.to_csv(buffer, index=False) if out.suffix == ".csv" else table.to_parquet(buffer, index=False)
     files.make_folder(out.parent)
     files.write_atomically(out, buffer.getvalue())
-    return len(table), ", ".join(f"{model} on {name}" for name, model in sorted({one[:2] for one in taken}))
+    words = ", ".join(f"{model} on {name}" for name, model in sorted({one[:2] for one in taken}))
+    if absent:
+        words += f"; left out, not on this machine: {', '.join(sorted(absent))}"
+    if gone:
+        words += f"; left out, not in the store: {gone} of {len(keys)} trials (easel run --profile {folder.name})"
+    return len(table), words
 
 
 def write_kept(
@@ -114,7 +131,12 @@ def write_kept(
     if out.suffix != ".csv":
         raise UserError(f"--out {out} must end in .csv")
     receipt = _receipt(folder, notebook)
-    ledger = _of_net(_ledgers(store or Store(), receipt["keys"], folder.name), net, receipt["notebook"])
+    ways, gone = _ways(store or Store(), receipt["keys"])
+    if gone:
+        where = f"{gone} of {len(receipt['keys'])} trials of {receipt['notebook']} are not in the store"
+        raise UserError(f"{where}; run: easel run --profile {folder.name}")
+    records = _of_net(ways, net, receipt["notebook"])
+    ledger = _after(records, min(record.epochs for record in records))
     easiness, labels = scores.easiness(ledger, m), ledger.labels
     kept = subsets.keep(easiness, share, how, seed=seed, labels=labels, balanced=balanced)
     columns = {"example": ledger.ids[kept], "label": labels[kept]}
@@ -145,16 +167,16 @@ def _receipt(folder: Path, notebook: str | None) -> dict:
     raise UserError(f"no notebook {notebook or '01 or 00'} has trials in {folder}; --notebook takes one of: {names}")
 
 
-def _of_net(ledgers: list[Ledger], net: str | None, notebook: str) -> Ledger:
-    """The first ledger of a net, or of the first net that is no MLP; of any if there is no other."""
-    names = list(dict.fromkeys(ledger.models[0] for ledger in ledgers))
+def _of_net(ways: list[list], net: str | None, notebook: str) -> list:
+    """The first records of a net, or of the first net that is no MLP; of any if there is no other."""
+    names = list(dict.fromkeys(records[0].identity["model"] for records in ways))
     if not names:
         raise UserError(f"no trial of {notebook} was trained on all of its examples with their own labels")
     if net is None:
         net = next((name for name in names if models.family(name) != "mlp"), names[0])
-    for ledger in ledgers:
-        if ledger.models[0] == net:
-            return ledger
+    for records in ways:
+        if records[0].identity["model"] == net:
+            return records
     raise UserError(f"no net {net!r} among the trials of {notebook}; there are: {', '.join(names)}")
 
 
@@ -169,21 +191,29 @@ def _unusual(record) -> int:
     return sum(value != usual[name] for name, value in asdict(recipe).items())
 
 
-def _ledgers(store: Store, keys: list[str], profile: str) -> list[Ledger]:
-    """One ledger for each way that a net was trained (data, recipe, epochs): most usual first, then fullest."""
+def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
+    """The records of each way that a net was trained (data, recipe): most usual first, then fullest.
+
+    Also how many of the keys are neither in the store nor released.
+    """
     groups: dict[str, list] = {}
+    gone = 0
     for key in keys:
         record = store.read(key)
-        if record is None:
-            raise UserError(f"trial {key[:12]}… of {profile} is not in the store; run: easel run --profile {profile}")
-        if record.identity["edit"] is None and record.status == "complete":
-            way = {name: value for name, value in record.identity.items() if name != "seed"} | {"epochs": record.epochs}
+        gone += record is None
+        if record is not None and record.identity["edit"] is None and record.status == "complete":
+            way = {name: value for name, value in record.identity.items() if name != "seed"}
             groups.setdefault(json.dumps(way, sort_keys=True), []).append(record)
 
     def rank(group: list) -> tuple:
-        return _unusual(group[0]), -group[0].examples, -len(group), -group[0].epochs
+        return _unusual(group[0]), -group[0].examples, -len(group), -max(record.epochs for record in group)
 
-    return [Ledger(group) for group in sorted(groups.values(), key=rank)]
+    return sorted(groups.values(), key=rank), gone
+
+
+def _after(records: list, m: int) -> Ledger:
+    """The ledger of those that were trained for m epochs or more, as they were after m."""
+    return Ledger([record.cut(m) for record in records if record.epochs >= m])
 
 
 def _data_name(record) -> str:

@@ -87,9 +87,10 @@ def plan(profile: str, only=None, dataset: str | None = None, settings=None) -> 
 
 
 def _runs(found: dict[str, Path], overrides: dict) -> dict[str, str]:
-    """The stem of the notebook of each run: every notebook, followed by its variants in the profile's order."""
+    """The stem of the notebook of each run, variants behind; a profile says `no` where it leaves one out."""
     variants = {key: _of_variant(key, found) for key in overrides if key not in found}
-    return {run: stem for stem in found for run in (stem, *(key for key, of in variants.items() if of == stem))}
+    runs = {run: stem for stem in found for run in (stem, *(key for key, of in variants.items() if of == stem))}
+    return {run: stem for run, stem in runs.items() if overrides.get(run) is not False}
 
 
 def _of_variant(key: object, found: dict[str, Path]) -> str | None:
@@ -122,7 +123,7 @@ def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict
     if profile not in profiles:
         raise UserError(f"no profile {profile!r}; there are: {', '.join(map(str, profiles))}")
     overrides = profiles[profile] or {}
-    if not isinstance(overrides, dict) or not all(isinstance(v, dict | None) for v in overrides.values()):
+    if not isinstance(overrides, dict) or not all(isinstance(v, dict | None) or v is False for v in overrides.values()):
         raise UserError(f"{path}: profile {profile!r} must map notebooks to parameters")
     for key in overrides:
         if key not in found and not _of_variant(key, found):
@@ -197,8 +198,7 @@ def _inspect(answer, sets: list[str], nets: list[str], values: list[dict]) -> No
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during a download: no traceback
-    from easel.data import changes
-    from easel.data import sets as data
+    from easel.data import changes, sets as data
     from easel.ledger.trial import Recipe, Trial
     from easel.nets import names as models
     from easel.train import ensure as run
