@@ -575,8 +575,8 @@ def test_progress_is_passed_on_thinned_out():
 
 
 def test_a_tally_counts_in_words():
-    rows = [{"verdict": v} for v in ("holds", "holds", "fails", "inconclusive")]
-    assert site.tally(rows) == "2 hold, 1 fails, 1 inconclusive"
+    rows = [{"verdict": v} for v in ("holds", "holds", "fails", "open", "as printed")]
+    assert site.tally(rows) == "2 hold, 1 fails, 1 open, 1 as printed"
     assert site.tally([]) == "no verdicts"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from easel import plot
-from easel.compare import correlation as correlated, correlation as correlations, intervals, scores
+from easel.compare import claims, correlation as correlated, correlation as correlations, intervals, scores
 from easel.errors import UserError
 from easel.sections import learnability, printed
 
@@ -189,9 +189,9 @@ def test_intervals_narrow_with_images_and_cover_trials_only_from_three_on():
     wide, narrow = (correlated.agreement(noisy(2, examples=n)).r("a", "b") for n in (200, 3200))
     assert 3 < (wide.high - wide.low) / (narrow.high - narrow.low) < 5.5  # sqrt(16) = 4
     assert "images only" in correlated.agreement(noisy(2), resamples=2).covers
-    assert correlated.agreement(noisy(2), resamples=2).judge("holds") == "inconclusive"
+    assert correlated.agreement(noisy(2), resamples=2).limit == "trials"
     assert correlated.agreement(noisy(3), resamples=2).covers == "images and trials"
-    assert correlated.agreement(noisy(3), resamples=2).judge("holds") == "holds"
+    assert correlated.agreement(noisy(3), resamples=2).limit == ""
 
 
 def test_the_part_of_the_interval_for_trials_is_the_jackknife():
@@ -202,9 +202,10 @@ def test_the_part_of_the_interval_for_trials_is_the_jackknife():
         rest = {k: np.delete(v, t, axis=0) if k == net else v for k, v in runs.items()}
         return correlated.agreement(rest, resamples=2).r("a", "b").estimate
 
-    variance = sum(3 * np.var([without(net, t) for t in range(4)]) for net in runs)
-    images = stats.norm.ppf(0.975) * np.std(found.resampled[:, 0, 1], ddof=1)
-    half = np.hypot(images, stats.t.ppf(0.975, 3) * np.sqrt(variance))
+    variances = [3 * np.var([without(net, t) for t in range(4)]) for net in runs]
+    total = sum(variances) + np.var(found.resampled[:, 0, 1], ddof=1)
+    degrees = total**2 / sum(variance**2 / 3 for variance in variances)
+    half = stats.t.ppf(0.975, degrees) * np.sqrt(total)
     interval = found.r("a", "b")
     assert interval.high - interval.estimate == pytest.approx(half)
     assert interval.n == 8
@@ -299,17 +300,17 @@ def test_a_joint_distribution_holds_every_image_where_it_is():
 @pytest.mark.parametrize(
     ("low", "high", "ceiling", "verdict"),
     [
-        (0.65, 0.75, 0.9, "holds"),
-        (0.55, 0.75, 0.9, "inconclusive"),  # one end outside
-        (0.40, 0.55, 0.9, "fails"),
-        (0.40, 0.55, 0.5, "inconclusive"),  # no net could have agreed better
-        (0.85, 0.95, 0.97, "fails"),
-        (np.nan, np.nan, np.nan, "inconclusive"),
+        (0.65, 0.75, 0.9, "as printed"),
+        (0.55, 0.75, 0.9, "open"),  # one end outside
+        (0.40, 0.55, 0.9, "not as printed"),
+        (0.40, 0.55, 0.5, "open"),  # no net could have agreed better
+        (0.85, 0.95, 0.97, "not as printed"),
+        (np.nan, np.nan, np.nan, "open"),
     ],
 )
 def test_the_printed_level_is_judged_by_the_whole_interval_and_the_ceiling(low, high, ceiling, verdict):
     here = intervals.Interval((low + high) / 2, low, high, 6)
-    assert learnability.as_printed(here, 0.7, ceiling) == verdict
+    assert claims.against_print(here, 0.7, ceiling=ceiling).verdict == verdict
 
 
 def test_a_claim_about_every_pair_is_decided_by_the_one_that_refutes_it_or_else_by_the_weakest():
@@ -317,10 +318,10 @@ def test_a_claim_about_every_pair_is_decided_by_the_one_that_refutes_it_or_else_
         return intervals.Interval((low + high) / 2, low, high, 6)
 
     sure, wide, below, lost = interval(0.92, 0.96), interval(0.5, 1.4), interval(0.7, 0.8), interval(np.nan, np.nan)
-    assert correlated.weakest({"sure": sure, "wide": wide}, 0.9) == ("wide", wide)
-    assert correlated.weakest({"sure": sure, "wide": wide, "below": below}, 0.9) == ("below", below)
-    assert correlated.weakest({"sure": sure, "lost": lost}, 0.9)[0] == "lost"
-    assert lost.above(0.9) == "inconclusive"
+    assert claims.judge({"sure": sure, "wide": wide}, above=0.9)[:5] == ("wide", *wide)
+    assert claims.judge({"sure": sure, "wide": wide, "below": below}, above=0.9)[:5] == ("below", *below)
+    assert claims.judge({"sure": sure, "lost": lost}, above=0.9).where == "lost"
+    assert claims.judge(lost, above=0.9).verdict == "open"
 
 
 def test_an_interval_counts_the_trials_of_its_own_nets():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 
-from easel.compare import correlation, cuts, intervals, matching
+from easel.compare import claims, correlation, cuts, intervals, matching
 from easel.errors import UserError
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -354,6 +354,9 @@ def test_the_table_says_what_the_single_functions_say(nets, which, ties):
         "chance",
         "stratified_chance",
         "spearman",
+        "share",
+        "share_low",
+        "share_high",
         "n_trials",
     ]
     ask = {"which": which, "fraction": 0.1}
@@ -370,13 +373,15 @@ def test_the_table_says_what_the_single_functions_say(nets, which, ties):
             mixed = [matching.stratified_chance(*pair, groups, ties=ties, **ask) for pair in counts]
             assert getattr(row, column) == pytest.approx(np.mean(mixed))
         assert row.n_trials == 5
-        # the jackknife: variances of the two pairs, which share no trial, add up; the mean of two has a quarter
-        single = [
-            intervals.jackknife(*pair, lambda a, b: matching.rate(a, b, ties=ties, **ask), limits=(-np.inf, np.inf))
-            for pair in pairs
-        ]
-        reach = np.sqrt(sum((one.high - one.estimate) ** 2 for one in single)) / len(single)
-        assert (row.low, row.high) == pytest.approx(np.clip([row.rate - reach, row.rate + reach], 0, 1))
+        # the jackknife, the slow way: the mean of the pairs' rates without each trial in turn
+        flat = [a1, a2] if row.a == row.b else [a1, a2, b1, b2]
+        at = [(0, 1)] if row.a == row.b else [(0, 3), (1, 2)]
+
+        def mean(counts, at=at):
+            return [np.mean([matching.rate(counts[i], counts[j], ties=ties, **ask) for i, j in at])]
+
+        slow = intervals.jackknife_of(flat, mean, limits=(0, 1))[0]
+        assert (row.low, row.high) == pytest.approx(slow[1:3])
 
 
 def test_swapping_two_nets_changes_nothing_and_intervals_can_be_left_out(nets):
@@ -457,9 +462,60 @@ def test_a_contrast_is_the_difference_of_two_means_of_the_table():
     assert found.estimate == pytest.approx(rates["a", "b"] - (rates["a", "c"] + rates["b", "d"]) / 2)
     assert found.n == 32
     assert found.low < found.estimate < found.high
-    assert found.above(0) == "holds"
+    assert claims.judge(found, above=0).verdict == "holds"
     nothing = matching.contrast(groups, [("a", "b")], [("b", "a")])
     assert nothing[:3] == (0, 0, 0)  # the same trials on both sides: all of it cancels, and all doubt
     for pairs in ([], [("a", "a")], [("a", "e")]):
         with pytest.raises(UserError):
             matching.contrast(groups, pairs, [("a", "b")])
+
+
+def test_a_share_of_the_ceiling_by_hand_and_with_the_interval_of_its_trials():
+    rng = np.random.default_rng(5)
+    ease = rng.random(300)
+    groups = {net: tuple(rng.random((6, 300)) < ease for _ in range(2)) for net in "ab"}
+    table = matching.table(groups, which="hard").set_index(["a", "b"])
+    row = table.loc[("a", "b")]
+    assert row.share == pytest.approx(row.rate / np.sqrt(table.rate["a", "a"] * table.rate["b", "b"]))
+    assert np.isnan(table.share["a", "a"])
+
+    def share(counts):
+        a1, a2, b1, b2 = counts
+        hard = {"which": "hard"}
+        own = matching.rate(a1, a2, **hard) * matching.rate(b1, b2, **hard)
+        return [(matching.rate(a1, b2, **hard) + matching.rate(a2, b1, **hard)) / 2 / np.sqrt(own)]
+
+    (slow,) = intervals.jackknife_of([*groups["a"], *groups["b"]], share)
+    assert (row.share, row.share_low, row.share_high) == pytest.approx(slow[:3])
+
+
+def test_rank_tables_are_spearman_s_of_every_pair_with_jackknife_intervals():
+    rng = np.random.default_rng(6)
+    ease, labels = rng.random(200), np.arange(200) % 5
+    groups = {net: tuple(rng.random((5, 200)) < ease for _ in range(2)) for net in "ab"}
+    for of, classes in ((correlation.spearman, None), (correlation.spearman_within, labels)):
+        more = () if classes is None else (labels,)
+        found = matching.rank_table(groups, classes).set_index(["a", "b"])
+        (a1, a2), (b1, b2) = ([g.sum(0) for g in groups[net]] for net in "ab")
+        assert found.spearman["a", "a"] == pytest.approx(of(a1, a2, *more))
+        crossed = (of(a1, b2, *more) + of(a2, b1, *more)) / 2
+        assert found.spearman["a", "b"] == pytest.approx(crossed)
+        slow = intervals.jackknife(*groups["a"], lambda x, y, of=of, more=more: of(x, y, *more), limits=(-1, 1))
+        assert tuple(found.loc[("a", "a"), ["spearman", "low", "high"]]) == pytest.approx(slow[:3])
+        assert found.share["a", "b"] == pytest.approx(
+            crossed / np.sqrt(found.spearman["a", "a"] * found.spearman["b", "b"])
+        )
+    with pytest.raises(UserError, match="same examples"):
+        matching.rank_table({"a": groups["a"], "b": tuple(g[:, :100] for g in groups["b"])})
+
+
+def test_graded_easiness_needs_no_tie_rule():
+    rng = np.random.default_rng(7)
+    ease = rng.normal(0, 1, 400)
+    sure = {net: tuple(1 / (1 + np.exp(-ease - rng.normal(0, 0.5, (4, 400)))) for _ in range(2)) for net in "ab"}
+    table = matching.table(sure, which="hard")
+    assert (table.tie_low == table.rate).all()
+    assert (table.tie_high == table.rate).all()
+    assert table.equals(matching.table(sure, which="hard", ties="index"))
+    right = {net: tuple(g > 0.5 for g in pair) for net, pair in sure.items()}
+    assert (table.rate > matching.table(right, which="hard").rate).all()  # a hit is a coarse measurement

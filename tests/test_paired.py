@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy import stats
 
-from easel.compare import paired
-from easel.compare.paired import accuracies, at, bend, down_to, judge, steps, t_interval, with_intervals
+from easel.compare import claims, paired
+from easel.compare.intervals import t_interval
+from easel.compare.paired import accuracies, at, bend, down_to, steps, with_intervals
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.sections.subsets import drop
@@ -56,46 +57,56 @@ def test_several_intervals_cover_together():
 
 # ---- claims --------------------------------------------------------------------------------------------------------
 
+
+def judge(values, **where):
+    return claims.judge(paired.points(values), **where)
+
+
 CLEAR, OTHER, DOUBT = [0.10, 0.12, 0.11], [-0.10, -0.12, -0.11], [-0.1, 0.2, 0.0]
 
 
 @pytest.mark.parametrize(
-    ("claims", "verdict", "where"),
+    ("values", "verdict", "where"),
     [
         ({".3": CLEAR, ".6": CLEAR}, "holds", ".3"),
-        ({".3": CLEAR, ".6": DOUBT}, "inconclusive", ".6"),
+        ({".3": CLEAR, ".6": DOUBT}, "open", ".6"),
         ({".3": CLEAR, ".6": OTHER, ".9": DOUBT}, "fails", ".6"),
-        ({".3": CLEAR, ".6": [0.1]}, "inconclusive", ".6"),  # one trial
-        ({".3": CLEAR, ".6": [0.1, 0.1, 0.1]}, "inconclusive", ".6"),  # no spread: decides nothing
-        ({".3": [-0.1, -0.1]}, "inconclusive", ".3"),
+        ({".3": CLEAR, ".6": [0.1]}, "open", ".6"),  # one trial
+        ({".3": CLEAR, ".6": [0.1, 0.1, 0.1]}, "open", ".6"),  # no spread: decides nothing
+        ({".3": [-0.1, -0.1]}, "open", ".3"),
     ],
 )
-def test_every_point_must_hold_and_one_can_fail(claims, verdict, where):
-    found = judge(claims, above=0)
+def test_every_point_must_hold_and_one_can_fail(values, verdict, where):
+    found = judge(values, above=0)
     assert (found.verdict, found.where) == (verdict, where)
-    mirrored = judge({k: -np.array(v) for k, v in claims.items()}, below=0)
+    mirrored = judge({k: -np.array(v) for k, v in values.items()}, below=0)
     assert (mirrored.verdict, mirrored.where) == (verdict, where)
     assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low), nan_ok=True)
 
 
 def test_the_interval_shown_is_the_one_that_the_verdict_stands_on():
-    claims = {".3": CLEAR, ".6": OTHER}
-    assert judge(claims, above=0)[1:4] == pytest.approx(t_interval(OTHER, points=2)[:3])
+    values = {".3": CLEAR, ".6": OTHER}
+    assert judge(values, above=0)[1:4] == pytest.approx(t_interval(OTHER, points=2)[:3])
     assert judge({".3": CLEAR, ".6": CLEAR}, above=0)[1:4] == pytest.approx(t_interval(CLEAR)[:3])
     assert judge({"": CLEAR}, above=0.2).verdict == "fails"
-    assert judge({"": CLEAR}, above=0.05).row().keys() == {"here", "low", "high", "n", "verdict"}
-    assert judge({"": [0.1]}, above=0).row() == {"here": 0.1, "n": 1, "verdict": "inconclusive"}
+    assert judge({"": CLEAR}, above=0.05).row().keys() == {
+        "here", "low", "high", "n", "verdict", "reason", "needed",
+    }  # fmt: skip
+    row = {"here": 0.1, "n": 1, "verdict": "open", "reason": "trials", "needed": None}
+    assert judge({"": [0.1]}, above=0).row() == row
 
 
 @pytest.mark.parametrize("points", [1, 6])
 def test_chance_seldom_decides_whatever_the_number_of_points(points):
     generator = np.random.default_rng(points)
     draws = generator.normal(0, 1, (1500, points, 5))
-    verdicts = [judge(dict(enumerate(draw)), above=0).verdict for draw in draws]
+    verdicts = [judge({str(i): v for i, v in enumerate(draw)}, above=0).verdict for draw in draws]
     assert verdicts.count("fails") / 1500 < 0.04  # .025, plus three standard errors
     worst = draws.copy()
     worst[:, 1:] += 100  # the hardest case for "holds": all other points are beyond doubt
-    assert [judge(dict(enumerate(draw)), above=0).verdict for draw in worst].count("holds") / 1500 < 0.04
+    assert [judge({str(i): v for i, v in enumerate(draw)}, above=0).verdict for draw in worst].count(
+        "holds"
+    ) / 1500 < 0.04
 
 
 def test_down_to_stops_at_the_first_that_does_not_hold():
@@ -185,5 +196,5 @@ def test_what_cannot_be_is_refused_in_one_line(call, word):
 
 def test_nothing_is_written_into_the_callers_arrays():
     values = np.array(CLEAR)
-    paired.judge({"": values}, below=0)
+    judge({"": values}, below=0)
     assert values.tolist() == CLEAR

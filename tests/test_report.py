@@ -127,14 +127,14 @@ def test_a_long_table_shows_its_first_rows_and_says_where_the_others_are(page, s
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"verdict": "maybe"}, "holds, fails, inconclusive"),
+        ({"verdict": "maybe"}, "holds, fails, no difference, open"),
         ({"claim": " "}, "claim"),
         ({"why": ""}, "why"),
         ({"low": 0.1}, "one end"),
         ({"low": 0.3, "high": 0.1}, "upside down"),
         ({"low": "a", "high": "b"}, "number"),
-        ({"here": None}, "inconclusive"),
-        ({"here": float("nan")}, "inconclusive"),
+        ({"here": None}, "it is open"),
+        ({"here": float("nan")}, "it is open"),
         ({"n": True}, "number"),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_verdict_that_does_not_hold_together_is_refused(page, change, message)
 
 def test_verdicts_are_a_table_in_words_and_values_may_be_numpy_s(page, shown):
     page.verdict(**GOOD | {"here": np.float32(0.5), "low": np.float64(0.25), "high": 0.75, "n": np.int64(1200)})
-    page.verdict(claim="<b>", paper=None, here=np.nan, verdict="inconclusive", why="Too few trials.")
+    page.verdict(claim="<b>", paper=None, here=np.nan, verdict="open", why="Too few trials.")
     page.verdicts()
     assert "0.50 [0.25, 0.75], n = 1,200" in shown[-1]["text/html"]
     assert "✓ holds" in shown[-1]["text/html"]

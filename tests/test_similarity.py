@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from easel import files
-from easel.compare import cuts, distances, intervals
+from easel.compare import claims, cuts, distances, intervals
 from easel.errors import UserError
 from easel.sections import similarity
 from easel.train import ensure as run
@@ -185,9 +185,10 @@ def test_clustered_easy_images_are_found_alike_and_random_counts_are_not():
     overall = table[(table["class"] == "all") & (table.measure == "mean distance")].set_index(["space", "which"])
     easy = overall.loc[("made", "easy")]
     assert (easy.ratio, easy.high - easy.low) == (pytest.approx(0.1, abs=0.05), pytest.approx(0))
-    assert similarity.verdict(easy, "alike") == "holds"
-    assert similarity.verdict(easy, "diverse") == "fails"
-    assert similarity.verdict(overall.loc[("unrelated", "easy")], "alike") != "holds"
+    assert claims.judge(similarity.interval_of(easy, 12), below=1).verdict == "holds"
+    assert claims.judge(similarity.interval_of(easy, 12), above=1).verdict == "fails"
+    unrelated = similarity.interval_of(overall.loc[("unrelated", "easy")], 12)
+    assert claims.judge(unrelated, below=1).verdict != "holds"
     assert (table.band_low < 1).all()
     assert (table.band_high > 1).all()
     classes = table[(table.space == "made") & (table.which == "easy") & (table.measure == "mean distance")]
@@ -232,14 +233,15 @@ def test_several_nets_at_once_have_the_values_that_each_has_alone():
     ("low", "high", "alike", "diverse"),
     [
         (0.7, 0.9, "holds", "fails"),
-        (0.9, 1.01, "inconclusive", "inconclusive"),  # a random set is among what it may be
-        (0.97, 1.2, "inconclusive", "inconclusive"),
+        (0.9, 1.01, "open", "open"),  # a random set is among what it may be
+        (0.97, 1.2, "open", "open"),
         (1.01, 1.3, "fails", "holds"),
     ],
 )
 def test_a_verdict_asks_where_the_total_interval_lies(low, high, alike, diverse):
-    row = SimpleNamespace(total_low=low, total_high=high)
-    assert (similarity.verdict(row, "alike"), similarity.verdict(row, "diverse")) == (alike, diverse)
+    found = similarity.interval_of(SimpleNamespace(ratio=(low + high) / 2, total_low=low, total_high=high), 9)
+    sides = ({"below": 1}, {"above": 1})
+    assert tuple(claims.judge(found, **side).verdict for side in sides) == (alike, diverse)
 
 
 def test_an_average_image_weighs_tied_images_by_their_chance():
@@ -298,7 +300,6 @@ def test_spaces_are_had_by_name_and_only_the_trained_net_s_is_trained_for(tiny, 
         (lambda d: similarity.within(d, np.arange(8)), "give \\(examples, examples\\)"),
         (lambda d: similarity.within(d, np.arange(9), which="best"), "which='best'"),
         (lambda d: similarity.within(d, np.arange(9), fraction=2), "fraction=2"),
-        (lambda d: similarity.verdict(None, "pretty"), "claim 'pretty'"),
         (lambda d: similarity.table({}, [], {}), "rankings of no examples"),
         (lambda d: similarity.table({"a": d[:2] == 0, "b": d[:2, :5] == 0}, [0] * 9, {}), "rankings of \\[5, 9\\]"),
         (lambda d: similarity.table({"a": d == 0}, [0] * 9, {}, only={"x": ["b"]}), "no ranking 'b'; there are: a"),

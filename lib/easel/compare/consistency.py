@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from easel.compare.crossed import interval
 from easel.compare.cuts import labels_of
+from easel.compare.intervals import crossed
 from easel.errors import UserError
 from easel.sections.validation import bool_nets
 
@@ -56,13 +56,13 @@ def consistency(predictions: Mapping[str, np.ndarray], labels, *, resamples: int
     """Every architecture's nets with each other and with the other architectures' nets: one row a pair and measure.
 
     predictions: {net: int (nets, examples)}. Columns: a, b, measure (MEASURES), value, low, high (other nets, other
-    images: `crossed.interval`; nan for a pair within two nets), chance (`by_chance`), n (examples).
+    images: `intervals.crossed`; nan for a pair within two nets), chance (`by_chance`), n (examples).
     """
     rows, nets = [], list(predictions)
     for at, a in enumerate(nets):
         for b in nets[at:]:
             groups = [predictions[a]] if a == b else [predictions[a], predictions[b]]
-            found = interval(_statistic, *groups, labels=labels, limits=(-1.0, 1.0), resamples=resamples)
+            found = crossed(_statistic, *groups, labels=labels, limits=(-1.0, 1.0), resamples=resamples)
             chance = by_chance(groups[0], None if a == b else groups[1], labels)
             for measure, value, expected in zip(MEASURES, found, chance, strict=True):
                 row = {"a": a, "b": b, "measure": measure, "value": value.estimate, "low": value.low}

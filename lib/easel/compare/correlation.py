@@ -27,7 +27,7 @@ import pandas as pd
 from scipy import stats
 
 from easel.compare import cuts
-from easel.compare.intervals import Interval
+from easel.compare.intervals import Interval, combined
 from easel.errors import UserError
 
 PLAIN = ("pearson", "spearman")
@@ -183,30 +183,24 @@ class Agreement:
         """What the intervals cover, for a caption."""
         return "images and trials" if self.left_out else "images only, too few trials"
 
-    def judge(self, verdict: str) -> str:
-        """The verdict if the intervals cover other trials too; else "inconclusive", whatever the images show."""
-        return verdict if self.left_out else "inconclusive"
+    @property
+    def limit(self) -> str:
+        """What stands in the way of a verdict (`claims.judge`): "trials" where intervals do not cover other trials."""
+        return "" if self.left_out else "trials"
 
     def interval(
         self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], level: float = 0.95, limits=None
     ) -> Interval:
         """Estimate and interval of any function of the matrix; n = trials of the groups at the places `of`.
 
-        statistic: (..., groups, groups) -> (...), of those groups. Half widths added as squares: images, normal with
-        the standard deviation of resamples; trials, delete-one jackknife, t with fewest trials - 1 degrees of freedom.
+        statistic: (..., groups, groups) -> (...), of those groups. Doubts (`intervals.combined`): images, the variance
+        of resamples; trials, the delete-one jackknife's.
         """
         cuts.level_of(level)
-        estimate = float(statistic(self.matrix))
-        half = stats.norm.ppf((1 + level) / 2) * np.std(statistic(self.resampled), ddof=1)
-        if self.left_out:
-            variance = sum((len(one) - 1) * np.var(statistic(one)) for one in self.left_out)
-            fewest = min(self.trials[group] for group in of)
-            half = np.hypot(half, stats.t.ppf((1 + level) / 2, fewest - 1) * np.sqrt(variance))
-        low, high = estimate - half, estimate + half
-        if limits is not None:
-            low, high = np.clip([low, high], *limits)
+        doubts = [(np.var(statistic(self.resampled), ddof=1), np.inf)]
+        doubts += [((len(one) - 1) * np.var(statistic(one)), len(one) - 1) for one in self.left_out]
         n = self.trials[0] if self.paired else sum(self.trials[group] for group in set(of))
-        return Interval(estimate, float(low), float(high), n)
+        return combined(float(statistic(self.matrix)), doubts, n, level=level, limits=limits or (-np.inf, np.inf))
 
     def r(self, a: str, b: str, level: float = 0.95) -> Interval:
         """Correlation of a run of a with a run of b, mean over pairs; a = b: of two trials of one."""
@@ -341,18 +335,6 @@ def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels
         raise UserError("scores of different shapes: give (trials, examples) of the same trials to each")
     per_trial = [correlations(np.stack(of_one), kind, labels=labels) for of_one in zip(*blocks, strict=True)]
     return pd.DataFrame(np.mean(per_trial, axis=0), index=list(runs), columns=list(runs))
-
-
-def weakest(intervals: Mapping[tuple, Interval], bar: float) -> tuple[tuple, Interval]:
-    """The pair that decides a claim about all of them, "each lies above the bar", with its interval.
-
-    A pair wholly below the bar refutes the claim: the lowest of these. Else the pair with the lowest lower end, one
-    that has no value first; if that is above the bar, all are.
-    """
-    below = {pair: one for pair, one in intervals.items() if one.high < bar}
-    if below:
-        return min(below.items(), key=lambda item: item[1].high)
-    return min(intervals.items(), key=lambda item: np.nan_to_num(item[1].low, nan=-np.inf))
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------

@@ -163,10 +163,11 @@ def labels_of(labels, examples: int) -> np.ndarray:
 
 def trials_of(correct, *, least: int = 1) -> np.ndarray:
     correct = np.asarray(correct)
-    if correct.ndim != 2 or correct.dtype != bool or not correct.shape[1]:
+    graded = correct.dtype.kind == "f" and np.isfinite(correct).all()  # a probability instead of right or wrong
+    if correct.ndim != 2 or not (correct.dtype == bool or graded) or not correct.shape[1]:
         raise UserError(
-            f"correct of shape {correct.shape} and type {correct.dtype}: give bool (trials, examples), "
-            "one epoch: correct[:, m - 1]"
+            f"correct of shape {correct.shape} and type {correct.dtype}: give bool (trials, examples), or finite "
+            "probabilities, of one epoch: correct[:, m - 1]"
         )
     if len(correct) < least:
         raise UserError(f"{len(correct)} trials: give at least {least}, none diverged")

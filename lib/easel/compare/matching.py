@@ -10,7 +10,7 @@ How it works: a cut sorts examples into out (0), tied at the cut (1) and in (2).
 of the 3 x 3 table of how often code i of net A meets code j of net B. A cut is found by selection, without a sort.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -181,13 +181,15 @@ def table(
 ) -> pd.DataFrame:
     """EH Table 1, tidy: one row a pair of nets, a <= b in the order given.
 
-    groups: {net: (correct_1, correct_2)}, two disjoint groups of its trials, each (trials, examples) bool.
+    groups: {net: (correct_1, correct_2)}, two disjoint groups of its trials, each (trials, examples) bool, or the true
+    class's probability (graded easiness, which hardly ties).
     labels: (examples,). Diagonal: group 1 against group 2. Off it: the mean of (a's 1, b's 2) and (a's 2, b's 1): every
     number of the table stands on the same number of trials a side, and swapping a and b changes nothing.
 
     Columns: a, b, which, fraction, rate (tie rule `ties`), low, high (jackknife, every trial deleted once; nan where
     level is None), tie_low, tie_high (`bounds`, whatever `ties` is), identified, chance (of sets of these sizes),
-    stratified_chance (nan without labels), spearman, n_trials (in the smallest group used).
+    stratified_chance (nan without labels), spearman, share, share_low, share_high (of the ceiling, `agreement_table`),
+    n_trials (in the smallest group used).
     UserError as in `rate` and `jackknife`.
     """
     which, fraction = asked(which, fraction)
@@ -203,7 +205,7 @@ def table(
     level = None if level is None else level_of(level)
 
     def prepare(correct: np.ndarray) -> _Group:
-        counts = correct.sum(0, dtype=np.int32)
+        counts = correct.sum(0, dtype=np.int32 if correct.dtype == bool else float)
         cut = cut_at(counts, which, fraction, index=ties == "index")
         shorter = (counts - trial for trial in correct) if level else ()
         left_out = [cut_at(x, which, fraction, index=ties == "index") for x in shorter]
@@ -213,14 +215,12 @@ def table(
         return _Group(len(correct), cut_at(counts, which, fraction), cut, left_out, by_class, size, ranks)
 
     ready = {net: tuple(map(prepare, pair)) for net, pair in sides.items()}
+    sets = {net: tuple((one.cut, one.left_out) for one in pair) for net, pair in ready.items()}
+    rates = agreement_table(sides=sets, agree=lambda one, two: rate_of(one, two, ties), level=level, limits=(0.0, 1.0))
     rows = []
-    for a, b in combinations_with_replacement(ready, 2):
+    for (a, b), found in zip(combinations_with_replacement(ready, 2), rates, strict=True):
         (a1, a2), (b1, b2) = ready[a], ready[b]
         pairs = [(a1, a2)] if a == b else [(a1, b2), (a2, b1)]
-        estimate = float(np.mean([rate_of(one.cut, two.cut, ties) for one, two in pairs]))
-        low = high = np.nan
-        if level:
-            low, high = from_left_out(estimate, _without_each(pairs, ties), level)[1:3]
         tie_low, tie_high = np.mean([bounds_of(one.bounding, two.bounding) for one, two in pairs], axis=0).tolist()
         mixed = np.nan
         if labels is not None:
@@ -231,44 +231,123 @@ def table(
                 "b": b,
                 "which": which,
                 "fraction": fraction,
-                "rate": estimate,
-                "low": low,
-                "high": high,
+                "rate": found["value"],
+                "low": found["low"],
+                "high": found["high"],
                 "tie_low": tie_low,
                 "tie_high": tie_high,
                 "identified": identified(tie_low, tie_high),
                 "chance": float(np.mean([min(one.size, two.size) / n for one, two in pairs])),
                 "stratified_chance": float(mixed),
                 "spearman": float(np.mean([correlation(one.ranks, two.ranks) for one, two in pairs])),
+                "share": found["share"],
+                "share_low": found["share_low"],
+                "share_high": found["share_high"],
                 "n_trials": min(group.trials for pair in pairs for group in pair),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _without_each(pairs: list[tuple[_Group, _Group]], ties: str) -> list[np.ndarray]:
-    """The mean rate over `pairs` without each trial in turn, one array a group."""
-    full = [rate_of(one.cut, two.cut, ties) for one, two in pairs]
-    thetas = []
-    for at, (one, two) in enumerate(pairs):
-        others = sum(full) - full[at]
-        thetas.append(np.array([others + rate_of(cut, two.cut, ties) for cut in one.left_out]) / len(pairs))
-        thetas.append(np.array([others + rate_of(one.cut, cut, ties) for cut in two.left_out]) / len(pairs))
-    return thetas
+def agreement_table(
+    sides: Mapping[str, tuple], agree: Callable[[object, object], float], *, level: float | None = 0.95, limits=(-1, 1)
+) -> list[dict]:
+    """How alike the rankings of every pair of nets are, and which share that is of what they could be at most.
+
+    sides: {net: ((whole, left_out), (whole, left_out))}, of two disjoint groups of its trials: what all trials of the
+    group give, and what they give without each of them; agree: of two of these, in `limits`. Diagonal: group 1 against
+    group 2; off it the mean of (a's 1, b's 2) and (a's 2, b's 1). share: the agreement over the geometric mean of both
+    nets' own, which no pair exceeds but by noise, whatever the number of trials (Spearman 1904; nan on the diagonal and
+    where a net does not agree with itself).
+    One dict a pair, a <= b: value, low, high, share, share_low, share_high; jackknife, every trial deleted once from
+    all that it is part of (ends nan where level is None).
+    """
+    own = {net: agree(one[0], two[0]) for net, (one, two) in sides.items()}
+    without = {
+        net: [np.array([agree(x, two[0]) for x in one[1]]), np.array([agree(one[0], x) for x in two[1]])]
+        for net, (one, two) in sides.items()
+    }
+    found = []
+    for a, b in combinations_with_replacement(sides, 2):
+        value, left_out, share, shares = own[a], without[a], np.nan, []
+        if a != b:
+            (a1, a2), (b1, b2) = sides[a], sides[b]
+            first, second = agree(a1[0], b2[0]), agree(a2[0], b1[0])
+            value = (first + second) / 2
+            left_out = [
+                (np.array([agree(x, b2[0]) for x in a1[1]]) + second) / 2,
+                (np.array([agree(x, b1[0]) for x in a2[1]]) + first) / 2,
+                (np.array([agree(a2[0], x) for x in b1[1]]) + first) / 2,
+                (np.array([agree(a1[0], x) for x in b2[1]]) + second) / 2,
+            ]
+            ceilings = [own[a] * own[b], *(x * own[b] for x in without[a]), *(own[a] * x for x in without[b])]
+            share, *shares = (
+                np.asarray(x) / np.sqrt(np.where(np.asarray(c) > 0, c, np.nan))
+                for x, c in zip([value, *left_out], ceilings, strict=True)
+            )
+        row = {"value": float(value), "low": np.nan, "high": np.nan}
+        row |= {"share": float(share), "share_low": np.nan, "share_high": np.nan}
+        if level:
+            row |= dict(
+                zip(("low", "high"), from_left_out(value, left_out, level=level, limits=limits)[1:3], strict=True)
+            )
+            if a != b:
+                ends = from_left_out(float(share), shares, level=level)[1:3]
+                row |= dict(zip(("share_low", "share_high"), ends, strict=True))
+        found.append(row)
+    return found
+
+
+def rank_table(groups: Mapping[str, tuple], labels=None, *, level: float = 0.95) -> pd.DataFrame:
+    """Spearman's correlation of every pair of nets, which needs no cut and so no tie rule: one row a pair, a <= b.
+
+    groups: as for `table`. labels: (examples,): within classes (`correlation.spearman_within`), so that naming the same
+    classes counts for nothing; None: over all examples. Columns: a, b, spearman, low, high, share (of the geometric
+    mean of both nets' own), share_low, share_high, n (trials).
+    """
+    sides = {net: [trials_of(correct, least=2) for correct in pair] for net, pair in groups.items()}
+    count = {correct.shape[1] for pair in sides.values() for correct in pair}
+    if len(count) != 1:
+        raise UserError(f"nets of {sorted(count)} examples: give each two groups of the same examples")
+    classes = np.zeros(count.pop(), np.int64) if labels is None else labels_of(labels, len(np.asarray(labels)))
+    members = [np.flatnonzero(classes == k) for k in range(classes.max() + 1)]
+
+    def ranked(counts: np.ndarray) -> np.ndarray | None:
+        ranks = np.empty(len(counts))
+        for rows in members:
+            ranks[rows] = (stats.rankdata(counts[rows]) - (len(rows) + 1) / 2) / len(rows)
+        return unit(ranks)
+
+    def side(correct: np.ndarray) -> tuple:
+        counts = correct.sum(0, dtype=float)
+        return ranked(counts), [ranked(counts - trial) for trial in correct]
+
+    ready = {net: tuple(map(side, pair)) for net, pair in sides.items()}
+    pairs = list(combinations_with_replacement(ready, 2))
+    found = pd.DataFrame(agreement_table(ready, correlation, level=level)).rename(columns={"value": "spearman"})
+    number = [sum(len(g) for net in {a, b} for g in sides[net]) for a, b in pairs]
+    return pd.DataFrame(pairs, columns=["a", "b"]).join(found).assign(n=number)
 
 
 # ---- more than two groups ------------------------------------------------------------------------------------------
 
 
 def contrast(
-    groups: Mapping[str, tuple], pairs, others, *, which: str = "easy", fraction: float = 0.10, level: float = 0.95
+    groups: Mapping[str, tuple],
+    pairs,
+    others,
+    *,
+    which: str = "easy",
+    fraction: float = 0.10,
+    ties: str = "expected",
+    level: float = 0.95,
 ) -> Interval:
     """The mean matching rate over `pairs` of nets less that over `others`, in -1..1, with a `jackknife_of` interval.
 
-    groups: as for `table`; pairs, others: (a, b) of its names, two different nets, rates as in `table` (expected ties).
-    UserError: no pair, a net that is not there or is paired with itself; else as `table`.
+    groups: as for `table`; pairs, others: (a, b) of its names, two different nets, rates as in `table` under
+    `ties`. UserError: no pair, a net that is not there or is paired with itself; else as `table`.
     """
-    cut, names = asked(which, fraction), list(groups)
+    cut, names, index = asked(which, fraction), list(groups), rule_of(ties) == "index"
     both = [list(of) for of in (pairs, others)]
     for a, b in both[0] + both[1]:
         if a not in groups or b not in groups or a == b:
@@ -277,8 +356,8 @@ def contrast(
         raise UserError("nothing to contrast: give at least one pair on either side")
 
     def difference(counts: list[np.ndarray]) -> list[float]:
-        at = {name: [cut_at(vector(c), *cut) for c in counts[2 * i : 2 * i + 2]] for i, name in enumerate(names)}
-        means = [np.mean([rate_of(at[a][i], at[b][1 - i], "expected") for a, b in of for i in (0, 1)]) for of in both]
+        at = {n: [cut_at(vector(c), *cut, index=index) for c in counts[2 * i : 2 * i + 2]] for i, n in enumerate(names)}
+        means = [np.mean([rate_of(at[a][i], at[b][1 - i], ties) for a, b in of for i in (0, 1)]) for of in both]
         return [means[0] - means[1]]
 
     used = {name for of in both for pair in of for name in pair}

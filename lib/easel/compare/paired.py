@@ -8,14 +8,14 @@ Pure functions; they never train, load, draw a figure, or take a missing (diverg
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from easel.compare.cuts import level_of
-from easel.compare.intervals import Finding, Interval, every
+from easel.compare.claims import Points, judge
+from easel.compare.intervals import t_interval
 from easel.errors import UserError
 
 # ---- from trials to a table ----------------------------------------------------------------------------------------
@@ -68,42 +68,9 @@ def at(table: pd.DataFrame, **where) -> pd.Series:
 # ---- intervals and claims ------------------------------------------------------------------------------------------
 
 
-def t_interval(values, *, level: float = 0.95, points: int = 1) -> Interval:
-    """The mean of independent trials and its t-interval; nan (diverged, or without a partner) is left out.
-
-    values: (trials,) any finite numbers, such as paired differences. points: as many intervals are read together, and
-    each has the level 1 - (1 - level) / points, so that all of them cover at once with probability `level` or more
-    (Bonferroni). Interval.n is the number of trials used; its ends are nan for fewer than two.
-    UserError: level outside 0..1; points below 1.
-    """
-    if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 1:
-        raise UserError(f"points={points!r}: a whole number from 1")
-    values = np.asarray(values, dtype=float).ravel()
-    values = values[~np.isnan(values)]
-    n = len(values)
-    if n < 2:
-        return Interval(float(values.mean()) if n else np.nan, np.nan, np.nan, n)
-    reach = stats.t.isf((1 - level_of(level)) / points / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    mean = float(values.mean())
-    return Interval(mean, mean - float(reach), mean + float(reach), n)
-
-
-def judge(
-    claims: Mapping[str, object], *, above: float | None = None, below: float | None = None, level: float = 0.95
-) -> Finding:
-    """The verdict on "at EVERY point the mean is above (or below) this value", for values of trials at each point.
-
-    claims: {point: (trials,) values}, such as paired differences at each rate; above or below: the one value, a margin
-    included. "holds": the interval of every point lies wholly on the claimed side; as all must, each is at `level`
-    (chance alone gets a false claim through with probability (1 - level) / 2 at most, however many points). "fails":
-    the interval of some point lies wholly on the other side; as one is enough, and with many points one would by
-    chance, these are widened for the number of points (Bonferroni). "inconclusive": neither.
-    The finding shows the deciding point: the worst one, with the interval that its verdict stands on. An interval of
-    width 0 (all trials alike) decides nothing. UserError: no claims; both or neither of above and below.
-    """
-    plain = {point: t_interval(values, level=level) for point, values in claims.items()}
-    wide = {point: t_interval(values, level=level, points=len(claims)) for point, values in claims.items()}
-    return every(plain, wide, above=above, below=below)
+def points(values: Mapping[str, object]) -> Points:
+    """For `claims.judge`: {point: (trials,) values}, such as differences at each rate, as `t_interval`s."""
+    return {name: partial(t_interval, one) for name, one in values.items()}
 
 
 def down_to(claims: Mapping[float, object], *, above: float) -> float | None:
@@ -114,7 +81,7 @@ def down_to(claims: Mapping[float, object], *, above: float) -> float | None:
     """
     reached = None
     for key in sorted(claims, reverse=True):
-        if judge({key: claims[key]}, above=above).verdict != "holds":
+        if judge(points({str(key): claims[key]}), above=above).verdict != "holds":
             break
         reached = key
     return reached

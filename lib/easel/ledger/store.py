@@ -290,6 +290,10 @@ class Ledger:
         """bool (trials, epochs, examples)."""
         return np.stack([r.correct(view) for r in self.records])
 
+    def has(self, quantity: str, view: str = "train") -> bool:
+        """Whether every trial recorded this quantity of this view."""
+        return all(f"{quantity}.{view}" in record.arrays for record in self.records)
+
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
         """float32 (trials, epochs, examples) of "margin", "loss" or "probability"."""
         return np.stack([r.values(quantity, view) for r in self.records])

@@ -26,9 +26,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from easel import files
+from easel.compare import claims
 from easel.ledger import provenance
 
-VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive": "? inconclusive"}
+VERDICTS = {
+    "holds": "✓ holds",
+    "fails": "✗ fails",
+    "no difference": "= no difference",
+    "open": "? open",
+    "as printed": "✓ as printed",
+    "not as printed": "✗ not as printed",
+}
 FOLDERS = ("figures", "tables", "receipts")
 
 
@@ -107,12 +115,22 @@ class Page:
         _show({"text/markdown": caption + more, "text/plain": caption + more})
         return path
 
-    def verdict(self, *, claim, paper=None, here=None, low=None, high=None, n=None, verdict, why) -> None:
+    def claim(self, claim: str, found: claims.Finding, why: str, *, paper=None) -> None:
+        """Notes one claim with what `claims.judge` or `claims.against_print` found: a line of a notebook.
+
+        claim, why: one sentence each; paper: its number or words. `{where}` in why stands for the deciding point.
+        """
+        self.verdict(claim=claim, paper=paper, **found.row(), why=why.replace("{where}", found.where))
+
+    def verdict(
+        self, *, claim, paper=None, here=None, low=None, high=None, n=None, verdict, why, reason="", needed=None
+    ) -> None:
         """Notes one verdict: what the paper claims, what is seen here with its interval, and what follows.
 
         claim, why: one sentence each. paper, here: a number or words. low, high: ends of the interval, both or none.
-        n: what the interval was drawn from. verdict: "holds", "fails" or "inconclusive"; a number that is missing or
-        not finite can only be inconclusive. Raises ValueError otherwise.
+        n: what the interval was drawn from. verdict: one of VERDICTS (`compare.claims` says when which); a number that
+        is missing or not finite can only be open. reason: of an open one: trials, images or design; needed: trials that
+        would decide. Raises ValueError otherwise.
         """
         if verdict not in VERDICTS:
             raise ValueError(f"verdict is {verdict!r}; it is one of {', '.join(VERDICTS)}")
@@ -123,8 +141,9 @@ class Page:
             raise ValueError(f"the interval of {claim!r} has one end: give low and high, or neither")
         if row["low"] is not None and row["low"] > row["high"]:
             raise ValueError(f"the interval of {claim!r} is upside down: low {low} is above high {high}")
-        if row["here"] is None and verdict != "inconclusive":
-            raise ValueError(f"{claim!r} {verdict}, but `here` is missing: without a value it is inconclusive")
+        if row["here"] is None and verdict != "open":
+            raise ValueError(f"{claim!r} {verdict}, but `here` is missing: without a value it is open")
+        row |= {"reason": (reason or "trials") if verdict == "open" else "", "needed": _number("needed", needed)}
         self._verdicts.append(row)
 
     def verdicts(self) -> None:
@@ -187,7 +206,11 @@ def verdict_cells(row: dict) -> tuple[str, str, str, str, str]:
         here += f" [{_words(row['low'])}, {_words(row['high'])}]"
     if row.get("n") is not None:
         here += f", n = {row['n']:,}"
-    return row["claim"], _words(row["paper"]), here, VERDICTS[row["verdict"]], row["why"]
+    why = row["why"]
+    if row.get("reason"):
+        more = f", about {row['needed']:,} would decide" if row.get("needed") else ""
+        why = f"open for {row['reason']}{more}; {why}"
+    return row["claim"], _words(row["paper"]), here, VERDICTS[row["verdict"]], why
 
 
 def _data_name(asked: dict) -> str:

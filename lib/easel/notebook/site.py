@@ -11,9 +11,10 @@ import re
 from pathlib import Path
 
 from easel import files
+from easel.compare import claims
 from easel.notebook import page as report
 
-VERDICT_COLUMNS = ("notebook", "claim", "paper", "here", "low", "high", "n", "verdict", "why")
+VERDICT_COLUMNS = ("notebook", "claim", "paper", "here", "low", "high", "n", "verdict", "reason", "needed", "why")
 
 
 def receipts(folder: Path) -> list[dict]:
@@ -28,7 +29,10 @@ def receipts(folder: Path) -> list[dict]:
         except (OSError, ValueError):
             continue
         if isinstance(receipt, dict) and receipt.get("notebook") == path.stem:
-            found.append({"variant": "", "data": []} | receipt)  # older ones say neither
+            receipt = {"variant": "", "data": [], "verdicts": []} | receipt  # older ones lack some
+            for row in receipt["verdicts"]:
+                row["verdict"] = "open" if row["verdict"] == "inconclusive" else row["verdict"]  # their word for it
+            found.append(receipt)
     return found
 
 
@@ -45,7 +49,7 @@ def build(folder: Path) -> Path:
 
 
 def tally(verdicts: list[dict]) -> str:
-    """Verdicts in words: "3 hold, 1 fails, 2 inconclusive"; "no verdicts" if there are none."""
+    """Verdicts in words: "3 hold, 1 fails, 2 open"; "no verdicts" if there are none."""
     return ", ".join(_counts(verdicts).values()) or "no verdicts"
 
 
@@ -57,9 +61,14 @@ def counted(variants: list[str]) -> str:
 
 def _counts(verdicts: list[dict]) -> dict[str, str]:
     """How many of each kind, in words, of those that there are: {"holds": "3 hold", "fails": "1 fails"}."""
-    words = {"holds": ("holds", "hold"), "fails": ("fails", "fail"), "inconclusive": ("inconclusive",) * 2}
+    words = {"holds": ("holds", "hold"), "fails": ("fails", "fail"), **{v: (v, v) for v in claims.VERDICTS[2:]}}
     counts = {verdict: sum(row["verdict"] == verdict for row in verdicts) for verdict in words}
     return {verdict: f"{n} {words[verdict][n > 1]}" for verdict, n in counts.items() if n}
+
+
+def _kind_of(verdict: str) -> str:
+    """A verdict as a CSS class."""
+    return verdict.replace(" ", "-")
 
 
 def question(notebook: Path) -> tuple[str, str]:
@@ -132,7 +141,10 @@ def _contents(folder: Path, found: list[dict], headings: list[str]) -> str:
         again = bool(one["variant"]) and stem.removesuffix(f"-{one['variant']}") == above
         above = above if one["variant"] else stem
         number, words = ("", one["variant"]) if again else (stem.split("_")[0], heading or stem)
-        chips = [f'<span class="chip {verdict}">{words}</span>' for verdict, words in _counts(one["verdicts"]).items()]
+        chips = [
+            f'<span class="chip {_kind_of(verdict)}">{words}</span>'
+            for verdict, words in _counts(one["verdicts"]).items()
+        ]
         cells = {
             "number": number,
             "title": f'<a href="#{_safe(stem)}">{_safe(words)}</a>{"" if again else _word(one)}',
@@ -185,7 +197,7 @@ def _verdict_table(verdicts: list[dict]) -> str:
     for row in verdicts:
         claim, paper, here, word, why = map(_safe, report.verdict_cells(row))
         here = here.replace("n = ", "n&nbsp;=&nbsp;")
-        chip = f'<span class="chip {row["verdict"]}">{word}</span>'
+        chip = f'<span class="chip {_kind_of(row["verdict"])}">{word}</span>'
         cells = (("Claim", claim), ("Paper", paper), ("Here", here), ("Verdict", chip), ("Why", why))
         rows.append("<tr>" + "".join(f'<td data-label="{k}">{v}</td>' for k, v in cells) + "</tr>")
     heads = "".join(f'<th scope="col">{h}</th>' for h in ("Claim", "Paper", "Here", "Verdict", "Why"))
@@ -272,9 +284,9 @@ nav td.tally { font-size:.85rem; line-height:1.75; color:var(--soft) }
 nav td.page, nav td.number { white-space:nowrap }
 nav tr.again td.title { padding-left:1.2rem }
 .chip { display:inline-block; white-space:nowrap; padding:.05rem .55rem; border-radius:1rem; font-weight:600 }
-.holds { color:var(--good); background:var(--good-bg) }
-.fails { color:var(--bad); background:var(--bad-bg) }
-.inconclusive { color:var(--open); background:var(--open-bg) }
+.holds, .as-printed { color:var(--good); background:var(--good-bg) }
+.fails, .not-as-printed { color:var(--bad); background:var(--bad-bg) }
+.open, .no-difference { color:var(--open); background:var(--open-bg) }
 .figures { display:grid; grid-template-columns:repeat(auto-fill,minmax(15rem,1fr)); gap:1rem; margin:1rem 0 }
 figure { margin:0 }
 figure img { display:block; width:100%; height:11rem; object-fit:contain; background:#fff; border:1px solid var(--line);

@@ -10,7 +10,6 @@ import pandas as pd
 
 from easel.compare import cuts, scores
 from easel.compare.correlation import RESAMPLES, Runs, agreement
-from easel.compare.intervals import Interval
 from easel.errors import UserError
 
 
@@ -128,19 +127,6 @@ def joint(a, b, cells: int = 21) -> pd.DataFrame:
     images = np.bincount(at[0] * cells + at[1], minlength=cells * cells)
     middle = np.arange(cells) / (cells - 1)
     return pd.DataFrame({"a": np.repeat(middle, cells), "b": np.tile(middle, cells), "images": images})
-
-
-def as_printed(here: Interval, paper: float, ceiling: float, within: float = 0.10) -> str:
-    """Verdict on "the correlation is about as large as printed", that is in paper - within .. paper + within.
-
-    "holds" or "fails" where the whole interval is inside or outside; else "inconclusive", and also where it lies below
-    and the nets' own ceiling does too: then the trials are too noisy to show the printed value, whatever is true.
-    """
-    if paper - within <= here.low and here.high <= paper + within:
-        return "holds"
-    if here.low > paper + within or (here.high < paper - within <= ceiling):
-        return "fails"
-    return "inconclusive"
 
 
 def _record(correct) -> np.ndarray:

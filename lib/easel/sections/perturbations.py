@@ -21,11 +21,12 @@ How strong must a change be? Places on the curves, as replicates like everything
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from easel.compare.claims import Points
 from easel.compare.cuts import (
     Cut,
     asked,
@@ -34,11 +35,10 @@ from easel.compare.cuts import (
     composition,
     cut_at,
     labels_of,
-    level_of,
     rate_of,
     trials_of,
 )
-from easel.compare.intervals import Finding, Interval, every
+from easel.compare.intervals import Interval, from_left_out
 from easel.compare.matching import identified
 from easel.errors import UserError
 
@@ -93,23 +93,15 @@ def interval(
 ) -> Interval:
     """Delete-one-trial jackknife interval of a vector of replicates (module docstring).
 
-    trials: number in each group, their sum one less than the replicates. variance = sum over groups of (N-1)/N *
-    sum_i (theta_-i - their mean)^2; t quantile with min(N) - 1 degrees of freedom, about the first replicate, clipped
-    to `limits`: for a matching rate the interval of `intervals.jackknife`, and it covers what that does. Simulated (300
-    to 1,000 images, 8 and 12 trials a group): right for accuracies; for matching rates, what is kept of them and their
-    differences 1.5 to 2.1 times as wide as their spread, since ties move with every trial left out: it is cautious.
-    Limits are nan where any replicate is. UserError: a number of replicates that does not fit, a group of one trial.
+    trials: number in each group, their sum one less than the replicates. For a matching rate the interval of
+    `intervals.jackknife`, and it covers what that does. Limits are nan where any replicate is. UserError: a number of
+    replicates that does not fit, a group of one trial.
     """
-    theta, level = np.asarray(replicates, dtype=float), level_of(level)
+    theta = np.asarray(replicates, dtype=float)
     if theta.shape != (1 + sum(trials),) or min(trials) < 2:
         raise UserError(f"{theta.shape} replicates of {list(trials)} trials: one, and one a trial, two trials or more")
-    if not np.isfinite(theta).all():
-        return Interval(float(theta[0]), np.nan, np.nan, sum(trials))
     parts = np.split(theta[1:], np.cumsum(trials)[:-1])
-    variance = sum((len(part) - 1) * part.var() for part in parts)
-    reach = float(stats.t.ppf((1 + level) / 2, min(trials) - 1) * np.sqrt(variance))
-    low, high = np.clip([theta[0] - reach, theta[0] + reach], *limits)
-    return Interval(float(theta[0]), float(low), float(high), sum(trials))
+    return from_left_out(float(theta[0]), parts, level=level, limits=limits)
 
 
 # ---- the null: as many errors, blindly -----------------------------------------------------------------------------
@@ -272,25 +264,17 @@ def _ends(name: str, found: Interval) -> dict:
 # ---- claims --------------------------------------------------------------------------------------------------------
 
 
-def judge(
-    nets: Mapping[str, Measured],
-    quantity: Callable[[Measured], np.ndarray],
-    *,
-    above: float | None = None,
-    below: float | None = None,
-    level: float = 0.95,
-) -> Finding:
-    """The verdict on "for EVERY net the quantity is above (or below) this value", as `paired.judge`, for replicates.
-
-    quantity: gives the replicates of a net. "holds": every net's interval at `level` lies on the claimed side; "fails":
-    some net's lies on the other side, the intervals widened for the number of nets (Bonferroni); "inconclusive":
-    neither. The finding shows the deciding net, with the interval that its verdict stands on. An interval of width 0,
-    or without limits, decides nothing. UserError: no nets; both or neither of above and below.
-    """
-    finer = 1 - (1 - level_of(level)) / max(len(nets), 1)
+def points(nets: Mapping[str, Measured], quantity: Callable[[Measured], np.ndarray]) -> Points:
+    """For `claims.judge`: a quantity of every net, given as replicates, as {net: its interval at a level}."""
     values = {net: np.asarray(quantity(found)) for net, found in nets.items()}
-    plain, wide = ({net: interval(x, nets[net].trials, level=a) for net, x in values.items()} for a in (level, finer))
-    return every(plain, wide, above=above, below=below)
+    return {net: partial(_of_replicates, values[net], found.trials) for net, found in nets.items()}
+
+
+def _of_replicates(values: np.ndarray, trials: tuple[int, int], level: float) -> Interval:
+    return interval(values, trials, level=level)
+
+
+# ---- places on the curves ------------------------------------------------------------------------------------------
 
 
 def crossing(places: Sequence, curve: Sequence, level) -> np.ndarray:

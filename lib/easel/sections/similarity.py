@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy import stats
 from torch import Tensor, nn
 
 from easel import files
@@ -27,6 +26,7 @@ from easel.compare.distances import (  # noqa: F401 - within is offered here
     set_of,
     within,
 )
+from easel.compare.intervals import Interval, from_left_out
 from easel.errors import UserError
 from easel.ledger.record import BadRecord, pack, unpack
 from easel.ledger.store import Ledger, Store
@@ -231,24 +231,14 @@ def _counts(correct) -> np.ndarray:
     return np.stack([whole, *(whole - correct[part].sum(0) for part in parts)])
 
 
-def verdict(row, claim: str) -> str:
-    """Of a row of `table`: is the set more "alike", or more "diverse", than a random one? holds | fails | inconclusive.
-
-    Judged by the total interval. holds: all of it lies on that side of 1, by however little; fails: all of it lies on
-    the other side; inconclusive: it holds 1, a random set's value.
-    """
-    if claim not in ("alike", "diverse"):
-        raise UserError(f"claim {claim!r}: give 'alike' or 'diverse'")
-    below, above = row.total_high < 1, row.total_low > 1
-    holds, fails = (below, above) if claim == "alike" else (above, below)
-    return "holds" if holds else "fails" if fails else "inconclusive"
+def interval_of(row, trials: int) -> Interval:
+    """The ratio of a row of `table` with its total interval, for `claims.judge`: below 1 alike, above 1 diverse."""
+    return Interval(float(row.ratio), float(row.total_low), float(row.total_high), trials)
 
 
-def _limits(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+def _limits(values: np.ndarray) -> tuple[float, float, float]:
     """Estimate, low, high from the value of all trials followed by those with each group left out."""
-    estimate, left_out = values[0], values[1:]
-    reach = stats.t.ppf((1 + level) / 2, len(left_out) - 1) * np.sqrt((len(left_out) - 1) * left_out.var())
-    return float(estimate), float(max(0.0, estimate - reach)), float(estimate + reach)
+    return from_left_out(float(values[0]), [values[1:]], limits=(0.0, np.inf))[:3]
 
 
 def _band(values: np.ndarray) -> tuple[float, float]:

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from easel.compare.crossed import interval
 from easel.compare.cuts import IN, TIED, Cut, asked, cut_at, labels_of, level_of, vector
+from easel.compare.intervals import Interval, crossed
 from easel.errors import UserError
 from easel.nets.names import label
 
@@ -193,13 +193,13 @@ def table(
     labels: (examples,); rule: that of `weights`; resamples: of the intervals.
     Columns: easiness_of, errors_of ("both": all nets), nets ("same": the architecture is shared, which is circular;
     "other"; "both"), measure ("AUC" | "AUC within classes" | "hard 10%", ... | "hard, as many": as many examples as are
-    misclassified), fraction (called hard; nan: no cut), value, low, high (`crossed.interval`), chance, class_chance,
+    misclassified), fraction (called hard; nan: no cut), value, low, high (`intervals.crossed`), chance, class_chance,
     most, tie_low, tie_high, n (examples).
     """
     rows = []
     for one, trials in right.items():
         for other, nets in [*((net, [group]) for net, group in wrong.items()), ("both", list(wrong.values()))]:
-            found = interval(_measures(fractions, rule), trials, *nets, labels=labels, resamples=resamples)
+            found = crossed(_measures(fractions, rule), trials, *nets, labels=labels, resamples=resamples)
             x, w = trials.sum(0), weights(np.concatenate(nets), rule)
             of = {"easiness_of": one, "errors_of": other}
             of["nets"] = "both" if other == "both" else "same" if one == other else "other"
@@ -215,7 +215,7 @@ def predictors(scores: Mapping[str, np.ndarray], wrong, labels, *, resamples: in
 
     scores: {name: (units, examples)}, any numbers, summed over the units (trials or nets); higher = easier; units
     independent of the nets in wrong, bool (nets, examples). labels: (examples,).
-    Columns: sign, measure ("AUC" | "AUC within classes"), value, low, high (`crossed.interval`), units, n.
+    Columns: sign, measure ("AUC" | "AUC within classes"), value, low, high (`intervals.crossed`), units, n.
     """
 
     def both(units, nets, labels):
@@ -224,13 +224,20 @@ def predictors(scores: Mapping[str, np.ndarray], wrong, labels, *, resamples: in
 
     rows = []
     for name, units in scores.items():
-        found = interval(both, units, bool_nets(wrong), labels=labels, resamples=resamples)
+        found = crossed(both, units, bool_nets(wrong), labels=labels, resamples=resamples)
         for measure, value in zip(("AUC", "AUC within classes"), found, strict=True):
             rows.append((name, measure, *value[:3], len(units), value.n))
     return pd.DataFrame(rows, columns=["sign", "measure", "value", "low", "high", "units", "n"])
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------
+
+
+def points(rows: pd.DataFrame) -> dict[str, Interval]:
+    """For `claims.judge`: rows of `table` or `consistency` as {the first two columns: interval}."""
+    names = rows.iloc[:, 0].astype(str) + " – " + rows.iloc[:, 1].astype(str)
+    ends = rows[["value", "low", "high", "n"]].itertuples(index=False)
+    return {name: Interval(*map(float, one[:3]), int(one[3])) for name, one in zip(names, ends, strict=True)}
 
 
 def _measures(fractions, rule: str) -> Callable[..., list[float]]:
