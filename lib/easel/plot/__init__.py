@@ -1,28 +1,54 @@
 """One function a figure: a tidy table and an axis in, the axis out. Nothing here loads, trains, computes or saves."""
 
-from easel.plot.ablation import ablation, beside, differences, share_left
-from easel.plot.base import COLOURS, NETS, WHICH, WRONG_RIGHT, colour, images, use_style
-from easel.plot.compression import compression, gains, labelled_rows, tenths_kept
-from easel.plot.easiness import by_class, counts, ledger, reliability
-from easel.plot.high_loss import arm_differences, arms_over_updates, batch_spread
-from easel.plot.learnability import (
+from easel.plot.base import COLOURS, NETS, WHICH, WRONG_RIGHT, beside, colour, images, key, labelled_rows, use_style
+from easel.plot.intervals import (
+    arm_differences,
+    batch_norm,
+    differences,
+    forest,
+    learnability_pairs,
+    pairs,
+    shares,
+    signs,
+    similarity,
+    tie_rules,
+)
+from easel.plot.lines import (
+    ablation,
+    arms_over_updates,
+    batch_spread,
+    captured,
+    compression,
+    figure_4,
+    gains,
     learnability_by_m,
     learnability_growth,
-    learnability_joint,
-    learnability_pairs,
     learnability_spread,
-    score_correlations,
+    over_epochs,
+    overlap,
+    reliability,
+    share_left,
 )
-from easel.plot.matching import batch_norm, matching, over_epochs, overlap, pairs, tie_rules
-from easel.plot.perturbation import changed_images, changed_rates, rates_against_accuracy
-from easel.plot.similarity import similarity
-from easel.plot.validation import captured, relation, signs, times_wrong
+from easel.plot.perturbation import changed_images, changed_rates, figure_2, rates_against_accuracy
+from easel.plot.tables import (
+    by_class,
+    counts,
+    learnability_joint,
+    ledger,
+    matching,
+    relation,
+    score_correlations,
+    table_1,
+    tenths_kept,
+    times_wrong,
+)
 
 __all__ = [
     "COLOURS", "NETS", "WHICH", "WRONG_RIGHT", "ablation", "arm_differences", "arms_over_updates", "batch_norm",
     "batch_spread", "beside", "by_class", "captured", "changed_images", "changed_rates", "colour", "compression",
-    "counts", "differences", "gains", "images", "labelled_rows", "learnability_by_m", "learnability_growth",
-    "learnability_joint", "learnability_pairs", "learnability_spread", "ledger", "matching", "over_epochs", "overlap",
-    "pairs", "rates_against_accuracy", "relation", "reliability", "score_correlations", "share_left", "signs",
-    "similarity", "tenths_kept", "tie_rules", "times_wrong", "use_style",
+    "counts", "differences", "figure_2", "figure_4", "forest", "gains", "images", "key", "labelled_rows",
+    "learnability_by_m", "learnability_growth", "learnability_joint", "learnability_pairs", "learnability_spread",
+    "ledger", "matching", "over_epochs", "overlap", "pairs", "rates_against_accuracy", "relation", "reliability",
+    "score_correlations", "share_left", "shares", "signs", "similarity", "table_1", "tenths_kept", "tie_rules",
+    "times_wrong", "use_style",
 ]  # fmt: skip

@@ -1,16 +1,25 @@
-"""What all figures share: the look, a net's colour, sheets of images. Nothing here loads, trains, computes or saves.
+"""What all figures share: the look, colours and marks, keys, sheets of images. Nothing here loads, trains or computes.
 
-A net has one colour everywhere, by family; easy is blue, hard is orange; the palettes are safe for the colour-blind.
+A net has one colour everywhere, by family; easy is blue, hard is orange; the palettes are safe for the colour-blind,
+and what stands in one figure differs by mark or dash as well. A figure is `WIDTH` inches wide where it can be: there
+its text is still 8 pixels high on a telephone 390 pixels wide.
 """
+
+from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.container import ErrorbarContainer
+from matplotlib.legend import Legend
+from matplotlib.transforms import ScaledTranslation
 
+from easel.errors import UserError
 from easel.nets import names
 
+WIDTH = 7.0
 COLOURS = sns.color_palette("colorblind")
 BLUE, ORANGE_RED, GREEN, TAN, SKY = (COLOURS[i] for i in (0, 3, 2, 5, 9))
 DARK, MUSTARD = (0.2, 0.2, 0.2), (0.87, 0.8, 0.15)
@@ -23,28 +32,92 @@ NETS = (
 )
 WHICH = {"easy": COLOURS[0], "hard": COLOURS[1], "random": (0.5, 0.5, 0.5)}
 WRONG_RIGHT = ListedColormap(["#e8e4de", "#2f6d9e"])
+MARKS, DASHES = "os^DvPX<>", ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
+# what is mainly taken (notebook 04)
+MODES = {
+    mode: {"color": WHICH[mode], "marker": mark, "linestyle": dash}
+    for mode, mark, dash in (("easy", "o", "-"), ("hard", "s", "--"), ("random", "^", ":"))
+}
 
 
 def use_style() -> None:
-    """The look of every figure: white, thin grid, text that is legible at half size."""
-    sns.set_theme(context="notebook", style="whitegrid", font_scale=0.95)
+    """The look of every figure: white, thin grid, text that is legible at half size (8 pixels or more)."""
+    sns.set_theme(context="notebook", style="whitegrid", font_scale=1.05)
     plt.rcParams.update(
-        {"figure.figsize": (7, 4), "axes.titlesize": 12, "axes.titleweight": "bold", "legend.frameon": False}
+        {"figure.figsize": (7, 4), "axes.titlesize": 13, "axes.titleweight": "bold", "legend.frameon": False}
     )
 
 
-def colour(model: str) -> tuple:
-    """The colour of a net, by its family: a ResNet-56 has the ResNet-20's."""
-    return NETS[names.label(names.FAMILIES[names.family(model)].example)]
+def colour(net: str, at: int = 0) -> tuple:
+    """A net's colour, by its label or name, else its family's; a net of another kind has that of its place `at`.
+
+    A ResNet-8, a resnet-56 and a resnet-20-0.5x have the ResNet-20's.
+    """
+    if net in NETS:
+        return NETS[net]
+    try:
+        return NETS[names.label(names.FAMILIES[names.family(net)].example)]
+    except UserError:
+        stem = net.partition("-")[0]
+        kin = [shade for label, shade in NETS.items() if label.partition("-")[0] == stem]
+        return kin[0] if kin else COLOURS[(7, 8, 5, 6)[at % 4]]
+
+
+def looks(labels: Iterable[str]) -> dict[str, dict]:
+    """A look for each of many lines: colours, dashes and marks run at different lengths, so that none comes twice."""
+    ways = enumerate(dict.fromkeys(labels))
+    return {
+        label: {"color": COLOURS[at % 9], "linestyle": DASHES[at % 4], "marker": MARKS[at % 7]} for at, label in ways
+    }
+
+
+def net_looks(nets: Iterable[str]) -> dict[str, dict]:
+    """A look for each net of a figure: its own colour, a mark and a dash by place."""
+    ways = enumerate(dict.fromkeys(nets))
+    return {net: {"color": colour(net, at), "linestyle": DASHES[at % 4], "marker": MARKS[at % 9]} for at, net in ways}
+
+
+def arm_look(arm: str) -> dict:
+    """The look of an arm of notebook 07, by its kind; a smaller delta is paler, a shuffled or grouped arm dashed."""
+    kinds = {"plain": ("0.25", "o"), "highest": (COLOURS[1], "s"), "random": (COLOURS[0], "^")}
+    shade, mark = (kinds | {"grouped": (COLOURS[2], "D")})[arm.split(" ")[0].strip(",")]
+    delta = arm.rpartition(", ")[2]
+    alpha = 0.45 + 0.55 * float(delta) if delta.replace(".", "").isdecimal() else 1.0
+    dashed = "shuffled" in arm or arm.startswith("grouped")
+    return {"color": shade, "marker": mark, "alpha": alpha, "linestyle": "--" if dashed else "-"}
+
+
+def new(height: float = 4, width: float = WIDTH) -> Axes:
+    """An empty axis of its own figure, inches."""
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def beside(count: int = 2) -> np.ndarray:
+    """So many empty axes side by side, for figures that are read together: (count,) Axes."""
+    return plt.subplots(1, count, figsize=(5.2 * count, 4.6), layout="constrained")[1]
+
+
+def key(ax: Axes, *, estimates_first: bool = False, **options) -> Legend:
+    """What the marks mean, off the data: below the axis, in as many columns as there is room for."""
+    named = list(zip(*ax.get_legend_handles_labels(), strict=True))
+    if estimates_first:
+        named.sort(key=lambda pair: not isinstance(pair[0], ErrorbarContainer))
+    across = ax.get_subplotspec().get_gridspec().ncols if ax.get_subplotspec() else 1
+    room, longest = ax.figure.get_figwidth() / across, max((len(words) for _, words in named), default=1)
+    columns = min(len(named), max(1, int(room / (0.55 + 0.09 * longest))))
+    below = ax.transAxes + ScaledTranslation(0, -0.65, ax.figure.dpi_scale_trans)  # under ticks and the axis' name
+    place = {"loc": "upper right", "bbox_to_anchor": (1, 0), "bbox_transform": below, "borderaxespad": 0}
+    style = {"ncol": columns, "columnspacing": 1.2, "handlelength": 2.2}
+    return ax.legend([handle for handle, _ in named], [words for _, words in named], **place | style | options)
 
 
 def images(pictures: np.ndarray, titles: list[str], *, columns: int = 10, ax: Axes | None = None) -> Axes:
-    """A sheet of images, true colours, the right way up, a title above each.
+    """A sheet of images, true colours, the right way up, a title above each (Figs 1, 6 and 7).
 
     pictures: uint8 (n, 3, H, W); titles: n short texts.
     """
     rows = -(-len(pictures) // columns)
-    ax = ax or plt.subplots(figsize=(0.98 * columns, 1.165 * rows + 0.15), layout="constrained")[1]
+    ax = ax or new(1.165 * rows + 0.15, 0.98 * columns)
     height, width = pictures.shape[2:]
     step_y, step_x = 1.28 * height, 1.08 * width
     for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
@@ -53,4 +126,18 @@ def images(pictures: np.ndarray, titles: list[str], *, columns: int = 10, ax: Ax
         ax.text(left + width / 2, top - 0.03 * height, title, ha="center", va="bottom", fontsize=8)
     ax.set(xlim=(-1, columns * step_x), ylim=(rows * step_y - 0.2 * height, -0.25 * height), aspect="equal")
     ax.axis("off")
+    return ax
+
+
+def labelled_rows(pictures: np.ndarray, titles: list[str], rows: list[str], *, ax: Axes | None = None) -> Axes:
+    """A sheet of images (`images`) in rows of one length, a word at the left of each row (notebook 08).
+
+    pictures: uint8 (n, 3, H, W); titles: n short texts; rows: a word a row, n a multiple of their number.
+    """
+    ax = images(pictures, titles, columns=len(pictures) // len(rows), ax=ax)
+    height, width = pictures.shape[2:]
+    for i, word in enumerate(rows):
+        middle = (1.28 * i + 0.5) * height
+        ax.text(-0.1 * width, middle, word, rotation=90, ha="right", va="center", fontsize=9, fontweight="bold")
+    ax.set_xlim(left=-0.4 * width)
     return ax

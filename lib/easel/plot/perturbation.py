@@ -3,6 +3,8 @@
 Where strengths are an axis, the unchanged images are at its right end.
 """
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -10,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from easel.plot.base import COLOURS, WHICH
+from easel.plot.base import COLOURS, WHICH, key, net_looks, new
+from easel.plot.lines import curve
 
 CHANGES = {"colour": (COLOURS[3], "s"), "shuffle": (COLOURS[2], "^"), "low-pass": (COLOURS[4], "o")}
 _TITLES = {"colour": "colour", "shuffle": "shuffle", "low-pass": "radial mask"}
@@ -27,7 +30,7 @@ def changed_images(pictures: np.ndarray, rows: list[str], columns: list[str], *,
     pictures: uint8 (rows, columns, 3, H, W); rows, columns: their names.
     """
     down, across = pictures.shape[:2]
-    ax = ax or plt.subplots(figsize=(0.98 * across + 1.1, 1.0 * down + 0.4), layout="constrained")[1]
+    ax = ax or new(1.0 * down + 0.4, 0.98 * across + 1.1)
     height, width = pictures.shape[3:]
     step_y, step_x = 1.06 * height, 1.06 * width
     for i in range(down):
@@ -42,39 +45,70 @@ def changed_images(pictures: np.ndarray, rows: list[str], columns: list[str], *,
     return ax
 
 
-def changed_rates(table: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.ndarray:
+def figure_2(table: pd.DataFrame, *, value: str = "other", ax: np.ndarray | None = None) -> np.ndarray:
+    """Fig. 2: matching rate of plain with changed easiness against each change's strength, a panel a change.
+
+    All nets, easy in full lines and hard in dashed ones; a band is the interval, the dotted line is chance.
+
+    table: `perturbations.table` of all nets and both sets, as notebook 03 has it (or its saved table "strengths");
+    columns net, which, change, strength, chance, and `value` with its _low and _high: "other" (trials that share
+    nothing) or "same" (the same trials on both sides). ax: (changes,) Axes; they are what is returned.
+    """
+    names, looks = list(dict.fromkeys(table.change)), net_looks(table.net)
+    if ax is None:
+        size = {"figsize": (2.7 * len(names) + 0.3, 4), "sharey": True, "layout": "constrained"}
+        ax = plt.subplots(1, len(names), squeeze=False, **size)[1][0]
+    for letter, one, name in zip("abcdef", ax, names, strict=False):
+        for (net, which), rows in table[table.change == name].groupby(["net", "which"], sort=False):
+            hard = {"linestyle": "--", "markerfacecolor": "white"} if which == "hard" else {"linestyle": "-"}
+            ends = (rows[f"{value}_low"], rows[f"{value}_high"])
+            curve(one, _places(name, rows.strength), rows[value], *ends, shade=0.1, **looks[net] | hard)
+        one.axhline(table.chance.iloc[0], color="0.4", linestyle=":")
+        one.set(title=f"({letter}) {_TITLES[name]}", xlabel=textwrap.fill(_AXES[name], 20), ylim=(0, 1))
+        _ticks(one, name, table[table.change == name].strength, apart=0.2)
+    ax[0].set_ylabel("matching rate with plain images")
+    lines = [Line2D([], [], **look | {"linestyle": "-"}, markersize=5, label=net) for net, look in looks.items()]
+    sets = {"easy 10%": {"linestyle": "-"}, "hard 10%": {"linestyle": "--", "marker": "o", "markerfacecolor": "white"}}
+    lines += [Line2D([], [], color="0.4", label=words, **look) for words, look in sets.items()]
+    lines += [Line2D([], [], color="0.4", linestyle=":", label="chance")]
+    ax[0].figure.legend(handles=lines, ncol=min(6, len(lines)), loc="outside lower center")
+    return ax
+
+
+def changed_rates(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
     """Fig. 2 of one net: matching rates (a row for easy, one for hard) and accuracy against each change's strength.
 
-    table: `changed.table` of one net, both sets; columns which, change, strength, same, other, blind with their _low
-    and _high, accuracy, accuracy_low, accuracy_high, tie_low, tie_high, chance, stratified_chance. axes: (3, changes).
+    table: `perturbations.table` of one net, both sets; columns which, change, strength, same, other, blind with their
+    _low and _high, accuracy, accuracy_low, accuracy_high, tie_low, tie_high, chance, stratified_chance.
+    ax: (3, changes) Axes; they are what is returned.
     """
     names = list(dict.fromkeys(table.change))
-    if axes is None:
-        shape = {"figsize": (3.4 * len(names) + 2.6, 8.2), "sharex": "col", "sharey": True, "layout": "constrained"}
-        axes = plt.subplots(3, len(names), squeeze=False, **shape)[1]
-    for column, name in zip(axes.T, names, strict=True):
-        for ax, which in zip(column, ("easy", "hard"), strict=False):
-            _rates(ax, table[(table.change == name) & (table.which == which)], name, which)
+    if ax is None:
+        shape = {"figsize": (2.8 * len(names) + 0.4, 9), "sharex": "col", "sharey": True, "layout": "constrained"}
+        ax = plt.subplots(3, len(names), squeeze=False, **shape)[1]
+    for column, name in zip(ax.T, names, strict=True):
+        for one, which in zip(column, ("easy", "hard"), strict=False):
+            _rates(one, table[(table.change == name) & (table.which == which)], name, which)
         rows = table[(table.change == name) & (table.which == "easy")]
-        _band(column[2], _places(name, rows.strength), rows, "accuracy", "0.25", "D-")
-        for ax in column:
-            _ticks(ax, name, rows.strength)
-        column[0].set_title(f"({'abc'[names.index(name)]}) {_TITLES[name]}")
-        column[2].set(xlabel=_AXES[name], ylim=(0, 1.02))
-    for ax, what in zip(axes[:, 0], ("matching rate, easy", "matching rate, hard", "accuracy"), strict=True):
-        ax.set_ylabel(what)
-    for ax, which in zip(axes[:2, -1], ("easy", "hard"), strict=True):
-        ax.legend(handles=_legend(WHICH[which]), loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
-    return axes
+        ends = (rows.accuracy_low, rows.accuracy_high)
+        curve(column[2], _places(name, rows.strength), rows.accuracy, *ends, color="0.25", marker="D")
+        for one in column:
+            _ticks(one, name, rows.strength, apart=0.16)
+        column[0].set_title(f"({'abcdef'[names.index(name)]}) {_TITLES[name]}")
+        column[2].set(xlabel=textwrap.fill(_AXES[name], 20), ylim=(0, 1.02))
+    for one, what in zip(ax[:, 0], ("matching rate, easy", "matching rate, hard", "accuracy"), strict=True):
+        one.set_ylabel(what)
+    ax[0, 0].figure.legend(handles=_legend(), ncol=3, loc="outside lower center")
+    return ax
 
 
 def rates_against_accuracy(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Matching rate against accuracy, a line a change, of one net and one set; dashed: as many errors, blindly.
+    """Matching rate against accuracy, a line a change, of one net and set; dashed: as many errors, blindly (Fig. 2).
 
-    table: `changed.table` of one net and set; columns change, strength, accuracy, other, other_low, other_high, blind,
-    chance.
+    table: `perturbations.table` of one net and set; columns change, strength, accuracy, other, other_low, other_high,
+    blind, chance.
     """
-    ax = ax or plt.subplots(figsize=(7, 4.4), layout="constrained")[1]
+    ax = ax or new(4.8)
     for name, rows in table.groupby("change", sort=False):
         shade, marker = CHANGES[name]
         rows = rows.iloc[np.argsort(_places(name, rows.strength))]
@@ -85,36 +119,31 @@ def rates_against_accuracy(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     ax.plot([], [], "--", color="0.4", linewidth=1.2, label="blind errors")
     ax.axhline(table.chance.iloc[0], color="0.5", linestyle=":", label="chance")
     ax.set(xlabel="accuracy on the changed images", ylabel="matching rate, other trials", ylim=(0, None))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    key(ax)
     return ax
 
 
 def _rates(ax: Axes, rows: pd.DataFrame, name: str, which: str) -> None:
-    x = _places(name, rows.strength)
+    x, look = _places(name, rows.strength), {"color": WHICH[which], "marker": {"easy": "o", "hard": "s"}[which]}
     ax.vlines(x, rows.tie_low, rows.tie_high, color="0.85", linewidth=7)
-    _band(ax, x, rows, "other", WHICH[which], "o-")
-    ax.plot(x, rows.same, "o", color=WHICH[which], markerfacecolor="white", markersize=6)
-    order = np.argsort(x)
-    ax.plot(x[order], rows.blind.to_numpy()[order], "--", color="0.25", linewidth=1.4)
-    ax.plot(x[order], rows.stratified_chance.to_numpy()[order], "-.", color="0.5", linewidth=1.2)
+    curve(ax, x, rows.other, rows.other_low, rows.other_high, shade=0.18, **look)
+    ax.plot(x, rows.same, linestyle="none", markerfacecolor="white", markersize=6, **look)
+    curve(ax, x, rows.blind, color="0.25", linestyle="--", linewidth=1.4)
+    curve(ax, x, rows.stratified_chance, color="0.5", linestyle="-.", linewidth=1.2)
     ax.axhline(rows.chance.iloc[0], color="0.5", linestyle=":")
 
 
-def _band(ax: Axes, x: np.ndarray, rows: pd.DataFrame, column: str, shade, form: str) -> None:
-    rows = rows.iloc[np.argsort(x)]
-    ax.plot(np.sort(x), rows[column], form, color=shade, markersize=5)
-    ax.fill_between(np.sort(x), rows[f"{column}_low"], rows[f"{column}_high"], color=shade, alpha=0.18, linewidth=0)
-
-
-def _legend(shade) -> list:
-    return [
-        Line2D([], [], color=shade, marker="o", markersize=5, label="other trials (95%)"),
-        Line2D([], [], color=shade, marker="o", markerfacecolor="white", linestyle="", label="same trials (paper)"),
-        Line2D([], [], color="0.25", linestyle="--", label="blind errors"),
-        Patch(color="0.85", label="any tie-breaking"),
-        Line2D([], [], color="0.5", linestyle="-.", label="classes alone"),
-        Line2D([], [], color="0.5", linestyle=":", label="chance"),
+def _legend() -> list:
+    marks = {"easy": "o", "hard": "s"}
+    words = {"other trials (95%)": {"linestyle": "-"}, "same trials": {"linestyle": "", "markerfacecolor": "white"}}
+    own = [
+        Line2D([], [], color=WHICH[which], marker=mark, markersize=5, label=f"{which}, {said}", **look)
+        for which, mark in marks.items()
+        for said, look in words.items()
     ]
+    lines = {"blind errors": ("0.25", "--"), "classes alone": ("0.5", "-."), "chance": ("0.5", ":")}
+    rest = [Line2D([], [], color=ink, linestyle=dash, label=said) for said, (ink, dash) in lines.items()]
+    return [*own, Patch(color="0.85", label="any tie-breaking"), *rest]
 
 
 def _places(change: str, strengths: pd.Series) -> np.ndarray:
@@ -123,13 +152,14 @@ def _places(change: str, strengths: pd.Series) -> np.ndarray:
     return x if change == "colour" else -np.log2(x) if change == "shuffle" else np.log2(x)
 
 
-def _ticks(ax: Axes, change: str, strengths: pd.Series) -> None:
+def _ticks(ax: Axes, change: str, strengths: pd.Series, *, apart: float) -> None:
+    """Names of the strengths, from the plain end on, those that leave so much of the axis for a label."""
     plain = {"colour": max, "shuffle": min, "low-pass": max}[change](strengths)
     shown = sorted(set(strengths), key=lambda s: abs(s - plain))
-    kept = [shown[0]]  # from the plain end, those that leave room for a label
+    kept = [shown[0]]
     span = np.ptp(_places(change, strengths)) or 1
     for s in shown[1:]:
-        if abs(_places(change, pd.Series([s]))[0] - _places(change, pd.Series([kept[-1]]))[0]) >= 0.11 * span:
+        if abs(_places(change, pd.Series([s]))[0] - _places(change, pd.Series([kept[-1]]))[0]) >= apart * span:
             kept.append(s)
     names = {"colour": lambda s: f"{s:g}", "shuffle": lambda s: f"1/{s:g}" if s > 1 else "1"}
     name = names.get(change, lambda s: "all" if s == plain else f"{s:g}")
