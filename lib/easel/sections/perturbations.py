@@ -8,7 +8,9 @@ rankings are compared, in two groups of trials (1, 2) that share no trial:
     blind    as `other`, with changed answers that are as often right, but about images that the change did not choose
              (`thinned`): what the fall of accuracy alone would leave of the matching rate
     within   as `blind`, class by class: what is left if the change also chose the classes
-All are expected matching rates (random ties), in 0..1.
+All are expected matching rates (random ties), in 0..1. Beside them
+    rank     Spearman's correlation over all images, plain of one group against changed of the other, both ways: it
+             needs no cut and so no rule for ties
 
 A trial's plain and changed answers depend on each other, so it is left out of both at once. Every quantity is therefore
 a vector of REPLICATES: its value from all trials, then without each trial of group 1, then of group 2. What is computed
@@ -25,6 +27,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from easel.compare.claims import Points
 from easel.compare.cuts import (
@@ -33,25 +36,27 @@ from easel.compare.cuts import (
     bounds_of,
     by_class_of,
     composition,
+    correlation,
     cut_at,
     labels_of,
     rate_of,
     trials_of,
+    unit,
 )
 from easel.compare.intervals import Interval, from_left_out
 from easel.compare.matching import identified
 from easel.errors import UserError
 
 PLAIN = "train"  # the view of unchanged images
-QUANTITIES = ("same", "other", "blind", "within", "accuracy")
+QUANTITIES = ("same", "other", "rank", "blind", "within", "accuracy")
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
     """What one net's trials say about every view, for one end of the ranking. Replicates: module docstring.
 
-    same, other, blind, within, accuracy: {view: (1 + trials,) replicates}; accuracy is the share of changed images that
-    are right, mean over groups. ties: {view: lowest and highest `other` that any breaking of ties can give}.
+    same, other, rank, blind, within, accuracy: {view: (1 + trials,) replicates}; accuracy is the share of changed
+    images that are right, mean over groups. ties: {view: lowest and highest `other` that any breaking of ties can give}.
     stratified: {view: `other` if only the classes mattered} (nan without labels). chance: k / examples.
     """
 
@@ -60,6 +65,7 @@ class Measured:
     chance: float
     same: dict[str, np.ndarray]
     other: dict[str, np.ndarray]
+    rank: dict[str, np.ndarray]
     blind: dict[str, np.ndarray]
     within: dict[str, np.ndarray]
     accuracy: dict[str, np.ndarray]
@@ -69,12 +75,13 @@ class Measured:
     def kept(self, view: str, of: str = "other") -> np.ndarray:
         """The share of the agreement beyond chance that is left: (rate - chance) / (ceiling - chance), replicates.
 
-        of: "other" or "same"; the ceiling is this rate of the plain images. 1: plain and changed agree as plain and
-        plain do; 0: as unrelated rankings; nan where the ceiling is not above chance, since nothing could be lost.
+        of: "other", "same" or "rank" (whose chance is 0); the ceiling is this rate of the plain images. 1: plain and
+        changed agree as plain and plain do; 0: as unrelated rankings; nan where the ceiling is not above chance, since nothing could be lost.
         """
         rates = getattr(self, of)
-        room = rates[PLAIN] - self.chance
-        return np.where(room > 1e-9, (rates[view] - self.chance) / np.where(room > 1e-9, room, 1), np.nan)
+        chance = 0.0 if of == "rank" else self.chance
+        room = rates[PLAIN] - chance
+        return np.where(room > 1e-9, (rates[view] - chance) / np.where(room > 1e-9, room, 1), np.nan)
 
     def difference(self, one: str, two: str, views: Sequence[str]) -> np.ndarray:
         """Quantity `one` minus quantity `two` (names as in the module's docstring), mean over views; replicates."""
@@ -168,13 +175,18 @@ def measure(
         counts = correct.sum(0, dtype=np.int32)
         return [cut_at(c, which, fraction) for c in (counts, *(counts - trial for trial in correct))]
 
-    base = tuple(map(cuts, plain))
+    def ranks(correct: np.ndarray) -> list:
+        counts = correct.sum(0, dtype=np.int32)
+        return [unit(stats.rankdata(c)) for c in (counts, *(counts - trial for trial in correct))]
+
+    base, ranked = tuple(map(cuts, plain)), tuple(map(ranks, plain))
     rng = np.random.default_rng(seed)
     chances = [[tuple(_turns(p, c, rng) for p in plain) for _ in range(draws)] for c in (every, classes)]
-    found = Measured(which, tuple(map(len, plain)), base[0][0].k / n, *({} for _ in range(7)))
+    found = Measured(which, tuple(map(len, plain)), base[0][0].k / n, *({} for _ in range(8)))
     for view, changed in pairs.items():
         here = tuple(map(cuts, changed))
         found.other[view], found.same[view] = _other(base, here), _same(base, here)
+        found.rank[view] = _other(ranked, tuple(map(ranks, changed)), correlation)
         for into, turns, of in ((found.blind, chances[0], every), (found.within, chances[1], classes)):
             if view == PLAIN or (into is found.within and labels is None):
                 into[view] = found.other[view] if view == PLAIN else found.other[view] * np.nan
@@ -188,11 +200,11 @@ def measure(
     return found
 
 
-def _other(plain: tuple[list[Cut], list[Cut]], changed: tuple[list[Cut], list[Cut]]) -> np.ndarray:
+def _other(plain: tuple[list, list], changed: tuple[list, list], rate: Callable | None = None) -> np.ndarray:
     """Replicates of the mean of rate(plain 1, changed 2) and rate(plain 2, changed 1)."""
-    (p1, p2), (c1, c2) = plain, changed
-    first = [_rate(p, c2[0]) + _rate(p2[0], c) for p, c in zip(p1, c1, strict=True)]  # all, then without each of 1
-    second = [_rate(p1[0], c) + _rate(p, c1[0]) for p, c in zip(p2, c2, strict=True)]
+    (p1, p2), (c1, c2), rate = plain, changed, rate or _rate
+    first = [rate(p, c2[0]) + rate(p2[0], c) for p, c in zip(p1, c1, strict=True)]  # all, then without each of 1
+    second = [rate(p1[0], c) + rate(p, c1[0]) for p, c in zip(p2, c2, strict=True)]
     return np.array(first + second[1:]) / 2
 
 
@@ -238,7 +250,7 @@ def table(
     """Fig. 2, tidy: one row a net, change and strength.
 
     measured: {net: Measured}; grids: {change: {strength: view}} (`perturb.grids`). Columns: net, which, change,
-    strength, view; for each of same, other, blind, within, accuracy, kept and kept_same its value, NAME_low and
+    strength, view; for each of same, other, rank, blind, within, accuracy, kept and kept_same its value, NAME_low and
     NAME_high (`interval`, clipped to 0..1 but for what is kept); tie_low, tie_high, identified (of `other`), chance,
     stratified_chance, n_trials (in the smaller group).
     """
@@ -248,7 +260,12 @@ def table(
             for strength, view in grid.items():
                 row = {"net": net, "which": found.which, "change": change, "strength": strength, "view": view}
                 for name in QUANTITIES:
-                    row |= _ends(name, found.interval(getattr(found, name)[view], level=level, limits=(0, 1)))
+                    row |= _ends(
+                        name,
+                        found.interval(
+                            getattr(found, name)[view], level=level, limits=(-1 if name == "rank" else 0, 1)
+                        ),
+                    )
                 row |= _ends("kept", found.interval(found.kept(view), level=level))
                 row |= _ends("kept_same", found.interval(found.kept(view, "same"), level=level))
                 low, high = found.ties[view]
