@@ -55,8 +55,8 @@ QUANTITIES = ("same", "other", "rank", "blind", "within", "accuracy")
 class Measured:
     """What one net's trials say about every view, for one end of the ranking. Replicates: module docstring.
 
-    same, other, rank, blind, within, accuracy: {view: (1 + trials,) replicates}; accuracy is the share of changed
-    images that are right, mean over groups. ties: {view: lowest and highest `other` that any breaking of ties can give}.
+    same, other, rank, blind, within, accuracy: {view: replicates}; accuracy is the share of changed images
+    that are right, mean over groups. ties: {view: lowest and highest `other` that any breaking of ties can give}.
     stratified: {view: `other` if only the classes mattered} (nan without labels). chance: k / examples.
     """
 
@@ -76,7 +76,8 @@ class Measured:
         """The share of the agreement beyond chance that is left: (rate - chance) / (ceiling - chance), replicates.
 
         of: "other", "same" or "rank" (whose chance is 0); the ceiling is this rate of the plain images. 1: plain and
-        changed agree as plain and plain do; 0: as unrelated rankings; nan where the ceiling is not above chance, since nothing could be lost.
+        changed agree as plain and plain do; 0: as unrelated rankings; nan where the ceiling is not above chance, since
+        nothing could be lost.
         """
         rates = getattr(self, of)
         chance = 0.0 if of == "rank" else self.chance
