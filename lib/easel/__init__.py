@@ -1,18 +1,30 @@
 """easel: which training images does a network learn first?
 
-    from easel import run
-    from easel.ledger.trial import Trial
+    from easel import Trial, ensure
 
-    ledger = run.ensure(Trial(model="wrn-16-4", seed=s, epochs=1) for s in range(20))
+    ledger = ensure(Trial(model="wrn-16-4", seed=s, epochs=1) for s in range(20))
     ledger.correct()      # bool (trials, epochs, examples): right at the end of the epoch, without augmentation
 
-`trial` says what is wanted, `run.ensure` trains what is missing, `ledger` holds who got what right, `scores` and
-`matching` turn it into the papers' numbers, `plot` and `report` show them.
+The rooms, from the ground up: `data` and `nets`; `ledger`, what is asked and what came of it; `train`, which does what
+is missing; `compare`, pure functions on what trials knew; `sections`, the papers' own experiments; `plot`; `notebook`.
 """
 
 from importlib.metadata import PackageNotFoundError, version
+
+from easel.faces import face
 
 try:
     __version__ = version("easel")
 except PackageNotFoundError:  # the checkout's lib/ on PYTHONPATH, not installed
     __version__ = "0+checkout"
+
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        "Trial": "ledger.trial",
+        "Recipe": "ledger.trial",
+        "Edit": "ledger.trial",
+        "Ledger": "ledger.store",
+        "ensure": "train.ensure",
+    },
+)

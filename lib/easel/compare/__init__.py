@@ -1,1 +1,16 @@
-"""Pure functions on what trials knew: scores of images, how alike two rankings are, intervals and claims."""
+"""Pure functions on what trials knew: scores of images, how alike two rankings are, intervals, and claims."""
+
+from easel.faces import face
+
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        "easiness": "scores",
+        "rate": "matching",
+        "spearman": "correlation",
+        "jackknife": "intervals",
+        "t_interval": "intervals",
+        "judge": "claims",
+        "against_print": "claims",
+    },
+)

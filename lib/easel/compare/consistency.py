@@ -13,7 +13,6 @@ import pandas as pd
 from easel.compare.cuts import labels_of
 from easel.compare.intervals import crossed
 from easel.errors import UserError
-from easel.sections.validation import bool_nets
 
 MEASURES = ("kappa", "kappa within classes", "shared errors", "same wrong class")
 
@@ -166,6 +165,14 @@ def _statistic(a: np.ndarray, *rest: np.ndarray) -> np.ndarray:
     if not b and len(a) < 2:
         return np.full(len(MEASURES), np.nan)
     return agreement(a, b[0] if b else None, labels)
+
+
+def bool_nets(wrong) -> np.ndarray:
+    """The array itself, if it is bool (nets, examples) with at least one of each; else a UserError."""
+    wrong = np.asarray(wrong)
+    if wrong.ndim != 2 or wrong.dtype != bool or 0 in wrong.shape:
+        raise UserError(f"wrong of shape {wrong.shape} and type {wrong.dtype}: give bool (nets, examples)")
+    return wrong
 
 
 def _predicted(predictions, least: int) -> np.ndarray:

@@ -145,6 +145,7 @@ def _cosines(x: np.ndarray, full: np.ndarray | None = None) -> np.ndarray:
 
 
 def vectors(runs) -> np.ndarray:
+    """Runs as finite float64 (runs, examples); UserError otherwise."""
     runs = np.asarray(runs)
     if runs.ndim != 2 or runs.dtype.kind not in "biuf" or 0 in runs.shape:
         raise UserError(f"runs of shape {runs.shape} and type {runs.dtype}: give numbers (trials, examples)")

@@ -18,6 +18,8 @@ OUT, TIED, IN = 0, 1, 2  # codes of a cut
 
 @dataclass(frozen=True, eq=False)
 class Cut:
+    """Where one ranking is cut: everyone out, tied at the cut, or in."""
+
     code: np.ndarray  # int8 (examples,): OUT, TIED or IN
     k: int  # size of the set
     missing: int  # how many of the tied are still to be let in, 1..tied; 0 once ties are cut
@@ -40,12 +42,14 @@ class Cut:
         return np.bitwise_count(self.words).sum(1, dtype=np.int64)
 
     def membership(self, ties: str) -> np.ndarray:
+        """float (examples,): how far each example is in the set, under a tie rule."""
         return np.array([0.0, 1.0 if ties == "inclusive" else self.share, 1.0])[self.code]
 
 
 def cut_at(
     x: np.ndarray, which: str, fraction: float, *, ordered: np.ndarray | None = None, index: bool = False
 ) -> Cut:
+    """The cut of the easiest or hardest k = fraction * examples (halves up, at least 1) of a ranking."""
     n = len(x)
     k = min(n, max(1, int(np.floor(fraction * n + 0.5 + 1e-9))))  # 1e-9: .145 * 100 is 14.499999999999998
     at = n - k if which == "easy" else k - 1
@@ -71,6 +75,7 @@ def meetings(a: Cut, b: Cut) -> np.ndarray:
 
 
 def rate_of(a: Cut, b: Cut, ties: str) -> float:
+    """Matching rate of two sets under a tie rule (`matching.rate`), from the table of their codes."""
     met = meetings(a, b)
     if ties == "inclusive":
         return float(met[1:, 1:].sum() / max(met[1:].sum(), met[:, 1:].sum()))
@@ -79,6 +84,7 @@ def rate_of(a: Cut, b: Cut, ties: str) -> float:
 
 
 def bounds_of(a: Cut, b: Cut) -> tuple[float, float]:
+    """Lowest and highest matching rate that any breaking of both rankings' ties can give."""
     met = meetings(a, b)
     into_b, into_a, both = met[TIED, IN], met[IN, TIED], met[TIED, TIED]
     # most: each side spends its missing places first on what the other has for sure, then both meet in the common block
@@ -91,10 +97,12 @@ def bounds_of(a: Cut, b: Cut) -> tuple[float, float]:
 
 
 def by_class_of(cut: Cut, labels: np.ndarray, ties: str) -> np.ndarray:
+    """float (classes,): expected members of each class under a tie rule."""
     return np.bincount(labels, weights=cut.membership(ties))
 
 
 def composition(a: np.ndarray, b: np.ndarray, examples: np.ndarray) -> float:
+    """Matching rate if only the classes mattered, from the members of each class in two sets and the class sizes."""
     return float((a * b / examples).sum() / max(a.sum(), b.sum()))
 
 
@@ -107,6 +115,7 @@ def unit(x: np.ndarray) -> np.ndarray | None:
 
 
 def correlation(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    """Correlation of two vectors of `unit`, in -1..1; nan where one was constant."""
     return np.nan if a is None or b is None else float(np.clip(_dot(a, b), -1.0, 1.0))
 
 
@@ -115,6 +124,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def vector(counts) -> np.ndarray:
+    """Counts as float64 (examples,); UserError unless they are finite numbers, one an example."""
     x = np.asarray(counts)
     if x.ndim != 1 or x.dtype.kind not in "biuf" or not len(x):
         raise UserError(f"counts of shape {x.shape} and type {x.dtype}: give one number an example, shape (examples,)")
@@ -128,6 +138,7 @@ def vector(counts) -> np.ndarray:
 
 
 def pair_of(a, b) -> tuple[np.ndarray, np.ndarray]:
+    """Two rankings of the same examples, as `vector`s."""
     a, b = vector(a), vector(b)
     if len(a) != len(b):
         raise UserError(f"counts of {len(a)} and of {len(b)} examples: give the same examples in the same order")
@@ -135,6 +146,7 @@ def pair_of(a, b) -> tuple[np.ndarray, np.ndarray]:
 
 
 def asked(which: str, fraction: float) -> tuple[str, float]:
+    """Which end and which fraction, checked."""
     if which not in WHICH:
         raise UserError(f"which={which!r}: give 'easy' or 'hard'")
     if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.number)) or not 0 < fraction <= 1:
@@ -143,18 +155,21 @@ def asked(which: str, fraction: float) -> tuple[str, float]:
 
 
 def rule_of(ties: str) -> str:
+    """A tie rule's name, checked."""
     if ties not in TIES:
         raise UserError(f"ties={ties!r}: give 'expected', 'inclusive' or 'index'")
     return ties
 
 
 def level_of(level: float) -> float:
+    """A confidence level, checked."""
     if not 0 < level < 1:
         raise UserError(f"level={level!r}: give a number between 0 and 1, such as 0.95")
     return level
 
 
 def labels_of(labels, examples: int) -> np.ndarray:
+    """Labels as 0..classes-1, int64 (examples,); UserError unless there is one for each example."""
     labels = np.asarray(labels)
     if labels.shape != (examples,):
         raise UserError(f"labels of shape {labels.shape}: give one label for each of the {examples} examples")
@@ -162,6 +177,7 @@ def labels_of(labels, examples: int) -> np.ndarray:
 
 
 def trials_of(correct, *, least: int = 1) -> np.ndarray:
+    """Right or wrong (bool), or probabilities, (trials, examples) of one epoch, at least so many trials."""
     correct = np.asarray(correct)
     graded = correct.dtype.kind == "f" and np.isfinite(correct).all()  # a probability instead of right or wrong
     if correct.ndim != 2 or not (correct.dtype == bool or graded) or not correct.shape[1]:

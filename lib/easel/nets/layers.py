@@ -32,6 +32,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int =
 
 
 def mlp(layers: int, width: int, *, classes: int, size: int) -> nn.Module:
+    """Hidden layers with ReLU and no batch norm, then the last layer (EH's three-layer MLP: 3 x 512)."""
     widths = [3 * size * size] + [width] * layers
     hidden = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace=True))]
     return nn.Sequential(nn.Flatten(), *hidden, Head(width, classes))
@@ -54,6 +55,7 @@ class _WideBlock(nn.Module):
 
 
 def wrn(depth: int, widen: int, *, classes: int, size: int) -> nn.Module:
+    """Wide residual network (Zagoruyko & Komodakis 2016): depth 6n + 4, width k."""
     if depth < 10 or (depth - 4) % 6:
         raise UserError(f"wrn depth {depth}: a wide residual net has depth 6n + 4 (10, 16, 22, 28, ...)")
     blocks, inputs = [], 16
@@ -83,6 +85,7 @@ class _DenseLayer(nn.Module):
 
 
 def densenet_bc(depth: int, growth: int, *, classes: int, size: int) -> nn.Module:
+    """DenseNet-BC (Huang et al. 2017): bottlenecks, and transitions that halve."""
     if depth < 10 or (depth - 4) % 6:
         raise UserError(f"densenet-bc depth {depth}: a DenseNet-BC has depth 6n + 4 (10, 22, 40, 100, ...)")
     channels = 2 * growth
@@ -117,6 +120,7 @@ class _NextBlock(nn.Module):
 
 
 def resnext(depth: int, cardinality: int, width: int, *, classes: int, size: int) -> nn.Module:
+    """ResNeXt in Xie et al.'s (2017) layout for small images."""
     if depth < 11 or (depth - 2) % 9:
         raise UserError(f"resnext depth {depth}: a ResNeXt for small images has depth 9n + 2 (11, 20, 29, ...)")
     modules = _stem(width)
@@ -150,6 +154,7 @@ class _PlainBlock(nn.Module):
 
 
 def resnet(depth: int, *, classes: int, size: int, width: float) -> nn.Module:
+    """ResNet for small images (He et al. 2016): depth 6n + 2, parameter-free shortcuts."""
     if depth < 8 or (depth - 2) % 6:
         raise UserError(f"resnet depth {depth}: a residual net for 32-pixel images has depth 6n + 2 (8, 14, 20, ...)")
     inputs = scaled(16, width)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from easel.compare.consistency import bool_nets
 from easel.compare.cuts import IN, TIED, Cut, asked, cut_at, labels_of, level_of, vector
 from easel.compare.intervals import Interval, crossed
 from easel.errors import UserError
@@ -284,11 +285,3 @@ def _weights(wrong) -> np.ndarray:
     if w.min() < 0 or w.max() > 1:
         raise UserError(f"wrong from {w.min():g} to {w.max():g}: the share of nets that misclassify an example, 0..1")
     return w
-
-
-def bool_nets(wrong) -> np.ndarray:
-    """The array itself, if it is bool (nets, examples) with at least one of each; else a UserError."""
-    wrong = np.asarray(wrong)
-    if wrong.ndim != 2 or wrong.dtype != bool or 0 in wrong.shape:
-        raise UserError(f"wrong of shape {wrong.shape} and type {wrong.dtype}: give bool (nets, examples)")
-    return wrong
