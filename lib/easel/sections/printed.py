@@ -82,14 +82,15 @@ def table_1(data: str = "cifar10") -> pd.DataFrame:
 def shares(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     """The printed rates over the geometric mean of both nets' printed diagonals, for rows with a, b, which: (rows,).
 
-    nan where the table does not say. printed: of `table_1`.
+    nan where the table does not say or prints 0 on the diagonal. printed: of `table_1`.
     """
     rate = {(*sorted((row.a, row.b)), row.which): row.paper for row in printed.itertuples()}
 
     def of(a: str, b: str, which: str) -> float:
         return rate.get((*sorted((a, b)), which), np.nan)
 
-    return np.array([of(*r) / np.sqrt(of(r.a, r.a, r.which) * of(r.b, r.b, r.which)) for r in _pairs(rows)])
+    own = np.array([of(r.a, r.a, r.which) * of(r.b, r.b, r.which) for r in _pairs(rows)])
+    return np.array([of(*r) for r in _pairs(rows)]) / np.sqrt(np.where(own > 0, own, np.nan))  # some are printed as 0
 
 
 def _pairs(rows: pd.DataFrame):
