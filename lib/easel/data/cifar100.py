@@ -1,7 +1,6 @@
-"""CIFAR-100 as torchvision lays it out, its 100 fine classes, read without executing anything. Nothing here downloads.
+"""CIFAR-100 as torchvision lays it out, its 100 fine classes. Nothing here downloads.
 
-Its files are pickles like CIFAR-10's and are read as those are: MD5 first, then `cifar.parse`, which imports and calls
-nothing.
+Its files are pickles like CIFAR-10's and are read as those are: MD5 first, then `cifar.parse`.
 """
 
 from pathlib import Path
@@ -48,7 +47,7 @@ def read(root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...
     """
     table, path = _table(root, split)
     try:
-        data, labels = table[b"data"], np.asarray(table[b"fine_labels"], np.int64)
+        data, labels = table["data"], np.asarray(table["fine_labels"], np.int64)
         if data.shape != (ROWS[split], 3072) or labels.shape != (ROWS[split],) or not set(labels) <= set(range(100)):
             raise UserError(f"it holds {data.shape} pixels and {labels.shape} labels, not {ROWS[split]} images")
     except (KeyError, AttributeError, TypeError, ValueError) as error:  # UserError is a ValueError
@@ -59,7 +58,7 @@ def read(root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...
 def _classes(root: Path) -> tuple[str, ...]:
     table, path = _table(root, "meta")
     try:
-        names = tuple(name.decode("ascii") for name in table[b"fine_label_names"])
+        names = tuple(table["fine_label_names"])
         if len(set(names)) != 100:
             raise UserError(f"it holds {len(set(names))} names, not 100")
     except (KeyError, AttributeError, TypeError, ValueError) as error:
