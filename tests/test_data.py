@@ -127,15 +127,15 @@ def test_pixels_after_the_name_are_the_side_and_the_name_stays_plain(drawn):
 
 
 def test_only_an_at_and_digits_at_the_end_are_a_size():
-    assert sets.parts("cifar10@64") == ("cifar10", 64)
-    assert sets.parts("cifar10") == ("cifar10", None)
-    assert sets.parts("./me@home/birds@96") == ("./me@home/birds", 96)
-    assert sets.parts("./birds@96/") == ("./birds@96/", None)
-    assert sets.parts("./birds@large") == ("./birds@large", None)
-    assert sets.parts("./birds@48@96") == ("./birds@48", 96)
+    assert sets.Name.of("cifar10@64") == sets.Name("cifar10", 64) == sets.Name.of(sets.Name("cifar10", 64))
+    assert sets.Name.of("cifar10") == ("cifar10", None)
+    assert sets.Name.of("./me@home/birds@96") == ("./me@home/birds", 96)
+    assert sets.Name.of("./birds@96/") == ("./birds@96/", None)
+    assert sets.Name.of("./birds@large") == ("./birds@large", None)
+    assert sets.Name.of("./birds@48@96") == ("./birds@48", 96)
     assert sets.known("patterns@064") == "patterns@064"
     for name in ("cifar10@", "cifar10@x", "cifar10@6.4", "cifar10@-8", "cifar10@64 ", "cifar10@8@64", "@64"):
-        assert "no data set" in refusal(sets.parts, name)
+        assert "no data set" in refusal(sets.Name.of, name)
 
 
 @pytest.mark.parametrize("end", ["@7", "@0", "@513", "@999999999"])

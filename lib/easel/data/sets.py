@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -56,6 +57,39 @@ def names() -> tuple[str, ...]:
     """The data sets that have a name: published ones, patterns, mini-imagenet."""
     first, *others = PUBLISHED
     return (first, "patterns", *others, "mini-imagenet")
+
+
+class Name(NamedTuple):
+    """A data set's name, parsed: "cifar10@64" is Name("cifar10", 64). `Name.of` makes it."""
+
+    plain: str  # without @PIXELS: a published set's, "patterns", "mini-imagenet", or a folder's path
+    pixels: int | None  # the side that is asked for; None: the set's own
+
+    @classmethod
+    def of(cls, name: "str | os.PathLike | Name") -> "Name":
+        """The name of a data set that there may be.
+
+        Raises UserError that lists the names where there is none such, or the sizes where 8..512 does not hold it.
+        """
+        found = cls.split(name)
+        if found.plain in CHOICES:
+            raise UserError(f"{os.fspath(name)!r} stands for one of several data sets: easel.data.choose says which")
+        if found.plain in names() or "/" in found.plain or os.sep in found.plain:
+            return found
+        shown = repr(os.fspath(name)) if isinstance(name, str | os.PathLike) else repr(repr(name))
+        raise UserError(
+            f"no data set {shown}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with a slash in "
+            "it; each with @PIXELS at its end if another size is wanted"
+        )
+
+    @classmethod
+    def split(cls, name: object) -> "Name":
+        """What stands before and after a trailing @ and digits, whatever the name; the size is checked."""
+        if isinstance(name, Name):
+            return name
+        text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
+        found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
+        return cls(found[1], _side(int(found[2]))) if found else cls(text, None)
 
 
 @dataclass(frozen=True)
@@ -293,7 +327,7 @@ def load(name: str | os.PathLike, split: str = "train", *, size: int | None = No
     before the name's. A published set that is not on disk is downloaded, with progress. Raises UserError for unknown
     names, splits and sizes, for missing or unreadable folders, and for the file that is damaged.
     """
-    name, pixels = parts(name)
+    name, pixels = Name.of(name)
     if split not in SPLITS:
         raise UserError(f"no split {split!r}: it is one of {', '.join(SPLITS)}")
     size = pixels if size is None else _side(size)
@@ -343,7 +377,7 @@ def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
     Other names are checked and returned: UserError if unknown, or if a folder of images is not there or has not its
     classes. What can be downloaded need not be there: `prepare` or `load` gets it.
     """
-    plain, pixels = _split(name)
+    plain, pixels = Name.split(name)
     end = "" if pixels is None else f"@{pixels}"
     if plain == "auto":
         return ("cifar10" if delivered("cifar10", wait_s) else "patterns") + end
@@ -371,7 +405,7 @@ def describe(name: str | os.PathLike) -> dict:
     It downloads nothing: what is not on disk has ready=False and where says why. Raises UserError for an unknown name.
     """
     name = known(name)
-    plain, _ = parts(name)
+    plain = Name.of(name).plain
     where = "drawn by easel itself" if plain == "patterns" else str(root(plain))
     try:
         if not on_disk(plain):
@@ -401,32 +435,8 @@ def describe(name: str | os.PathLike) -> dict:
 
 def known(name: str | os.PathLike) -> str:
     """The name itself, as a string, if it is a data set's or a path, with @PIXELS or without; else UserError."""
-    parts(name)
+    Name.of(name)
     return os.fspath(name)
-
-
-def parts(name: str | os.PathLike) -> tuple[str, int | None]:
-    """A data set's name without @PIXELS, and the pixels (None where it has none): "cifar10@64" is ("cifar10", 64).
-
-    Raises UserError that lists the names where there is no such data set, or the sizes where 8..512 does not hold it.
-    """
-    plain, pixels = _split(name)
-    if plain in CHOICES:
-        raise UserError(f"{os.fspath(name)!r} stands for one of several data sets: easel.data.choose says which")
-    if plain in names() or "/" in plain or os.sep in plain:
-        return plain, pixels
-    shown = repr(os.fspath(name)) if isinstance(name, str | os.PathLike) else repr(repr(name))
-    raise UserError(
-        f"no data set {shown}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with a slash in it; "
-        "each with @PIXELS at its end if another size is wanted"
-    )
-
-
-def _split(name: object) -> tuple[str, int | None]:
-    """Before and after a trailing @ and digits, whatever the name; the size is checked."""
-    text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
-    found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
-    return (found[1], _side(int(found[2]))) if found else (text, None)
 
 
 def _side(size: object) -> int:
