@@ -21,7 +21,7 @@ from easel import files
 from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
-from easel.ledger.trial import Trial, view_base, view_epoch
+from easel.ledger.trial import Trial, View
 from easel.nets import names
 from easel.train import workers as pool
 from easel.train.loop import Run, epochs
@@ -93,14 +93,13 @@ def work(trial: Trial) -> float:
     What is evaluated after one epoch only is spread over all of them.
     """
     examples = trial.examples
-    trained = len(examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
-    views = [v for v in trial.measured if view_base(v) != "online"]
-    shares = [1 if view_epoch(v) is None else 1 / trial.epochs for v in views]
+    views = [v for v in trial.measured if View.of(v).base != "online"]
+    shares = [1 if View.of(v).after is None else 1 / trial.epochs for v in views]
     evaluated = sum(s * len(trial.view_examples(v)) for v, s in zip(views, shares, strict=True))
     size = examples.images.shape[-1]
     # 3e6: a rough guess at what small nets spend outside multiplications; it only orders trials and guides the ETA
     per_image = names.multiply_adds(trial.model, classes=len(examples.classes), size=size) + 3e6
-    return per_image * (3 * trained + evaluated)
+    return per_image * (3 * len(trial.trained_on) + evaluated)
 
 
 def ensure(
