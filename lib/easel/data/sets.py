@@ -136,6 +136,11 @@ def delivered(name: str, seconds: float) -> bool:
     return True
 
 
+def missing(name: str) -> str:
+    """Where a published set is not yet, and what gets it."""
+    return f"not yet in {root(name)}; easel data {name} gets it ({PUBLISHED[name].bytes / 1e6:,.0f} MB)"
+
+
 def archive(name: str) -> Path:
     """Where the archive of a published set belongs."""
     return data_dir() / PUBLISHED[name].archive
@@ -319,7 +324,7 @@ def fingerprint(images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, 
     return digest.hexdigest()
 
 
-def load(name: str | os.PathLike, split: str = "train", *, size: int | None = None) -> Dataset:
+def load(name: str | os.PathLike | Name, split: str = "train", *, size: int | None = None) -> Dataset:
     """A data set by name or by its folder's path; a second call for unchanged files reads none of them again.
 
     The images are squares of the side that the name says, 8..512 pixels, else of the set's own (folders: the short side
@@ -367,6 +372,12 @@ def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
     return dataset.take(np.sort(drawn))
 
 
+@lru_cache(maxsize=8)
+def part(whole: Dataset, images: int | None, seed: int) -> Dataset:
+    """`subset`, one copy of it for all callers in a process."""
+    return subset(whole, images, seed)
+
+
 def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
     """A data set that can be had, by its name with @PIXELS if that was asked for.
 
@@ -409,12 +420,7 @@ def describe(name: str | os.PathLike) -> dict:
     where = "drawn by easel itself" if plain == "patterns" else str(root(plain))
     try:
         if not on_disk(plain):
-            size = PUBLISHED[plain].bytes / 1e6
-            return {
-                "name": name,
-                "where": f"not yet in {where}; easel data {plain} gets it ({size:,.0f} MB)",
-                "ready": False,
-            }
+            return {"name": name, "where": missing(plain), "ready": False}
         train = load(name)
     except UserError as error:
         return {"name": name, "where": str(error), "ready": False}

@@ -17,6 +17,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from easel.data import changes as perturb, sets as datasets
+from easel.data.facts import Facts, of as facts_of
 from easel.errors import UserError
 from easel.nets import names as models
 
@@ -279,13 +280,21 @@ class Trial:
     @cached_property
     def examples(self) -> datasets.Dataset:
         """The examples that are trained on (before any edit) and evaluated as view "train"; shared between trials."""
-        return _part(datasets.load(self.data, self.split), self.images, self.subset_seed)
+        return datasets.part(datasets.load(self.data, self.split), self.images, self.subset_seed)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the key needs to know of `examples`: read from disk once; nothing is downloaded.
+
+        UserError where the data set is not on this machine.
+        """
+        return facts_of(self.data, self.split, self.images, self.subset_seed)
 
     @property
     def trained_on(self) -> np.ndarray:
         """Positions in `examples` of those that are trained on, ascending: (kept,) int64."""
         every = self.edit is None or self.edit.keep is None
-        return np.arange(len(self.examples)) if every else self.edit.keep
+        return np.arange(self.facts.examples) if every else self.edit.keep
 
     @property
     def training_labels(self) -> np.ndarray:
@@ -332,31 +341,31 @@ class Trial:
         The number of epochs is not among them: the schedule's horizon does not depend on it, so the bits of a shorter
         trial are the beginning of a longer one's, and one record serves every number of epochs up to its own.
         Settings of the recipe that have their default value are left out, so that a setting added later leaves older
-        keys as they are; a default that changes moves RECIPE_VERSION.
+        keys as they are; a default that changes moves RECIPE_VERSION. UserError where the data set is not on this
+        machine, or does not have the examples, classes or size that the trial needs.
         """
-        n = len(self.examples)
+        n, classes = self.facts.examples, len(self.facts.classes)
         if self.edit is not None:
             if self.edit.keep is not None and self.edit.keep[-1] >= n:
                 raise UserError(f"edit keep: position {self.edit.keep[-1]} of {n} examples")
             if self.edit.labels is not None:
-                labels, classes = self.edit.labels, len(self.examples.classes)
+                labels = self.edit.labels
                 if labels.shape != (n,) or labels.min() < 0 or labels.max() >= classes:
                     raise UserError(f"edit labels: one label in 0..{classes - 1} for each of {n} examples")
             if self.edit.order is not None and self.edit.keep is None and len(self.edit.order) != n:
                 raise UserError(f"edit order: {len(self.edit.order)} positions of {n} examples")
         trained = len(self.trained_on)
         self.recipe.batches_taken(trained)
-        if trained % self.recipe.batch_size == 1:
-            shape = {"classes": len(self.examples.classes), "size": self.examples.images.shape[-1]}
-            if not models.trains_on_one(self.model, **shape):
-                raise UserError(
-                    f"{trained} images in batches of {self.recipe.batch_size} leave a last batch of one, on which "
-                    f"{self.model} cannot train (batch norm of 1x1 maps): take an image more or less"
-                )
+        last_of_one = trained % self.recipe.batch_size == 1
+        if last_of_one and not models.trains_on_one(self.model, classes=classes, size=self.facts.side):
+            raise UserError(
+                f"{trained} images in batches of {self.recipe.batch_size} leave a last batch of one, on which "
+                f"{self.model} cannot train (batch norm of 1x1 maps): take an image more or less"
+            )
         return {
             "recipe_version": RECIPE_VERSION,
-            "fingerprint": self.examples.fingerprint,
-            "channels": [list(self.examples.mean), list(self.examples.std)],
+            "fingerprint": self.facts.fingerprint,
+            "channels": [list(self.facts.mean), list(self.facts.std)],
             "model": self.model,
             "seed": self.seed,
             "recipe": {
@@ -379,7 +388,7 @@ class Trial:
             return self.examples
         if asked.change:
             return perturb.Changed(self.examples, asked.change)
-        return _part(datasets.load(self.data, "test"), asked.count, self.subset_seed)
+        return datasets.part(datasets.load(self.data, "test"), asked.count, self.subset_seed)
 
     def __getstate__(self) -> dict:  # a worker process needs the fields, not the cached images
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -402,9 +411,3 @@ def two_groups(models: Sequence[str], trials: Sequence[int]) -> dict[str, tuple[
     block = min(sizes)
     dealt = [[seed for seed in range(2 * max(sizes) + 2 * block) if seed // block % 2 == side] for side in (0, 1)]
     return {net: (dealt[0][:size], dealt[1][:size]) for net, size in zip(models, sizes, strict=True)}
-
-
-@lru_cache(maxsize=8)
-def _part(whole: datasets.Dataset, images: int | None, seed: int) -> datasets.Dataset:
-    """A class-balanced part, one copy of it for all trials of a process."""
-    return whole if images is None else datasets.subset(whole, images, seed)

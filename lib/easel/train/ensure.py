@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from easel import files
+from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
@@ -65,9 +66,16 @@ def in_precision(name: str, trials: Iterable[Trial], store: Store | None = None)
     here = [_computed_in(chosen, trial) for trial in trials]
     if name != "auto":
         return here
+    fetch_data(trials)
     store = store or Store()
     there = [_computed_in("fp32" if chosen == "bf16" else "bf16", trial) for trial in trials]
     return next((ones for ones in (here, there) if all(map(store.get, ones))), here)
+
+
+def fetch_data(trials: Iterable[Trial]) -> None:
+    """The data sets of these trials are on disk afterwards; published ones are downloaded, with progress."""
+    for name in dict.fromkeys(trial.data for trial in trials):
+        sets.fetch_missing(sets.Name.of(name).plain)
 
 
 def _computed_in(name: str, trial: Trial) -> Trial:
@@ -146,6 +154,7 @@ def _ensured(
         raise UserError("no trials were asked for")
     engine = check_engine(engine)
     store = store or Store()
+    fetch_data(trials)
     found = [store.get(trial) for trial in trials]
     keys = {trial.key for trial in trials}
     trained = _watched & keys
@@ -177,6 +186,7 @@ def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, "Run 
     turn with other drivers: at worst one trial is trained twice, to the same record. UserError if the trial diverges.
     """
     store = store or Store()
+    fetch_data([trial])
     record = store.get(trial)
     if record is None:
         checkpoint = store.checkpoint(trial.key)
