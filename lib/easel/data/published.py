@@ -104,6 +104,7 @@ PUBLISHED: dict[str, Published] = {}  # by name
 def register(this: Published) -> Published:
     """Makes a published set known by its name; again, it takes the place of the same archive's.
 
+    Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
     UserError where the name is another archive's.
     """
     older = PUBLISHED.get(this.name, this)

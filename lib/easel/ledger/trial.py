@@ -206,7 +206,7 @@ class View(Timed):
         if self.change and perturb.is_change(self.change):
             perturb.check(self.change)
         elif self.base not in ("train", "online", "test") and not self.count:
-            changes = ", ".join(perturb.EXAMPLES.values())
+            changes = ", ".join(perturb.examples())
             raise UserError(f"view {self.base!r}: one of test, test:2000 (a part of it), online, {changes}")
 
 

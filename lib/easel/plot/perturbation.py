@@ -3,6 +3,8 @@
 Where strengths are an axis, the unchanged images are at its right end.
 """
 
+from string import ascii_lowercase
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -10,15 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from easel.data.changes import CHANGES
 from easel.plot.base import COLOURS, WHICH
 
-CHANGES = {"colour": (COLOURS[3], "s"), "shuffle": (COLOURS[2], "^"), "low-pass": (COLOURS[4], "o")}
-_TITLES = {"colour": "colour", "shuffle": "shuffle", "low-pass": "radial mask"}
-_AXES = {
-    "colour": "alpha (0: grey)",
-    "shuffle": "tile size (1: whole image)",
-    "low-pass": "radius, waves across the image",
-}
+SHADES = [COLOURS[k] for k in (3, 2, 4, 0, 1, *range(5, len(COLOURS)))]  # of the changes, in the registry's order
 
 
 def changed_images(pictures: np.ndarray, rows: list[str], columns: list[str], *, ax: Axes | None = None) -> Axes:
@@ -59,8 +56,8 @@ def changed_rates(table: pd.DataFrame, *, axes: np.ndarray | None = None) -> np.
         _band(column[2], _places(name, rows.strength), rows, "accuracy", "0.25", "D-")
         for ax in column:
             _ticks(ax, name, rows.strength)
-        column[0].set_title(f"({'abc'[names.index(name)]}) {_TITLES[name]}")
-        column[2].set(xlabel=_AXES[name], ylim=(0, 1.02))
+        column[0].set_title(f"({ascii_lowercase[names.index(name)]}) {CHANGES[name].title or name}")
+        column[2].set(xlabel=CHANGES[name].axis, ylim=(0, 1.02))
     for ax, what in zip(axes[:, 0], ("matching rate, easy", "matching rate, hard", "accuracy"), strict=True):
         ax.set_ylabel(what)
     for ax, which in zip(axes[:2, -1], ("easy", "hard"), strict=True):
@@ -76,11 +73,11 @@ def rates_against_accuracy(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     """
     ax = ax or plt.subplots(figsize=(7, 4.4), layout="constrained")[1]
     for name, rows in table.groupby("change", sort=False):
-        shade, marker = CHANGES[name]
+        shade, change = SHADES[list(CHANGES).index(name) % len(SHADES)], CHANGES[name]
         rows = rows.iloc[np.argsort(_places(name, rows.strength))]
         error = [rows.other - rows.other_low, rows.other_high - rows.other]
         style = {"color": shade, "markersize": 6, "linewidth": 1.8, "elinewidth": 0.8}
-        ax.errorbar(rows.accuracy, rows.other, error, fmt=f"{marker}-", label=_TITLES[name], **style)
+        ax.errorbar(rows.accuracy, rows.other, error, fmt=f"{change.symbol}-", label=change.title or name, **style)
         ax.plot(rows.accuracy, rows.blind, "--", color=shade, linewidth=1.2)
     ax.plot([], [], "--", color="0.4", linewidth=1.2, label="blind errors")
     ax.axhline(table.chance.iloc[0], color="0.5", linestyle=":", label="chance")
@@ -117,20 +114,21 @@ def _legend(shade) -> list:
     ]
 
 
-def _places(change: str, strengths: pd.Series) -> np.ndarray:
-    """Where strengths stand on the axis: alpha as it is, tile size 1 / tiles and radius as logarithms."""
+def _places(name: str, strengths: pd.Series) -> np.ndarray:
+    """Where strengths stand on the axis, the plain end on the right: alpha as it is, tiles and radii as logarithms."""
     x = strengths.to_numpy(dtype=float)
-    return x if change == "colour" else -np.log2(x) if change == "shuffle" else np.log2(x)
+    x = np.log2(x) if CHANGES[name].logarithmic else x
+    return x if CHANGES[name].plain_last else -x
 
 
-def _ticks(ax: Axes, change: str, strengths: pd.Series) -> None:
-    plain = {"colour": max, "shuffle": min, "low-pass": max}[change](strengths)
+def _ticks(ax: Axes, name: str, strengths: pd.Series) -> None:
+    change = CHANGES[name]
+    plain = max(strengths) if change.plain_last else min(strengths)
     shown = sorted(set(strengths), key=lambda s: abs(s - plain))
     kept = [shown[0]]  # from the plain end, those that leave room for a label
-    span = np.ptp(_places(change, strengths)) or 1
+    span = np.ptp(_places(name, strengths)) or 1
     for s in shown[1:]:
-        if abs(_places(change, pd.Series([s]))[0] - _places(change, pd.Series([kept[-1]]))[0]) >= 0.11 * span:
+        if abs(_places(name, pd.Series([s]))[0] - _places(name, pd.Series([kept[-1]]))[0]) >= 0.11 * span:
             kept.append(s)
-    names = {"colour": lambda s: f"{s:g}", "shuffle": lambda s: f"1/{s:g}" if s > 1 else "1"}
-    name = names.get(change, lambda s: "all" if s == plain else f"{s:g}")
-    ax.set_xticks(_places(change, pd.Series(kept)), [name(s) for s in kept])
+    labels = [change.plain_tick if change.plain_tick and s == plain else change.tick(s) for s in kept]
+    ax.set_xticks(_places(name, pd.Series(kept)), labels)
