@@ -1,5 +1,6 @@
 """Plain against changed easiness: by hand, against matching's own jackknife, and by simulation."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -361,6 +362,49 @@ def test_curves_go_through_the_tables_points_with_the_plain_images_at_the_right(
         t.get_text() for t in ax.get_legend().texts
     }
     plt.close(ax.figure)
+
+
+def test_a_fourth_change_registered_from_outside_is_a_view_and_runs_through_tables_and_figures(tiny):
+    def faint(images, ids, share):
+        return (images.double() * share).round().to(images.dtype)
+
+    def share(strength, sides):
+        if not 0 < strength <= 1:
+            raise UserError(f"faint={strength:g}: a number above 0, at most 1")
+
+    own = {"example": 0.5, "grid": lambda size: [0.25, 0.5, 1.0], "title": "contrast", "axis": "share of contrast"}
+    try:
+        changes.register(changes.Change(name="faint", make=faint, check=share, logarithmic=True, **own))
+        grids = {name: changes.grids(32, "short")[name] for name in ("colour", "faint")}
+        assert grids["faint"] == {0.25: "faint=0.25", 0.5: "faint=0.5", 1.0: "train"}
+        trial = tiny(views=("faint=0.5@1",))
+        plain = trial.examples.images
+        assert (trial.view_examples("faint=0.5@1").images == faint(plain, None, 0.5)).all()
+        for view, why in (("faint=2", "at most 1"), ("faint=.5", "write faint=0.5"), ("fain=1", "faint=0.5")):
+            with pytest.raises(UserError, match=why):
+                tiny(views=(view,))
+        views = sorted({view for grid in grids.values() for view in grid.values()}, key=lambda view: view != "train")
+        groups = world(strengths=range(len(views))).values()
+        found = perturbations.measure(dict(zip(views, groups, strict=True)))
+        table = pd.concat([perturbations.table({"a": found}, grids).assign(which=w) for w in ("easy", "hard")])
+        axes = plot.changed_rates(table)
+        assert [ax.get_title() for ax in axes[0]] == ["(a) colour", "(b) contrast"]
+        assert axes[2, 1].get_xlabel() == "share of contrast"
+        assert [tick.get_text() for tick in axes[2, 1].get_xticklabels()] == ["1", "0.5", "0.25"]
+        assert axes[2, 1].get_xticks().tolist() == [0, -1, -2]
+        plt.close(axes[0, 0].figure)
+        ax = plot.rates_against_accuracy(table[table.which == "easy"])
+        assert {"colour", "contrast"} <= {text.get_text() for text in ax.get_legend().texts}
+        plt.close(ax.figure)
+        assert perturbations.falls_to(found, "faint", grids["faint"], share=-9).shape == (13,)
+    finally:
+        changes.CHANGES.pop("faint", None)
+
+
+@pytest.mark.parametrize("name", ["", "a=b", "a@3", "a b", "colour", "low-pass"])
+def test_a_change_needs_a_name_of_its_own(name):
+    with pytest.raises(UserError, match="name"):
+        changes.register(replace(changes.CHANGES["colour"], name=name))
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------

@@ -7,22 +7,26 @@ import pickle
 import shutil
 import tarfile
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from easel.data import cifar, download, sets
+from easel.data import download, published, sets
+from easel.data.published import PUBLISHED
 from easel.errors import UserError
 from easel.files import data_dir
+
+CIFAR = PUBLISHED["cifar10"]
 
 
 @pytest.fixture
 def real():
     """The folder that holds the real CIFAR-10."""
     root = data_dir()
-    if not cifar.complete(root):
+    if not CIFAR.complete(root):
         pytest.skip(f"no CIFAR-10 in {root}: run easel data cifar10, or set EASEL_DATA")
     return root
 
@@ -54,7 +58,7 @@ def refusal(call, *arguments, **options) -> str:
 def test_an_unknown_name_is_answered_with_the_names_there_are(name):
     for call in (sets.load, sets.choose, sets.prepare, sets.describe):
         message = refusal(call, name)
-        assert all(known in message for known in sets.NAMES)
+        assert all(known in message for known in sets.names())
         assert "slash" in message
 
 
@@ -123,15 +127,15 @@ def test_pixels_after_the_name_are_the_side_and_the_name_stays_plain(drawn):
 
 
 def test_only_an_at_and_digits_at_the_end_are_a_size():
-    assert sets.parts("cifar10@64") == ("cifar10", 64)
-    assert sets.parts("cifar10") == ("cifar10", None)
-    assert sets.parts("./me@home/birds@96") == ("./me@home/birds", 96)
-    assert sets.parts("./birds@96/") == ("./birds@96/", None)
-    assert sets.parts("./birds@large") == ("./birds@large", None)
-    assert sets.parts("./birds@48@96") == ("./birds@48", 96)
+    assert sets.Name.of("cifar10@64") == sets.Name("cifar10", 64) == sets.Name.of(sets.Name("cifar10", 64))
+    assert sets.Name.of("cifar10") == ("cifar10", None)
+    assert sets.Name.of("./me@home/birds@96") == ("./me@home/birds", 96)
+    assert sets.Name.of("./birds@96/") == ("./birds@96/", None)
+    assert sets.Name.of("./birds@large") == ("./birds@large", None)
+    assert sets.Name.of("./birds@48@96") == ("./birds@48", 96)
     assert sets.known("patterns@064") == "patterns@064"
     for name in ("cifar10@", "cifar10@x", "cifar10@6.4", "cifar10@-8", "cifar10@64 ", "cifar10@8@64", "@64"):
-        assert "no data set" in refusal(sets.parts, name)
+        assert "no data set" in refusal(sets.Name.of, name)
 
 
 @pytest.mark.parametrize("end", ["@7", "@0", "@513", "@999999999"])
@@ -174,14 +178,14 @@ def test_photographs_are_the_users_imagenet_else_tiny_imagenet_else_drawn(tmp_pa
                 Image.new("RGB", (64, 64), (20 * k, 0, 0)).save(folder / split / name / "0.png")
 
     assert sets.choose("photographs@48") == "patterns@48"
-    lay(tmp_path / "tiny-imagenet-10", sets.TINY_IMAGENET_10)
+    lay(tmp_path / "tiny-imagenet-10", PUBLISHED["tiny-imagenet-10"].classes)
     assert sets.choose("photographs@48") == "tiny-imagenet-10@48"
     assert sets.choose("photographs") == "tiny-imagenet-10"
     tiny = sets.load("tiny-imagenet-10@48")
     assert tiny.images.shape == (10, 3, 48, 48)
     assert "stand in for its mini ImageNet" in tiny.notice
     assert "\n" not in tiny.notice
-    assert len(set(sets.TINY_IMAGENET_10) & set(sets.MINI_IMAGENET)) == 2  # as the notice says
+    assert len(set(PUBLISHED["tiny-imagenet-10"].classes) & set(sets.MINI_IMAGENET)) == 2  # as the notice says
     lay(tmp_path / "imagenet", sets.MINI_IMAGENET)
     assert sets.choose("photographs@48") == "mini-imagenet@48"
     assert sets.load("mini-imagenet@48").images.shape == (10, 3, 48, 48)
@@ -282,12 +286,12 @@ def batch(**changes) -> bytes:
 
 
 def test_the_small_batch_of_these_tests_is_a_pickle_and_is_read_as_pickle_reads_it():
-    table = cifar.parse(batch())
-    assert table[b"labels"] == [6, 9]
-    assert table[b"data"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    table = published.parse(batch())
+    assert table["labels"] == [6, 9]
+    assert table["data"].tolist() == [[0, 1, 2], [3, 4, 5]]
     theirs = pickle.loads(batch().replace(b"numpy.core", b"numpy._core"), encoding="bytes")
-    assert theirs[b"labels"] == table[b"labels"]
-    assert (theirs[b"data"] == table[b"data"]).all()
+    assert theirs[b"labels"] == table["labels"]
+    assert (theirs[b"data"] == table["data"]).all()
 
 
 class Evil:
@@ -303,7 +307,7 @@ class Evil:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_malicious_pickle_is_refused_and_never_run(tmp_path, protocol):
     trap = pickle.dumps({b"data": Evil(tmp_path / "sprung"), b"labels": []}, protocol)
-    refusal(cifar.parse, trap)
+    refusal(published.parse, trap)
     assert not (tmp_path / "sprung").exists()
     pickle.loads(trap)  # it would have worked
     assert (tmp_path / "sprung").exists()
@@ -314,12 +318,12 @@ def test_a_malicious_pickle_is_refused_and_never_run(tmp_path, protocol):
     [b"cposix\nsystem\n", b"cbuiltins\neval\n", b"cnumpy.core.multiarray\nfromfile\n", b"cnumpy\nload\n"],
 )
 def test_no_global_but_numpys_array_is_accepted(name):
-    assert "which no CIFAR batch does" in refusal(cifar.parse, batch(name=name))
+    assert "which no CIFAR batch does" in refusal(published.parse, batch(name=name))
 
 
 @pytest.mark.parametrize("end", [0, 1, 2, 10, 40, 90, -30, -8, -1])
 def test_a_pickle_cut_short_is_refused(end):
-    refusal(cifar.parse, batch()[:end])
+    refusal(published.parse, batch()[:end])
 
 
 def test_random_damage_to_a_pickle_is_refused_or_read_but_nothing_else():
@@ -329,18 +333,18 @@ def test_random_damage_to_a_pickle_is_refused_or_read_but_nothing_else():
         damaged = whole.copy()
         damaged[rng.integers(0, len(whole), 3)] = rng.integers(0, 256, 3)
         try:
-            assert isinstance(cifar.parse(damaged.tobytes()), dict)
+            assert isinstance(published.parse(damaged.tobytes()), dict)
         except UserError as error:
             assert "\n" not in str(error)  # noqa: PT017 - either outcome is right, a third is not
 
 
 def test_wrong_bytes_are_refused_before_a_byte_is_interpreted(tmp_path, monkeypatch):
-    folder = tmp_path / cifar.FOLDER
+    folder = tmp_path / CIFAR.folder
     folder.mkdir()
-    for split in cifar.BATCHES.values():
+    for split in CIFAR.files.values():
         for file, _ in split:
             (folder / file).write_bytes(pickle.dumps(Evil(tmp_path / "sprung"), 2))
-    monkeypatch.setattr(cifar, "parse", lambda content: pytest.fail("interpreted before it was checked"))
+    monkeypatch.setattr(published, "parse", lambda content: pytest.fail("interpreted before it was checked"))
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     found = hashlib.md5((folder / "data_batch_1").read_bytes()).hexdigest()
     message = refusal(sets.load, "cifar10")
@@ -352,11 +356,11 @@ def test_wrong_bytes_are_refused_before_a_byte_is_interpreted(tmp_path, monkeypa
 
 
 def test_right_bytes_that_are_no_batch_are_refused_by_name(tmp_path, monkeypatch):
-    folder = tmp_path / cifar.FOLDER
+    folder = tmp_path / CIFAR.folder
     folder.mkdir()
     (folder / "test_batch").write_bytes(batch())
-    monkeypatch.setitem(cifar.BATCHES, "test", (("test_batch", hashlib.md5(batch()).hexdigest()),))
-    assert f"{folder / 'test_batch'}: not a CIFAR-10 batch" in refusal(cifar.read, tmp_path, "test")
+    known = replace(CIFAR, files=CIFAR.files | {"test": (("test_batch", hashlib.md5(batch()).hexdigest()),)})
+    assert f"{folder / 'test_batch'}: not a CIFAR-10 batch" in refusal(known.read, known, tmp_path, "test")
 
 
 def archive(path, members):
@@ -377,19 +381,19 @@ def test_only_the_known_names_leave_an_archive_and_only_as_files(tmp_path):
     members = {"../escaped": b"x", "/tmp/escaped": b"x", "in/other": b"x", "in/a": b"good", "in/b": None}
     archive(tmp_path / "a.tar.gz", members)
     wanted = {"in/a": ("a", good), "in/b": ("b", good)}
-    cifar.unpack_members(tmp_path / "a.tar.gz", tmp_path / "out", wanted)
+    published.unpack_members(tmp_path / "a.tar.gz", tmp_path / "out", wanted)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar.gz", "out"]
 
 
 def test_an_archive_with_wrong_bytes_is_named_and_nothing_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
-    archive(tmp_path / cifar.ARCHIVE, {f"{cifar.FOLDER}/data_batch_1": b"x"})
+    archive(tmp_path / CIFAR.archive, {f"{CIFAR.folder}/data_batch_1": b"x"})
     for call in (sets.load, sets.prepare):
         message = refusal(call, "cifar10")
-        assert str(tmp_path / cifar.ARCHIVE) in message
-        assert cifar.ARCHIVE_MD5 in message
-    assert not (tmp_path / cifar.FOLDER).exists()
+        assert str(tmp_path / CIFAR.archive) in message
+        assert CIFAR.md5 in message
+    assert not (tmp_path / CIFAR.folder).exists()
 
 
 def test_without_data_and_network_auto_is_patterns_in_seconds_and_asked_once(tmp_path, monkeypatch, no_network):
@@ -425,7 +429,7 @@ def test_a_description_names_sizes_classes_and_place():
 def test_cifar10_is_read_as_pickle_reads_it(real):
     train, test = sets.load("cifar10"), sets.load("cifar10", "test")
     for dataset, rows, file in ((train, slice(20_000, 30_000), "data_batch_3"), (test, slice(None), "test_batch")):
-        theirs = pickle.loads((real / cifar.FOLDER / file).read_bytes(), encoding="bytes")
+        theirs = pickle.loads((real / CIFAR.folder / file).read_bytes(), encoding="bytes")
         assert (dataset.images[rows].numpy().reshape(10_000, 3072) == theirs[b"data"]).all()
         assert dataset.labels[rows].tolist() == theirs[b"labels"]
     assert (len(train), len(test)) == (50_000, 10_000)
@@ -434,8 +438,8 @@ def test_cifar10_is_read_as_pickle_reads_it(real):
 
 @pytest.mark.cifar
 def test_cifar10_has_the_official_class_names(real):
-    meta = cifar.parse(cifar.checked(real / cifar.FOLDER / cifar.META[0], cifar.META[1]))
-    assert tuple(name.decode() for name in meta[b"label_names"]) == sets.load("cifar10").classes
+    meta = published.parse(CIFAR.content(real, *CIFAR.beside[0]))
+    assert tuple(meta["label_names"]) == sets.load("cifar10").classes
 
 
 @pytest.mark.cifar
@@ -445,14 +449,14 @@ def test_cifar10s_fingerprint(real):
 
 @pytest.mark.cifar
 def test_one_flipped_bit_in_a_batch_is_found_and_named(real, tmp_path, monkeypatch):
-    folder = tmp_path / cifar.FOLDER
+    folder = tmp_path / CIFAR.folder
     folder.mkdir()
-    for split in cifar.BATCHES.values():
+    for split in CIFAR.files.values():
         for file, _ in split:
-            os.symlink(real / cifar.FOLDER / file, folder / file)
+            os.symlink(real / CIFAR.folder / file, folder / file)
     bad = folder / "test_batch"
     bad.unlink()
-    shutil.copy(real / cifar.FOLDER / "test_batch", bad)
+    shutil.copy(real / CIFAR.folder / "test_batch", bad)
     with open(bad, "r+b") as file:
         file.seek(15_000_000)
         byte = file.read(1)[0]
@@ -464,12 +468,12 @@ def test_one_flipped_bit_in_a_batch_is_found_and_named(real, tmp_path, monkeypat
 
 @pytest.mark.cifar
 def test_an_archive_on_disk_is_unpacked_and_used(real, tmp_path, monkeypatch):
-    names = [file for split in cifar.BATCHES.values() for file, _ in split]
-    members = {f"{cifar.FOLDER}/{n}": (real / cifar.FOLDER / n).read_bytes() for n in names[-1:]}
+    names = [file for split in CIFAR.files.values() for file, _ in split]
+    members = {f"{CIFAR.folder}/{n}": (real / CIFAR.folder / n).read_bytes() for n in names[-1:]}
     for name in names[:-1]:  # only one has to come out of the archive, which keeps this test short
-        (tmp_path / cifar.FOLDER).mkdir(exist_ok=True)
-        os.symlink(real / cifar.FOLDER / name, tmp_path / cifar.FOLDER / name)
-    monkeypatch.setattr(cifar, "ARCHIVE_MD5", archive(tmp_path / cifar.ARCHIVE, members))
+        (tmp_path / CIFAR.folder).mkdir(exist_ok=True)
+        os.symlink(real / CIFAR.folder / name, tmp_path / CIFAR.folder / name)
+    monkeypatch.setitem(PUBLISHED, "cifar10", replace(CIFAR, md5=archive(tmp_path / CIFAR.archive, members)))
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     assert sets.choose("auto") == "cifar10"
     assert len(sets.load("cifar10", "test")) == 10_000

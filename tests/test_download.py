@@ -292,7 +292,7 @@ def within(monkeypatch, tmp_path, *urls, seconds):
     monkeypatch.setenv("EASEL_MIRRORS", " ".join(urls))
     monkeypatch.setattr(download, "_REFUSED", set())
     options = {"seconds": seconds, "size": len(CONTENT), "patience": QUICK, "show": None}
-    return lambda: download.within("file.bin", tmp_path / "file.bin", MD5, **options)
+    return lambda: download.within(download.mirrors("file.bin"), tmp_path / "file.bin", MD5, **options)
 
 
 def test_a_mirror_that_delivers_in_time_is_used_at_once(server, tmp_path, monkeypatch):
@@ -320,7 +320,7 @@ def test_a_mirror_too_slow_for_the_time_given_is_not_begun(server, tmp_path, mon
 
 def test_the_official_host_of_cifar10_comes_last(monkeypatch):
     monkeypatch.delenv("EASEL_MIRRORS", raising=False)
-    urls = download.mirrors("cifar-10-python.tar.gz")
+    urls = sources.PUBLISHED["cifar10"].mirrors()
     assert len(urls) == 3
     assert "cs.toronto.edu" in urls[-1]
     assert all(url.startswith("https://") for url in urls)
@@ -330,9 +330,9 @@ def test_the_official_host_of_cifar10_comes_last(monkeypatch):
 def test_every_published_set_has_an_address_and_only_stanford_is_without_tls(monkeypatch):
     monkeypatch.delenv("EASEL_MIRRORS", raising=False)
     for published in sources.PUBLISHED.values():
-        urls = download.mirrors(published.ARCHIVE)
+        urls = published.mirrors()
         assert len(urls) >= 2
-        assert all(url.endswith("/" + published.ARCHIVE) for url in urls)
+        assert all(url.endswith("/" + published.archive) for url in urls)
         assert all(url.startswith("https://") or ".stanford.edu/" in url for url in urls)
 
 

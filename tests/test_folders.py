@@ -289,7 +289,9 @@ def test_more_pixels_than_memory_are_refused_before_any_is_read(tmp_path, monkey
 
 def test_tiny_imagenet_10_has_readable_names(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
-    a_set(tmp_path / "tiny-imagenet-10", classes=tuple(data.TINY_IMAGENET_10), count=1, size=(64, 64))
+    a_set(
+        tmp_path / "tiny-imagenet-10", classes=tuple(data.PUBLISHED["tiny-imagenet-10"].classes), count=1, size=(64, 64)
+    )
     dataset = data.load("tiny-imagenet-10")
     assert dataset.classes[0] == "boa"
     assert dataset.classes[-1] == "bell pepper"

@@ -276,7 +276,7 @@ def test_tiles_that_do_not_fit_are_refused_before_anything_is_trained(tiny, stor
     assert not store.keys()
 
 
-@pytest.mark.parametrize("name", changes.EXAMPLES)
+@pytest.mark.parametrize("name", changes.CHANGES)
 def test_every_grid_is_of_views_that_its_images_allow(name):
     for size in data.SIZES:
         grid = changes.views(name, size)
@@ -303,7 +303,7 @@ def test_the_grids_are_the_papers():
 def test_a_short_grid_is_a_part_that_has_both_ends():
     for size in (32, 48, 64, 224):
         short, full = changes.grids(size, "short"), changes.grids(size)
-        assert list(short) == list(full) == list(changes.EXAMPLES)
+        assert list(short) == list(full) == list(changes.CHANGES)
         for name, grid in short.items():
             assert grid.items() <= full[name].items()
             assert {min(full[name]), max(full[name])} <= set(grid)
@@ -357,7 +357,7 @@ def test_changed_views_leave_training_and_the_other_views_as_they_are(tiny):
 
 
 def test_one_training_serves_plain_and_changed_images(tiny, store):
-    views = tuple(v for name in changes.EXAMPLES for v in changes.views(name, 32).values() if v != "train")
+    views = tuple(v for name in changes.CHANGES for v in changes.views(name, 32).values() if v != "train")
     trials = [tiny(seed, views=views) for seed in range(2)]
     first = run.ensure(trials, store=store, workers=0, quiet=True)
     again = run.ensure([*trials, tiny(0), tiny(1, views=("colour=0.3",))], store=store, workers=0, quiet=True)
@@ -376,7 +376,7 @@ def test_views_of_other_images_are_not_taken_for_these(tiny, store, monkeypatch)
 
 
 def test_many_views_of_a_run_hold_no_image_of_their_own(tiny):
-    views = tuple(v for name in changes.EXAMPLES for v in changes.views(name, 32).values() if v != "train")
+    views = tuple(v for name in changes.CHANGES for v in changes.views(name, 32).values() if v != "train")
     net = Run(tiny(views=views))
     assert len(net.sets) == 1 + len(views) == 27
     assert {id(s.source.images) for view, s in net.sets.items() if view != "train"} == {id(net.sets["train"].images)}

@@ -11,6 +11,7 @@ import shutil
 import tarfile
 import threading
 import zipfile
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -18,7 +19,8 @@ import pytest
 from PIL import Image
 
 from easel import cli, files
-from easel.data import archives, cifar, cifar100, download, sets, stl10, tiny_imagenet
+from easel.data import published, sets
+from easel.data.published import PUBLISHED, Published
 from easel.errors import UserError
 
 ROWS = {"train": 120, "test": 100}
@@ -99,7 +101,7 @@ def tiny_zip(leave_out: tuple[str, ...] = ()) -> bytes:
     """Eleven classes in the published layout, 2 images each to train on and 1 to test."""
     buffer, boxes = io.BytesIO(), []
     with zipfile.ZipFile(buffer, "w") as file:
-        for c, wnid in enumerate((*tiny_imagenet.CLASSES, "n09999999")):
+        for c, wnid in enumerate((*PUBLISHED["tiny-imagenet-10"].classes, "n09999999")):
             for k in range(2):
                 file.writestr(f"tiny-imagenet-200/train/{wnid}/images/{wnid}_{k}.JPEG", picture(20 * c + k))
             file.writestr(f"tiny-imagenet-200/train/{wnid}/{wnid}_boxes.txt", f"{wnid}_0.JPEG\t0\t0\t63\t63\n")
@@ -150,33 +152,31 @@ def host(tmp_path, monkeypatch):
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
 
-    def offer(module, archive: bytes) -> None:
-        server.files[module.ARCHIVE] = archive
-        monkeypatch.setattr(module, "ARCHIVE_MD5", md5(archive))
-        monkeypatch.setattr(module, "ARCHIVE_BYTES", len(archive))
+    def offer(name: str, archive: bytes, **changes) -> None:
+        server.files[PUBLISHED[name].archive] = archive
+        changes |= {"md5": md5(archive), "bytes": len(archive)}
+        monkeypatch.setitem(PUBLISHED, name, replace(PUBLISHED[name], **changes))
 
     def cifar_100(**changes: bytes) -> None:
         files = {split: table(PIXELS[split], FINE[split]) for split in ROWS} | {"meta": meta(NAMES_100)} | changes
-        monkeypatch.setattr(cifar100, "FILES", {name: md5(content) for name, content in files.items()})
+        digests = {name: ((name, md5(content)),) for name, content in files.items()}
         extra = {"cifar-100-python/file.txt~": b"x", "../escaped": b"x"}
-        offer(cifar100, tar({f"cifar-100-python/{name}": content for name, content in files.items()} | extra))
+        archive = tar({f"cifar-100-python/{name}": content for name, content in files.items()} | extra)
+        offer("cifar100", archive, files=digests, rows=ROWS)
 
     def stl_10(**changes: bytes) -> None:
         files = stl_files() | {f"{name}.bin": content for name, content in changes.items()}
         digests = {s: tuple((f"{s}_{kind}.bin", md5(files[f"{s}_{kind}.bin"])) for kind in "Xy") for s in ROWS}
-        monkeypatch.setattr(stl10, "FILES", digests)
         files = {"unlabeled_X.bin": b"many" * 1000} | files | {"class_names.txt": b"airplane\n"}
-        offer(stl10, tar({f"stl10_binary/{name}": content for name, content in files.items()}))
+        archive = tar({f"stl10_binary/{name}": content for name, content in files.items()})
+        offer("stl10", archive, files=digests, rows=ROWS)
 
-    def tiny(archive: bytes | None = None) -> None:
-        offer(tiny_imagenet, archive or tiny_zip())
+    def tiny(archive: bytes | None = None, train: int = 2, test: int = 1) -> None:
+        offer("tiny-imagenet-10", archive or tiny_zip(), rows={"train": 10 * train, "test": 10 * test})
 
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("EASEL_DATA", str(server.folder))
     monkeypatch.setenv("EASEL_MIRRORS", f"http://127.0.0.1:{server.server_port}/")
-    monkeypatch.setattr(cifar100, "ROWS", ROWS)
-    monkeypatch.setattr(stl10, "ROWS", ROWS)
-    monkeypatch.setattr(tiny_imagenet, "EACH", {"train": 2, "val": 1})
     server.cifar_100, server.stl_10, server.tiny, server.offer = cifar_100, stl_10, tiny, offer
     cifar_100(), stl_10(), tiny()
     yield server
@@ -195,24 +195,25 @@ def asked(host) -> list[str]:
 def test_the_digests_are_torchvisions():
     from torchvision.datasets import CIFAR10, CIFAR100, STL10
 
-    for ours, theirs in ((cifar, CIFAR10), (cifar100, CIFAR100), (stl10, STL10)):
-        published = (theirs.base_folder, theirs.filename, theirs.tgz_md5)
-        assert published == (ours.FOLDER, ours.ARCHIVE, ours.ARCHIVE_MD5)
-    batches = [[file, digest] for split in cifar.BATCHES.values() for file, digest in split]
+    cifar10, cifar100, stl10 = (PUBLISHED[name] for name in ("cifar10", "cifar100", "stl10"))
+    for ours, theirs in ((cifar10, CIFAR10), (cifar100, CIFAR100), (stl10, STL10)):
+        assert (theirs.base_folder, theirs.filename, theirs.tgz_md5) == (ours.folder, ours.archive, ours.md5)
+    batches = [[file, digest] for split in cifar10.files.values() for file, digest in split]
     assert batches == CIFAR10.train_list + CIFAR10.test_list
+    assert cifar10.beside == ((CIFAR10.meta["filename"], CIFAR10.meta["md5"]),)
     theirs = CIFAR100.train_list + CIFAR100.test_list + [[CIFAR100.meta["filename"], CIFAR100.meta["md5"]]]
-    assert [list(item) for item in cifar100.FILES.items()] == theirs
-    assert [list(item) for item in stl10.FILES["train"]] == STL10.train_list[:2]  # the third is without labels
-    assert [list(item) for item in stl10.FILES["test"]] == STL10.test_list
+    assert [list(item) for split in cifar100.files.values() for item in split] == theirs
+    assert [list(item) for item in stl10.files["train"]] == STL10.train_list[:2]  # the third is without labels
+    assert [list(item) for item in stl10.files["test"]] == STL10.test_list
 
 
 def test_the_page_in_the_data_folder_names_every_set_address_and_digest():
     page = (files.ROOT / "data" / "README.md").read_text(encoding="utf-8")
-    for name in (*sets.NAMES, *sets.CHOICES):
+    for name in (*sets.names(), *sets.CHOICES):
         assert f"| `{name}` |" in page
-    for published in sets.PUBLISHED.values():
-        assert f"| `{published.ARCHIVE}` | `{published.ARCHIVE_MD5}` |" in page
-        assert all(f"({url})" in page for url in download.MIRRORS[published.ARCHIVE])
+    for one in PUBLISHED.values():
+        assert f"| `{one.archive}` | `{one.md5}` |" in page
+        assert all(f"({url})" in page for url in one.urls)
 
 
 # CIFAR-100 -----------------------------------------------------------------------------------------------------------
@@ -242,8 +243,8 @@ def test_cifar100_is_what_torchvision_reads(host, monkeypatch):
 
     sets.prepare("cifar100")
     for field, file in (("train_list", "train"), ("test_list", "test")):
-        monkeypatch.setattr(CIFAR100, field, [[file, cifar100.FILES[file]]])
-    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": cifar100.FILES["meta"]})
+        monkeypatch.setattr(CIFAR100, field, [list(PUBLISHED["cifar100"].files[file][0])])
+    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": PUBLISHED["cifar100"].files["meta"][0][1]})
     for split in ROWS:
         ours, theirs = sets.load("cifar100", split), CIFAR100(host.folder, train=split == "train")
         assert (ours.images.numpy().transpose(0, 2, 3, 1) == theirs.data).all()
@@ -258,9 +259,9 @@ def test_cifar100s_array_may_lie_column_by_column(host):
 
 def test_the_parser_reads_what_python_2_may_have_written_one_by_one():
     one_by_one = b"\x80\x02}U\x01a](K\x01eU\x01b]K\x02asX\x02\x00\x00\x00\xc3\xa9K\x05s."
-    assert cifar.parse(b"\x80\x02}U\x01a]K\x01aK\x02as.") == {b"a": [1, 2]}
-    assert cifar.parse(b"\x80\x02}X\x02\x00\x00\x00\xc3\xa9K\x05s.") == {"é".encode(): 5}
-    refusal(cifar.parse, one_by_one[:-4])
+    assert published.parse(b"\x80\x02}U\x01a]K\x01aK\x02as.") == {"a": [1, 2]}
+    assert published.parse(b"\x80\x02}X\x02\x00\x00\x00\xc3\xa9K\x05s.") == {"é": 5}
+    refusal(published.parse, one_by_one[:-4])
 
 
 class Evil:
@@ -301,13 +302,17 @@ def test_a_file_that_is_not_cifar100s_is_named(host, name, content, said):
 
 
 def test_a_cifar100_archive_with_a_wrong_checksum_is_refused_and_nothing_unpacked(host, monkeypatch):
-    monkeypatch.setattr(cifar, "parse", lambda content: pytest.fail("interpreted before it was checked"))
-    archive = host.folder / cifar100.ARCHIVE
-    for content in (host.files[cifar100.ARCHIVE][:-100], b"", host.files[cifar100.ARCHIVE][:-1] + b"x"):
+    monkeypatch.setattr(published, "parse", lambda content: pytest.fail("interpreted before it was checked"))
+    archive = host.folder / PUBLISHED["cifar100"].archive
+    for content in (
+        host.files[PUBLISHED["cifar100"].archive][:-100],
+        b"",
+        host.files[PUBLISHED["cifar100"].archive][:-1] + b"x",
+    ):
         archive.write_bytes(content)
         for call in (sets.load, sets.prepare):
             message = refusal(call, "cifar100")
-            assert f"{archive}: wrong bytes, MD5 is {md5(content)}, expected {cifar100.ARCHIVE_MD5}" in message
+            assert f"{archive}: wrong bytes, MD5 is {md5(content)}, expected {PUBLISHED['cifar100'].md5}" in message
             assert "delete this file and run: easel data cifar100" in message
         facts = sets.describe("cifar100")
         assert not facts["ready"]
@@ -317,18 +322,18 @@ def test_a_cifar100_archive_with_a_wrong_checksum_is_refused_and_nothing_unpacke
 
 
 def test_a_mirror_with_a_wrong_archive_is_refused_by_name(host):
-    host.files[cifar100.ARCHIVE] = host.files[cifar100.ARCHIVE][:-1] + b"x"
+    host.files[PUBLISHED["cifar100"].archive] = host.files[PUBLISHED["cifar100"].archive][:-1] + b"x"
     message = refusal(sets.load, "cifar100")
     assert "wrong bytes, MD5 is" in message
     assert "data/README.md" in message
-    assert not (host.folder / cifar100.ARCHIVE).exists()
+    assert not (host.folder / PUBLISHED["cifar100"].archive).exists()
 
 
 def test_one_wrong_byte_in_a_file_of_cifar100_is_found_before_it_is_interpreted(host, monkeypatch):
     sets.prepare("cifar100")
     path = host.folder / "cifar-100-python" / "test"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(cifar, "parse", lambda content: pytest.fail("interpreted before it was checked"))
+    monkeypatch.setattr(published, "parse", lambda content: pytest.fail("interpreted before it was checked"))
     assert f"{path}: wrong bytes" in refusal(sets.load, "cifar100", "test")
 
 
@@ -355,7 +360,7 @@ def test_stl10_is_what_torchvision_reads(host, monkeypatch):
 
     sets.prepare("stl10")
     for split in ROWS:  # their list of training files without the one that has no labels
-        monkeypatch.setattr(STL10, f"{split}_list", [list(item) for item in stl10.FILES[split]])
+        monkeypatch.setattr(STL10, f"{split}_list", [list(item) for item in PUBLISHED["stl10"].files[split]])
     for split in ROWS:
         ours, theirs = sets.load("stl10", split), STL10(host.folder, split)
         assert (ours.images.numpy() == theirs.data).all()
@@ -386,8 +391,8 @@ def test_stl10_labels_beyond_ten_are_refused(host):
 
 
 def test_an_stl10_archive_cut_short_is_refused_before_it_is_opened(host):
-    archive = host.folder / stl10.ARCHIVE
-    archive.write_bytes(host.files[stl10.ARCHIVE][:-9])
+    archive = host.folder / PUBLISHED["stl10"].archive
+    archive.write_bytes(host.files[PUBLISHED["stl10"].archive][:-9])
     assert f"{archive}: wrong bytes, MD5 is" in refusal(sets.load, "stl10")
     assert not (host.folder / "stl10_binary").exists()
 
@@ -440,10 +445,9 @@ def test_the_real_folder_is_what_unpacking_makes_of_its_files_in_the_published_l
             file.write(path, f"tiny-imagenet-200/val/images/{path.name}")
         rows = "".join(f"{path.name}\t{path.parent.name}\t0\t0\t63\t63\n" for path in reversed(val))
         file.writestr("tiny-imagenet-200/val/val_annotations.txt", rows)
-    monkeypatch.setattr(tiny_imagenet, "EACH", {"train": 30, "val": 30})
-    host.tiny(buffer.getvalue())
-    (host.folder / tiny_imagenet.ARCHIVE).write_bytes(host.files[tiny_imagenet.ARCHIVE])
-    tiny_imagenet.unpack(host.folder)
+    host.tiny(buffer.getvalue(), train=30, test=30)
+    (host.folder / PUBLISHED["tiny-imagenet-10"].archive).write_bytes(host.files[PUBLISHED["tiny-imagenet-10"].archive])
+    PUBLISHED["tiny-imagenet-10"].lay(host.folder)
     ours = host.folder / "tiny-imagenet-10"
     laid = {path.relative_to(ours): path.read_bytes() for path in ours.rglob("*.*")}
     assert laid == {path.relative_to(real): path.read_bytes() for path in train + val}
@@ -465,8 +469,8 @@ def test_a_tiny_imagenet_archive_that_lacks_images_is_refused_and_leaves_no_fold
 
 
 def test_a_tiny_imagenet_archive_with_wrong_bytes_or_no_zip_is_refused(host):
-    archive = host.folder / tiny_imagenet.ARCHIVE
-    archive.write_bytes(host.files[tiny_imagenet.ARCHIVE][:-9])
+    archive = host.folder / PUBLISHED["tiny-imagenet-10"].archive
+    archive.write_bytes(host.files[PUBLISHED["tiny-imagenet-10"].archive][:-9])
     assert f"{archive}: wrong bytes, MD5 is" in refusal(sets.load, "tiny-imagenet-10")
     host.tiny(b"no zip at all")
     archive.write_bytes(b"no zip at all")
@@ -475,18 +479,75 @@ def test_a_tiny_imagenet_archive_with_wrong_bytes_or_no_zip_is_refused(host):
 
 
 def test_two_processes_may_lay_out_tiny_imagenet_at_once(host, monkeypatch):
-    (host.folder / tiny_imagenet.ARCHIVE).write_bytes(host.files[tiny_imagenet.ARCHIVE])
-    places = tiny_imagenet._places
+    (host.folder / PUBLISHED["tiny-imagenet-10"].archive).write_bytes(host.files[PUBLISHED["tiny-imagenet-10"].archive])
+    places = published._places
 
-    def while_the_other_finishes(zipped):
-        monkeypatch.setattr(tiny_imagenet, "_places", places)
-        tiny_imagenet.unpack(host.folder)
-        return places(zipped)
+    def while_the_other_finishes(this, zipped):
+        monkeypatch.setattr(published, "_places", places)
+        PUBLISHED["tiny-imagenet-10"].lay(host.folder)
+        return places(this, zipped)
 
-    monkeypatch.setattr(tiny_imagenet, "_places", while_the_other_finishes)
-    tiny_imagenet.unpack(host.folder)
+    monkeypatch.setattr(published, "_places", while_the_other_finishes)
+    PUBLISHED["tiny-imagenet-10"].lay(host.folder)
     assert sorted(path.name for path in host.folder.iterdir()) == ["tiny-imagenet-10", "tiny-imagenet-200.zip"]
     assert len(sets.load("tiny-imagenet-10")) == 20
+
+
+# a set of one's own -------------------------------------------------------------------------------------------------
+
+
+def grey(this: Published, root, split: str):
+    """A file of one byte an image, its grey; its label is whether that is bright."""
+    ((file, digest),) = this.files[split]
+    levels = np.frombuffer(this.content(root, file, digest), np.uint8)
+    images = np.broadcast_to(levels[:, None, None, None], (len(levels), 3, this.side, this.side)).copy()
+    return images, (levels >= 128).astype(np.int64), this.classes
+
+
+def test_a_set_is_added_from_outside_by_one_literal_and_a_reader(host, monkeypatch):
+    levels = {"train": bytes(range(0, 256, 8)), "test": bytes([3, 250])}
+    archive = tar({f"greys/{split}.bin": content for split, content in levels.items()})
+    host.files["greys.tar.gz"] = archive
+    mine = Published(
+        name="greys",
+        archive="greys.tar.gz",
+        md5=md5(archive),
+        bytes=len(archive),
+        urls=("https://example.org/greys.tar.gz",),
+        folder="greys",
+        side=16,
+        rows={split: len(content) for split, content in levels.items()},
+        classes=("dark", "bright"),
+        files={split: ((f"{split}.bin", md5(content)),) for split, content in levels.items()},
+        read=grey,
+        notice="greys: drawn by a test",
+    )
+    try:
+        assert published.register(mine) is mine
+        assert sets.names()[-2:] == ("greys", "mini-imagenet")
+        assert "greys" in refusal(sets.load, "grays")
+        assert "easel data greys gets it" in sets.describe("greys")["where"]
+        dataset = sets.load("greys@8")
+        assert dataset.images[:, 0, 0, 0].tolist() == list(range(0, 256, 8))
+        assert (dataset.images.shape[-1], dataset.classes) == (8, ("dark", "bright"))
+        assert asked(host) == ["greys.tar.gz"]
+        assert sets.describe("greys")["images"] == {"train": 32, "test": 2}
+        assert sets.choose("greys") == "greys"
+        brighter = published.register(replace(mine, read=lambda *a: (grey(*a)[0] | 1, *grey(*a)[1:])))
+        assert sets.load("greys@8").images[0].min() == 1  # another reader: read again
+        assert "taken by greys.tar.gz" in refusal(published.register, replace(brighter, md5="0" * 32))
+    finally:
+        PUBLISHED.pop("greys", None)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a@8", "a b", "auto", "patterns", "mini-imagenet"])
+def test_a_set_needs_a_name_that_is_one_word_of_its_own(name):
+    assert repr(name) in refusal(lambda: replace(PUBLISHED["stl10"], name=name))
+
+
+def test_a_set_has_a_reader_or_lays_folders():
+    assert "function read" in refusal(lambda: replace(PUBLISHED["stl10"], read=None))
+    assert "lays folders" in refusal(lambda: replace(PUBLISHED["stl10"], read=None, files={}))
 
 
 # all of them ---------------------------------------------------------------------------------------------------------
@@ -494,7 +555,7 @@ def test_two_processes_may_lay_out_tiny_imagenet_at_once(host, monkeypatch):
 
 @pytest.mark.parametrize("name", ["cifar100", "stl10", "tiny-imagenet-10"])
 def test_a_download_that_broke_off_goes_on_where_it_was(host, name):
-    archive = sets.PUBLISHED[name].ARCHIVE
+    archive = PUBLISHED[name].archive
     half = len(host.files[archive]) // 2
     (host.folder / f"{archive}.part").write_bytes(host.files[archive][:half])
     sets.prepare(name)
@@ -503,7 +564,7 @@ def test_a_download_that_broke_off_goes_on_where_it_was(host, name):
 
 @pytest.mark.parametrize("name", ["cifar100", "stl10", "tiny-imagenet-10"])
 def test_an_archive_laid_there_by_hand_is_enough(host, name):
-    archive = sets.PUBLISHED[name].ARCHIVE
+    archive = PUBLISHED[name].archive
     (host.folder / archive).write_bytes(host.files[archive])
     assert sets.describe(name)["ready"]
     assert host.log == []
@@ -513,12 +574,12 @@ def test_an_archive_laid_there_by_hand_is_enough(host, name):
 def test_without_network_a_published_set_is_refused_with_the_mirror_named(host, name, monkeypatch):
     monkeypatch.setenv("EASEL_MIRRORS", "http://127.0.0.1:9/")
     message = refusal(sets.load, name)
-    assert str(host.folder / sets.PUBLISHED[name].ARCHIVE) in message
-    assert f"http://127.0.0.1:9/{sets.PUBLISHED[name].ARCHIVE}: Connection refused" in message
+    assert str(host.folder / PUBLISHED[name].archive) in message
+    assert f"http://127.0.0.1:9/{PUBLISHED[name].archive}: Connection refused" in message
 
 
 def test_auto_never_asks_for_anything_but_cifar10(host, monkeypatch):
-    monkeypatch.setattr(download, "_REFUSED", set())
+    monkeypatch.setattr(published.download, "_REFUSED", set())
     assert sets.choose("auto") == "patterns"
     assert set(asked(host)) == {"cifar-10-python.tar.gz"}
 
@@ -527,9 +588,9 @@ def test_unpacking_onto_a_full_disk_is_one_line(host, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archives, "put", full)
+    monkeypatch.setattr(published, "put", full)
     assert "No space left on device); make room" in refusal(sets.load, "stl10")
-    monkeypatch.setattr(tiny_imagenet.Path, "write_bytes", full)
+    monkeypatch.setattr(published.Path, "write_bytes", full)
     assert "No space left on device" in refusal(sets.load, "tiny-imagenet-10")
 
 
@@ -538,7 +599,7 @@ def test_unpacking_onto_a_full_disk_is_one_line(host, monkeypatch):
 
 @pytest.mark.cifar
 def test_the_real_cifar100():
-    if not cifar100.complete(files.data_dir()):
+    if not PUBLISHED["cifar100"].complete(files.data_dir()):
         pytest.skip(f"no CIFAR-100 in {files.data_dir()}: run easel data cifar100")
     train, test = sets.load("cifar100"), sets.load("cifar100", "test")
     assert (len(train), len(test)) == (50_000, 10_000)
@@ -548,7 +609,7 @@ def test_the_real_cifar100():
 
 @pytest.mark.cifar
 def test_the_real_stl10():
-    if not stl10.complete(files.data_dir()):
+    if not PUBLISHED["stl10"].complete(files.data_dir()):
         pytest.skip(f"no STL-10 in {files.data_dir()}: run easel data stl10")
     train, test = sets.load("stl10"), sets.load("stl10", "test")
     assert train.labels.bincount().tolist() == [500] * 10

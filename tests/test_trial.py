@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from easel.errors import UserError
-from easel.ledger.trial import Edit, Recipe, Trial, canonical
+from easel.ledger.trial import Edit, Recipe, Trial, View, canonical
 from easel.train.batches import stream
 
 
@@ -233,3 +233,32 @@ def test_the_default_trial_is_the_papers(cifar10):
         batch_size=128,
         translation=4,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "after", "count", "change"),
+    [
+        ("test:2000@10", "test:2000", 10, 2000, None),
+        ("test", "test", None, None, None),
+        ("colour=0.3@1", "colour=0.3", 1, None, "colour=0.3"),
+        ("online", "online", None, None, None),
+        ("train@3", "train", 3, None, None),
+    ],
+)
+def test_a_view_is_a_value_parsed_once(text, base, after, count, change):
+    view = View.of(text)
+    assert (view.base, view.after, view.count, view.change) == (base, after, count, change)
+    assert view == View.of(text) is view
+    view.check()
+
+
+def test_a_trial_says_what_it_trains_on_and_with_which_labels(tiny):
+    plain, labels = tiny(), np.zeros(100, int)
+    assert plain.trained_on.tolist() == list(range(100))
+    assert plain.trained_on.dtype == plain.training_labels.dtype == np.int64
+    assert plain.training_labels.tolist() == plain.examples.labels.tolist()
+    assert plain.given_order is None
+    edited = tiny(edit=Edit([3, 8], labels, [8, 3]), recipe=Recipe(batches="fixed"))
+    assert edited.trained_on.tolist() == [3, 8]
+    assert edited.training_labels.tolist() == [0] * 100
+    assert edited.given_order.tolist() == [8, 3]

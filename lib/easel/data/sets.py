@@ -10,10 +10,7 @@ mini-imagenet      the paper's ten classes, picked out of your own ImageNet fold
 Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, tiny-imagenet-10@48,
 ./a/folder@96. (A folder whose own name ends so is meant by a slash after it: ./odd@96/)
 
-Where each data set lies and how its files become arrays. Nothing here subsets, normalises or keeps anything.
-
-`PUBLISHED` are the sets that come as one archive from the network; a module each, all with NAME, ARCHIVE, ARCHIVE_MD5,
-ARCHIVE_BYTES, complete(root) and unpack(root), where root is the data folder.
+What comes as one archive from the network is an entry of `easel.data.published`, where a set of your own is registered.
 """
 
 import hashlib
@@ -21,22 +18,22 @@ import math
 import os
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
-from easel.data import cifar, cifar100, download, folders, patterns, stl10, tiny_imagenet
+from easel.data import download, folders, patterns
+from easel.data.published import PUBLISHED
 from easel.errors import UserError
 from easel.files import data_dir
 
-PUBLISHED = {module.NAME: module for module in (cifar, cifar100, stl10, tiny_imagenet)}
-NAMES = ("cifar10", "patterns", "cifar100", "stl10", "tiny-imagenet-10", "mini-imagenet")
-OWN_SIZES = {"cifar10": 32, "cifar100": 32, "patterns": 32, "stl10": stl10.SIDE, "mini-imagenet": folders.LARGEST}
 PATTERNS_NOTICE = (
     "patterns: these images are drawn by code, with known frequent, rare and contradicted patterns; "
     "for real photographs run: easel data cifar10, easel data tiny-imagenet-10"
@@ -54,7 +51,45 @@ MINI_IMAGENET = {
     "n04553703": "washbasin",
     "n07717556": "butternut squash",
 }
-TINY_IMAGENET_10 = tiny_imagenet.CLASSES
+
+
+def names() -> tuple[str, ...]:
+    """The data sets that have a name: published ones, patterns, mini-imagenet."""
+    first, *others = PUBLISHED
+    return (first, "patterns", *others, "mini-imagenet")
+
+
+class Name(NamedTuple):
+    """A data set's name, parsed: "cifar10@64" is Name("cifar10", 64). `Name.of` makes it."""
+
+    plain: str  # without @PIXELS: a published set's, "patterns", "mini-imagenet", or a folder's path
+    pixels: int | None  # the side that is asked for; None: the set's own
+
+    @classmethod
+    def of(cls, name: "str | os.PathLike | Name") -> "Name":
+        """The name of a data set that there may be.
+
+        Raises UserError that lists the names where there is none such, or the sizes where 8..512 does not hold it.
+        """
+        found = cls.split(name)
+        if found.plain in CHOICES:
+            raise UserError(f"{os.fspath(name)!r} stands for one of several data sets: easel.data.choose says which")
+        if found.plain in names() or "/" in found.plain or os.sep in found.plain:
+            return found
+        shown = repr(os.fspath(name)) if isinstance(name, str | os.PathLike) else repr(repr(name))
+        raise UserError(
+            f"no data set {shown}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with a slash in "
+            "it; each with @PIXELS at its end if another size is wanted"
+        )
+
+    @classmethod
+    def split(cls, name: object) -> "Name":
+        """What stands before and after a trailing @ and digits, whatever the name; the size is checked."""
+        if isinstance(name, Name):
+            return name
+        text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
+        found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
+        return cls(found[1], _side(int(found[2]))) if found else cls(text, None)
 
 
 @dataclass(frozen=True)
@@ -77,7 +112,7 @@ def on_disk(name: str) -> bool:
     if published is None:
         return True
     if not published.complete(data_dir()) and archive(name).is_file():
-        published.unpack(data_dir())
+        published.lay(data_dir())
     return published.complete(data_dir())
 
 
@@ -85,9 +120,8 @@ def fetch_missing(name: str) -> None:
     """The set is on disk afterwards: as it was, unpacked or downloaded, with progress; else UserError."""
     if not on_disk(name):
         published = PUBLISHED[name]
-        urls = download.mirrors(published.ARCHIVE)
-        download.fetch(urls, archive(name), published.ARCHIVE_MD5, size=published.ARCHIVE_BYTES)
-        published.unpack(data_dir())
+        download.fetch(published.mirrors(), archive(name), published.md5, size=published.bytes)
+        published.lay(data_dir())
 
 
 def delivered(name: str, seconds: float) -> bool:
@@ -95,16 +129,21 @@ def delivered(name: str, seconds: float) -> bool:
     if on_disk(name):
         return True
     published = PUBLISHED[name]
-    wanted = {"md5": published.ARCHIVE_MD5, "size": published.ARCHIVE_BYTES}
-    if not download.within(published.ARCHIVE, archive(name), seconds=seconds, **wanted):
+    wanted = {"md5": published.md5, "size": published.bytes}
+    if not download.within(published.mirrors(), archive(name), seconds=seconds, **wanted):
         return False
     fetch_missing(name)
     return True
 
 
+def missing(name: str) -> str:
+    """Where a published set is not yet, and what gets it."""
+    return f"not yet in {root(name)}; easel data {name} gets it ({PUBLISHED[name].bytes / 1e6:,.0f} MB)"
+
+
 def archive(name: str) -> Path:
     """Where the archive of a published set belongs."""
-    return data_dir() / PUBLISHED[name].ARCHIVE
+    return data_dir() / PUBLISHED[name].archive
 
 
 def root(name: str) -> Path:
@@ -112,32 +151,46 @@ def root(name: str) -> Path:
     if name == "mini-imagenet":
         return Path(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet").expanduser()
     if name in PUBLISHED:
-        return data_dir() / PUBLISHED[name].FOLDER
+        return data_dir() / PUBLISHED[name].folder
     return Path(name).expanduser()
 
 
-def wnids(name: str) -> tuple[str, ...] | None:
-    """The class folders that are read; None: all."""
-    return {"mini-imagenet": tuple(MINI_IMAGENET), "tiny-imagenet-10": tuple(TINY_IMAGENET_10)}.get(name)
+def class_folders(name: str) -> Mapping[str, str]:
+    """{class folder that is read: what the class is called}; empty: all folders, by their own names."""
+    if name == "mini-imagenet":
+        return MINI_IMAGENET
+    return dict(PUBLISHED[name].classes) if name in PUBLISHED and _of_folders(name) else {}
+
+
+def _of_folders(name: str) -> bool:
+    """Whether a set lies here as folders of images."""
+    return name != "patterns" and (name not in PUBLISHED or not PUBLISHED[name].files)
 
 
 def marks(name: str) -> tuple:
-    """What a loaded data set depends on beside its name: files by path, size and time. A change means: read again."""
+    """What a loaded data set depends on beside its name: files by path, size and time, and who reads them.
+
+    A change means: read again.
+    """
     if name == "patterns":
         return ()
     where = root(name).absolute()
-    if hasattr(PUBLISHED.get(name), "files"):
-        paths = [path.absolute() for path in PUBLISHED[name].files(data_dir())]
+    if not _of_folders(name):
+        paths = [path.absolute() for path in PUBLISHED[name].paths(data_dir())]
     else:
-        paths = _paths(folders.listing(where, "train", wnids(name)))
+        paths = _paths(_listing(name, where, "train"))
         if folders.split_folder(where, "test"):
-            paths += _paths(folders.listing(where, "test", wnids(name)))
+            paths += _paths(_listing(name, where, "test"))
     digest = hashlib.sha256()
     for path in paths:
         with suppress(FileNotFoundError):  # a dangling link: reading will name it
             stat = path.stat()
             digest.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return (str(where), digest.hexdigest())
+    return (str(where), digest.hexdigest(), PUBLISHED[name].read if name in PUBLISHED else None)
+
+
+def _listing(name: str, where: Path, split: str) -> dict[str, list[Path]]:
+    return folders.listing(where, split, tuple(class_folders(name)) or None)
 
 
 def _paths(listing: dict[str, list[Path]]) -> list[Path]:
@@ -150,24 +203,22 @@ def _paths(listing: dict[str, list[Path]]) -> list[Path]:
 @lru_cache(maxsize=64)
 def own_size(name: str, marks: tuple) -> int:
     """The side in pixels that a set's images get where none is asked for. marks: the set's `marks`."""
-    if name in OWN_SIZES:
-        return OWN_SIZES[name]
-    return folders.common_side(_paths(folders.listing(root(name), "train", wnids(name))))
+    if name in PUBLISHED:
+        return PUBLISHED[name].side
+    if name in ("patterns", "mini-imagenet"):
+        return patterns.SIDE if name == "patterns" else folders.LARGEST
+    return folders.common_side(_paths(_listing(name, root(name), "train")))
 
 
 def read(name: str, split: str, size: int) -> Raw:
     """The "train" or "test" split of a set that is on disk, brought to this side. UserError for what is damaged."""
-    if name == "cifar10":
-        raw = Raw(*cifar.read(data_dir(), split), cifar.CLASSES)
-    elif name == "cifar100":
-        raw = Raw(*cifar100.read(data_dir(), split))
-    elif name == "stl10":
-        raw = Raw(*stl10.read(data_dir(), split), stl10.CLASSES)
-    elif name == "patterns":
+    if _of_folders(name):
+        return _folder(name, split, size)
+    if name == "patterns":
         images, labels, kinds = _drawn(split)
         raw = Raw(images, labels, patterns.CLASSES, PATTERNS_NOTICE, kinds)
     else:
-        return _folder(name, split, size)
+        raw = Raw(*PUBLISHED[name].read(PUBLISHED[name], data_dir(), split), PUBLISHED[name].notice)
     room(name, len(raw.images), size)
     return Raw(_resized(raw.images, size), raw.labels, raw.classes, raw.notice, raw.kinds)
 
@@ -176,18 +227,18 @@ _drawn = lru_cache(maxsize=2)(patterns.draw)  # 2 s saved for every further size
 
 
 def _folder(name: str, split: str, size: int) -> Raw:
-    where, classes = root(name), wnids(name)
-    files = folders.listing(where, split, classes)
+    where = root(name)
+    files = _listing(name, where, split)
     if folders.split_folder(where, "test"):
         other = {"train": "test", "test": "train"}[split]
-        pair = {split: files, other: folders.listing(where, other, classes)}
+        pair = {split: files, other: _listing(name, where, other)}
         folders.same_classes(where, pair["train"], pair["test"])
     paths = _paths(files)
     room(str(where), len(paths), size)
     labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
-    words = {**MINI_IMAGENET, **TINY_IMAGENET_10} if classes else {}
+    words = class_folders(name)
     crop = 224 / 256 if name == "mini-imagenet" else 1.0
-    notice = tiny_imagenet.NOTICE if name == "tiny-imagenet-10" else ""
+    notice = PUBLISHED[name].notice if name in PUBLISHED else ""
     return Raw(folders.read(paths, size, crop), labels, tuple(words.get(k, k) for k in files), notice)
 
 
@@ -273,16 +324,15 @@ def fingerprint(images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, 
     return digest.hexdigest()
 
 
-def load(name: str | os.PathLike, split: str = "train", *, size: int | None = None) -> Dataset:
+def load(name: str | os.PathLike | Name, split: str = "train", *, size: int | None = None) -> Dataset:
     """A data set by name or by its folder's path; a second call for unchanged files reads none of them again.
 
     The images are squares of the side that the name says, 8..512 pixels, else of the set's own (folders: the short side
     that all images share, if at most 224, else 224). size: the same for callers that have it as a number; it goes
-    before the name's. A published set (cifar10, cifar100, stl10, tiny-imagenet-10) that is not on disk is downloaded,
-    with progress. Raises UserError for unknown names, splits and sizes, for missing or unreadable folders, and for the
-    file that is damaged.
+    before the name's. A published set that is not on disk is downloaded, with progress. Raises UserError for unknown
+    names, splits and sizes, for missing or unreadable folders, and for the file that is damaged.
     """
-    name, pixels = parts(name)
+    name, pixels = Name.of(name)
     if split not in SPLITS:
         raise UserError(f"no split {split!r}: it is one of {', '.join(SPLITS)}")
     size = pixels if size is None else _side(size)
@@ -322,6 +372,12 @@ def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
     return dataset.take(np.sort(drawn))
 
 
+@lru_cache(maxsize=8)
+def part(whole: Dataset, images: int | None, seed: int) -> Dataset:
+    """`subset`, one copy of it for all callers in a process."""
+    return subset(whole, images, seed)
+
+
 def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
     """A data set that can be had, by its name with @PIXELS if that was asked for.
 
@@ -332,7 +388,7 @@ def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
     Other names are checked and returned: UserError if unknown, or if a folder of images is not there or has not its
     classes. What can be downloaded need not be there: `prepare` or `load` gets it.
     """
-    plain, pixels = _split(name)
+    plain, pixels = Name.split(name)
     end = "" if pixels is None else f"@{pixels}"
     if plain == "auto":
         return ("cifar10" if delivered("cifar10", wait_s) else "patterns") + end
@@ -343,10 +399,9 @@ def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
             plain = "tiny-imagenet-10" if on_disk("tiny-imagenet-10") else "patterns"
         name = plain + end
     name = known(name)
-    of_folders = plain == "tiny-imagenet-10" or plain not in (*PUBLISHED, "patterns")
-    if of_folders and on_disk(plain):
-        for split in ("train", "test") if plain in NAMES else ("train",):
-            folders.listing(root(plain), split, wnids(plain))
+    if _of_folders(plain) and on_disk(plain):
+        for split in ("train", "test") if plain in names() else ("train",):
+            _listing(plain, root(plain), split)
     return name
 
 
@@ -361,21 +416,16 @@ def describe(name: str | os.PathLike) -> dict:
     It downloads nothing: what is not on disk has ready=False and where says why. Raises UserError for an unknown name.
     """
     name = known(name)
-    plain, _ = parts(name)
+    plain = Name.of(name).plain
     where = "drawn by easel itself" if plain == "patterns" else str(root(plain))
     try:
         if not on_disk(plain):
-            size = PUBLISHED[plain].ARCHIVE_BYTES / 1e6
-            return {
-                "name": name,
-                "where": f"not yet in {where}; easel data {plain} gets it ({size:,.0f} MB)",
-                "ready": False,
-            }
+            return {"name": name, "where": missing(plain), "ready": False}
         train = load(name)
     except UserError as error:
         return {"name": name, "where": str(error), "ready": False}
     images = {"train": len(train)}
-    if plain in NAMES or folders.split_folder(root(plain), "test"):
+    if plain in names() or folders.split_folder(root(plain), "test"):
         images["test"] = len(load(name, "test", size=train.images.shape[-1]))
     return {
         "name": name,
@@ -391,32 +441,8 @@ def describe(name: str | os.PathLike) -> dict:
 
 def known(name: str | os.PathLike) -> str:
     """The name itself, as a string, if it is a data set's or a path, with @PIXELS or without; else UserError."""
-    parts(name)
+    Name.of(name)
     return os.fspath(name)
-
-
-def parts(name: str | os.PathLike) -> tuple[str, int | None]:
-    """A data set's name without @PIXELS, and the pixels (None where it has none): "cifar10@64" is ("cifar10", 64).
-
-    Raises UserError that lists the names where there is no such data set, or the sizes where 8..512 does not hold it.
-    """
-    plain, pixels = _split(name)
-    if plain in CHOICES:
-        raise UserError(f"{os.fspath(name)!r} stands for one of several data sets: easel.data.choose says which")
-    if plain in NAMES or "/" in plain or os.sep in plain:
-        return plain, pixels
-    shown = repr(os.fspath(name)) if isinstance(name, str | os.PathLike) else repr(repr(name))
-    raise UserError(
-        f"no data set {shown}: it is one of {', '.join((*CHOICES, *NAMES))}, or a folder's path with a slash in it; "
-        "each with @PIXELS at its end if another size is wanted"
-    )
-
-
-def _split(name: object) -> tuple[str, int | None]:
-    """Before and after a trailing @ and digits, whatever the name; the size is checked."""
-    text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
-    found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
-    return (found[1], _side(int(found[2]))) if found else (text, None)
 
 
 def _side(size: object) -> int:
@@ -435,8 +461,8 @@ def _load(name: str, split: str, size: int, marks: tuple) -> Dataset:
         ids = np.arange(len(labels))
         return replace(train, split=split, images=images, labels=labels, ids=ids, kinds=kinds, fingerprint=mark)
     raw = read(name, split, size)
-    if name == "cifar10":
-        mean, std = cifar.MEAN, cifar.STD
+    if name in PUBLISHED and PUBLISHED[name].channels:
+        mean, std = PUBLISHED[name].channels
     elif split == "train":
         mean, std = statistics(raw.images)
     else:

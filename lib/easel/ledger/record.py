@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from easel.errors import UserError
-from easel.ledger.trial import QUANTITIES, Edit, Recipe, Trial, canonical, view_base, view_epoch
+from easel.ledger.trial import QUANTITIES, Edit, Recipe, Timed, Trial, View, canonical
 
 FORMAT = 3  # 2: the number of epochs was part of a trial's identity, and so of its key
 _COMMENT = 7 + 64  # b"sha256:" and the digest in hex
@@ -125,10 +125,10 @@ class Record:
         """What the record would be if so many epochs had been trained: itself, or its beginning."""
         if epochs >= self.epochs:
             return self
-        arrays = {name: array for name, array in self.arrays.items() if (view_epoch(name) or 0) <= epochs}
+        arrays = {name: array for name, array in self.arrays.items() if (Timed.of(name).after or 0) <= epochs}
         by_epoch = [name for name in arrays if name.partition(".")[0] in ("correct", *QUANTITIES)]
-        arrays |= {name: arrays[name][:epochs] for name in by_epoch if view_epoch(name) is None}
-        views = {view: mark for view, mark in self.views.items() if (view_epoch(view) or 0) <= epochs}
+        arrays |= {name: arrays[name][:epochs] for name in by_epoch if Timed.of(name).after is None}
+        views = {view: mark for view, mark in self.views.items() if (View.of(view).after or 0) <= epochs}
         share = {"seconds": self.provenance.get("seconds", 0.0) * epochs / self.epochs} if self.provenance else {}
         return replace(self, arrays=arrays, views=views, status="complete", provenance=self.provenance | share)
 
@@ -156,7 +156,7 @@ class Record:
             packed = self.arrays[f"correct.{view}"]
         except KeyError:
             raise UserError(f"no view {view!r} in this record: it has {', '.join(sorted(self.views))}") from None
-        count = self.examples if view_base(view) in ("train", "online") else int(self.arrays[f"count.{view}"])
+        count = self.examples if View.of(view).base in ("train", "online") else int(self.arrays[f"count.{view}"])
         return np.unpackbits(packed, axis=1, count=count).astype(bool)
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
@@ -190,10 +190,10 @@ class Record:
             keep = self.arrays.get("keep")
             keep = None if keep is None else np.flatnonzero(np.unpackbits(keep, count=self.examples))
             edit = Edit(keep, self.arrays.get("labels"), self.arrays.get("order"))
-        views = [view for view in self.views if view_base(view) != "online"]
+        views = [view for view in self.views if View.of(view).base != "online"]
         quantities = {q for q in QUANTITIES if views and all(f"{q}.{view}" in self.arrays for view in views)}
         lone = {name.replace(".train@", "@") for name in self.arrays if ".train@" in name}
-        lone = {name for name in lone if view_base(name) in QUANTITIES and view_base(name) not in quantities}
+        lone = {name for name in lone if Timed.of(name).base in set(QUANTITIES) - quantities}
         return Trial(
             model=self.identity["model"],
             seed=self.identity["seed"],

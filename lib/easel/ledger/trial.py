@@ -12,10 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
+from typing import ClassVar, Self
 
 import numpy as np
 
 from easel.data import changes as perturb, sets as datasets
+from easel.data.facts import Facts, of as facts_of
 from easel.errors import UserError
 from easel.nets import names as models
 
@@ -162,6 +164,52 @@ def _whole(name: str, value: object, least: int) -> None:
         raise UserError(f"{name}={value!r}: a whole number from {least}")
 
 
+@dataclass(frozen=True)
+class Timed:
+    """What is recorded, and when: "probability@1" after the first epoch alone, "correct.test" after every one."""
+
+    WHAT: ClassVar[str] = "quantity"
+    base: str  # before the sign @
+    after: int | None  # the epoch, counted from 1; None: every one
+
+    @classmethod
+    @lru_cache(maxsize=4096)
+    def of(cls, name: str) -> Self:
+        """The name, parsed. UserError where what follows the sign @ is no epoch."""
+        base, at, epoch = name.partition("@")
+        if at and not (epoch.isascii() and epoch.isdecimal() and str(int(epoch)) == epoch and int(epoch) > 0):
+            raise UserError(
+                f"{cls.WHAT} {name!r}: what follows the sign @ is an epoch, counted from 1, such as {base}@1"
+            )
+        return cls(base, int(epoch) if at else None)
+
+
+@dataclass(frozen=True)
+class View(Timed):
+    """What a trial is evaluated on, parsed: "test:2000@10" has base "test:2000", after 10 and count 2000."""
+
+    WHAT: ClassVar[str] = "view"
+
+    @cached_property
+    def count(self) -> int | None:
+        """Test images that are looked at; None: all, or another view."""
+        name, _, count = self.base.partition(":")
+        return int(count) if name == "test" and count.isdecimal() else None
+
+    @cached_property
+    def change(self) -> str | None:
+        """What the training images are changed by, "colour=0.3"; None: they are not, or are not looked at."""
+        return self.base if "=" in self.base else None
+
+    def check(self) -> None:
+        """UserError unless this is a view that a trial can record. (Whether tiles fit the images: view_examples.)"""
+        if self.change and perturb.is_change(self.change):
+            perturb.check(self.change)
+        elif self.base not in ("train", "online", "test") and not self.count:
+            changes = ", ".join(perturb.examples())
+            raise UserError(f"view {self.base!r}: one of test, test:2000 (a part of it), online, {changes}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """One training run: m = `epochs` epochs of `model` on `data`, everything random drawn from `seed`.
@@ -209,17 +257,22 @@ class Trial:
             values = getattr(self, name)
             values = (values,) if isinstance(values, str) else tuple(sorted(set(values)))
             object.__setattr__(self, name, values)
-        for view in self.views:
-            check_view(view)
-        for value in (*self.record, *self.also):
-            check_epoch(value, "quantity")
-            if view_base(value) not in QUANTITIES:
-                raise UserError(f"record {value!r}: one of {', '.join(QUANTITIES)}")
-        for value in (*self.views, *self.record, *self.also):
-            if (after := view_epoch(value)) is not None and after > self.epochs:
-                raise UserError(f"{value!r}: the trial has {self.epochs} epochs")
+        views = {name: View.of(name) for name in self.views}
+        if "train" in views:
+            raise UserError(
+                "view 'train': the training set is judged after every epoch anyway; train@10 after the tenth"
+            )
+        for view in views.values():
+            view.check()
+        quantities = {name: Timed.of(name) for name in (*self.record, *self.also)}
+        for name, quantity in quantities.items():
+            if quantity.base not in QUANTITIES:
+                raise UserError(f"record {name!r}: one of {', '.join(QUANTITIES)}")
+        for name, timed in (views | quantities).items():
+            if timed.after is not None and timed.after > self.epochs:
+                raise UserError(f"{name!r}: the trial has {self.epochs} epochs")
         partly = self.recipe.delta != 1 or (self.edit is not None and self.edit.keep is not None)
-        if partly and any(view_base(view) == "online" for view in self.views):
+        if partly and any(view.base == "online" for view in views.values()):
             raise UserError("view 'online' with dropped examples or delta < 1: some are in no batch, right or wrong")
         if self.edit is not None and self.edit.order is not None and self.recipe.batches == "shuffled":
             raise UserError("edit order with batches='shuffled': it is for batches that are fixed")
@@ -227,7 +280,32 @@ class Trial:
     @cached_property
     def examples(self) -> datasets.Dataset:
         """The examples that are trained on (before any edit) and evaluated as view "train"; shared between trials."""
-        return _part(datasets.load(self.data, self.split), self.images, self.subset_seed)
+        return datasets.part(datasets.load(self.data, self.split), self.images, self.subset_seed)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the key needs to know of `examples`: read from disk once; nothing is downloaded.
+
+        UserError where the data set is not on this machine.
+        """
+        return facts_of(self.data, self.split, self.images, self.subset_seed)
+
+    @property
+    def trained_on(self) -> np.ndarray:
+        """Positions in `examples` of those that are trained on, ascending: (kept,) int64."""
+        every = self.edit is None or self.edit.keep is None
+        return np.arange(self.facts.examples) if every else self.edit.keep
+
+    @property
+    def training_labels(self) -> np.ndarray:
+        """The label of every example while training, changed ones among them: (examples,) int64."""
+        own = self.edit is None or self.edit.labels is None
+        return self.examples.labels.numpy() if own else self.edit.labels
+
+    @property
+    def given_order(self) -> np.ndarray | None:
+        """`trained_on` in the order in which it is cut into fixed mini-batches; None: one drawn from the seed."""
+        return None if self.edit is None else self.edit.order
 
     @property
     def order_seed(self) -> int:
@@ -241,12 +319,15 @@ class Trial:
 
     def arrays(self, quantities: tuple[str, ...]) -> dict[str, int]:
         """The arrays that a record must have, {name: rows}, for the views and for these quantities of them."""
-        names = [f"correct.{view}" for view in self.measured]
-        for quantity in quantities:
-            base, after = view_base(quantity), view_epoch(quantity)
-            views = [view for view in self.measured if view_base(view) != "online"] if after is None else []
-            names += [f"{base}.{view}" for view in views] + ([f"{base}.train@{after}"] if after else [])
-        return {name: self.epochs if view_epoch(name) is None else 1 for name in names}
+        views = {name: View.of(name) for name in self.measured}
+        rows = {name: self.epochs if view.after is None else 1 for name, view in views.items()}
+        found = {f"correct.{name}": rows[name] for name in views}
+        for quantity in map(Timed.of, quantities):
+            if quantity.after is None:
+                found |= {f"{quantity.base}.{name}": rows[name] for name in views if views[name].base != "online"}
+            else:
+                found[f"{quantity.base}.train@{quantity.after}"] = 1
+        return found
 
     def joined(self, other: "Trial") -> "Trial":
         """The trial that serves both: as long as the longer, with the views and quantities of either. One key."""
@@ -260,31 +341,31 @@ class Trial:
         The number of epochs is not among them: the schedule's horizon does not depend on it, so the bits of a shorter
         trial are the beginning of a longer one's, and one record serves every number of epochs up to its own.
         Settings of the recipe that have their default value are left out, so that a setting added later leaves older
-        keys as they are; a default that changes moves RECIPE_VERSION.
+        keys as they are; a default that changes moves RECIPE_VERSION. UserError where the data set is not on this
+        machine, or does not have the examples, classes or size that the trial needs.
         """
-        n = len(self.examples)
+        n, classes = self.facts.examples, len(self.facts.classes)
         if self.edit is not None:
             if self.edit.keep is not None and self.edit.keep[-1] >= n:
                 raise UserError(f"edit keep: position {self.edit.keep[-1]} of {n} examples")
             if self.edit.labels is not None:
-                labels, classes = self.edit.labels, len(self.examples.classes)
+                labels = self.edit.labels
                 if labels.shape != (n,) or labels.min() < 0 or labels.max() >= classes:
                     raise UserError(f"edit labels: one label in 0..{classes - 1} for each of {n} examples")
             if self.edit.order is not None and self.edit.keep is None and len(self.edit.order) != n:
                 raise UserError(f"edit order: {len(self.edit.order)} positions of {n} examples")
-        trained = n if self.edit is None or self.edit.keep is None else len(self.edit.keep)
+        trained = len(self.trained_on)
         self.recipe.batches_taken(trained)
-        if trained % self.recipe.batch_size == 1:
-            shape = {"classes": len(self.examples.classes), "size": self.examples.images.shape[-1]}
-            if not models.trains_on_one(self.model, **shape):
-                raise UserError(
-                    f"{trained} images in batches of {self.recipe.batch_size} leave a last batch of one, on which "
-                    f"{self.model} cannot train (batch norm of 1x1 maps): take an image more or less"
-                )
+        last_of_one = trained % self.recipe.batch_size == 1
+        if last_of_one and not models.trains_on_one(self.model, classes=classes, size=self.facts.side):
+            raise UserError(
+                f"{trained} images in batches of {self.recipe.batch_size} leave a last batch of one, on which "
+                f"{self.model} cannot train (batch norm of 1x1 maps): take an image more or less"
+            )
         return {
             "recipe_version": RECIPE_VERSION,
-            "fingerprint": self.examples.fingerprint,
-            "channels": [list(self.examples.mean), list(self.examples.std)],
+            "fingerprint": self.facts.fingerprint,
+            "channels": [list(self.facts.mean), list(self.facts.std)],
             "model": self.model,
             "seed": self.seed,
             "recipe": {
@@ -302,14 +383,12 @@ class Trial:
 
     def view_examples(self, view: str) -> datasets.Dataset:
         """The images on which a view is evaluated."""
-        view = view_base(view)
-        if view in ("train", "online"):
+        asked = View.of(view)
+        if asked.base in ("train", "online"):
             return self.examples
-        if perturb.is_change(view):
-            return perturb.Changed(self.examples, view)
-        test = datasets.load(self.data, "test")
-        count = view.partition(":")[2]
-        return _part(test, int(count) if count else None, self.subset_seed)
+        if asked.change:
+            return perturb.Changed(self.examples, asked.change)
+        return datasets.part(datasets.load(self.data, "test"), asked.count, self.subset_seed)
 
     def __getstate__(self) -> dict:  # a worker process needs the fields, not the cached images
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -332,42 +411,3 @@ def two_groups(models: Sequence[str], trials: Sequence[int]) -> dict[str, tuple[
     block = min(sizes)
     dealt = [[seed for seed in range(2 * max(sizes) + 2 * block) if seed // block % 2 == side] for side in (0, 1)]
     return {net: (dealt[0][:size], dealt[1][:size]) for net, size in zip(models, sizes, strict=True)}
-
-
-@lru_cache(maxsize=8)
-def _part(whole: datasets.Dataset, images: int | None, seed: int) -> datasets.Dataset:
-    """A class-balanced part, one copy of it for all trials of a process."""
-    return whole if images is None else datasets.subset(whole, images, seed)
-
-
-def view_base(view: str) -> str:
-    """A view's name without the epoch after which it is evaluated: "test:2000" of "test:2000@10"."""
-    return view.partition("@")[0]
-
-
-def view_epoch(view: str) -> int | None:
-    """The epoch after which alone a view is evaluated, counted from 1: 10 of "test@10"; None: after every one."""
-    _, at, epoch = view.partition("@")
-    return int(epoch) if at else None
-
-
-def check_epoch(name: str, what: str) -> None:
-    """Raise UserError where what follows the sign @ is no epoch."""
-    base, at, epoch = name.partition("@")
-    if at and not (epoch.isascii() and epoch.isdecimal() and str(int(epoch)) == epoch and int(epoch) > 0):
-        raise UserError(f"{what} {name!r}: what follows the sign @ is an epoch, counted from 1, such as {base}@1")
-
-
-def check_view(view: str) -> None:
-    """Raise UserError unless `view` is one that a trial can record. (Whether tiles fit the images: view_examples.)"""
-    check_epoch(view, "view")
-    view, at, _ = view.partition("@")
-    if view == "train" and not at:
-        raise UserError("view 'train': the training set is judged after every epoch anyway; train@10 after the tenth")
-    if perturb.is_change(view):
-        return perturb.check(view)
-    name, colon, count = view.partition(":")
-    part = name == "test" and colon and count.isdecimal() and int(count) > 0
-    if view not in ("train", "online", "test") and not part:
-        changes = ", ".join(perturb.EXAMPLES.values())
-        raise UserError(f"view {view!r}: one of test, test:2000 (a part of it), online, {changes}")

@@ -81,9 +81,9 @@ def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: s
     parts, taken, absent = [], set(), set()
     for records in ways:
         model, name, plain = records[0].identity["model"], _data_name(records[0]), records[0].data["data"]
-        if dataset is not None and dataset not in (name, plain, sets.parts(plain)[0]):
+        if dataset is not None and dataset not in (name, plain, sets.Name.of(plain).plain):
             continue
-        if dataset is None and not sets.on_disk(sets.parts(plain)[0]):
+        if dataset is None and not sets.on_disk(sets.Name.of(plain).plain):
             absent.add(name)
             continue
         for m in _m_values(max(record.epochs for record in records)):

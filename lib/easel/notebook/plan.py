@@ -209,7 +209,7 @@ def _inspect(answer, sets: list[str], nets: list[str], values: list[dict]) -> No
         chosen = {name: data.choose(name) for name in sets}
         for name in dict.fromkeys(chosen.values()):
             data.prepare(name)
-            if data.parts(name)[0] not in ("cifar10", "patterns"):
+            if data.Name.of(name).plain not in ("cifar10", "patterns"):
                 data.describe(name)  # reads the test images too
         run.device()
         run.check_engine()

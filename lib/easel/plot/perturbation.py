@@ -4,6 +4,7 @@ Where strengths are an axis, the unchanged images are at its right end.
 """
 
 import textwrap
+from string import ascii_lowercase
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,16 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from easel.data.changes import CHANGES
 from easel.plot.base import COLOURS, WHICH, key, net_looks, new
 from easel.plot.lines import curve
 
-CHANGES = {"colour": (COLOURS[3], "s"), "shuffle": (COLOURS[2], "^"), "low-pass": (COLOURS[4], "o")}
-_TITLES = {"colour": "colour", "shuffle": "shuffle", "low-pass": "radial mask"}
-_AXES = {
-    "colour": "alpha (0: grey)",
-    "shuffle": "tile size (1: whole image)",
-    "low-pass": "radius, waves across the image",
-}
+SHADES = [COLOURS[k] for k in (3, 2, 4, 0, 1, *range(5, len(COLOURS)))]  # of the changes, in the registry's order
 
 
 def changed_images(pictures: np.ndarray, rows: list[str], columns: list[str], *, ax: Axes | None = None) -> Axes:
@@ -58,13 +54,14 @@ def figure_2(table: pd.DataFrame, *, value: str = "other", ax: np.ndarray | None
     if ax is None:
         size = {"figsize": (2.7 * len(names) + 0.3, 4), "sharey": True, "layout": "constrained"}
         ax = plt.subplots(1, len(names), squeeze=False, **size)[1][0]
-    for letter, one, name in zip("abcdef", ax, names, strict=False):
+    for letter, one, name in zip(ascii_lowercase, ax, names, strict=False):
         for (net, which), rows in table[table.change == name].groupby(["net", "which"], sort=False):
             hard = {"linestyle": "--", "markerfacecolor": "white"} if which == "hard" else {"linestyle": "-"}
             ends = (rows[f"{value}_low"], rows[f"{value}_high"])
             curve(one, _places(name, rows.strength), rows[value], *ends, shade=0.1, **looks[net] | hard)
         one.axhline(table.chance.iloc[0], color="0.4", linestyle=":")
-        one.set(title=f"({letter}) {_TITLES[name]}", xlabel=textwrap.fill(_AXES[name], 20), ylim=(0, 1))
+        change = CHANGES[name]
+        one.set(title=f"({letter}) {change.title or name}", xlabel=textwrap.fill(change.axis, 20), ylim=(0, 1))
         _ticks(one, name, table[table.change == name].strength, apart=0.2)
     ax[0].set_ylabel("matching rate with plain images")
     lines = [Line2D([], [], **look | {"linestyle": "-"}, markersize=5, label=net) for net, look in looks.items()]
@@ -94,8 +91,8 @@ def changed_rates(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.nd
         curve(column[2], _places(name, rows.strength), rows.accuracy, *ends, color="0.25", marker="D")
         for one in column:
             _ticks(one, name, rows.strength, apart=0.16)
-        column[0].set_title(f"({'abcdef'[names.index(name)]}) {_TITLES[name]}")
-        column[2].set(xlabel=textwrap.fill(_AXES[name], 20), ylim=(0, 1.02))
+        column[0].set_title(f"({ascii_lowercase[names.index(name)]}) {CHANGES[name].title or name}")
+        column[2].set(xlabel=textwrap.fill(CHANGES[name].axis, 20), ylim=(0, 1.02))
     for one, what in zip(ax[:, 0], ("matching rate, easy", "matching rate, hard", "accuracy"), strict=True):
         one.set_ylabel(what)
     ax[0, 0].figure.legend(handles=_legend(), ncol=3, loc="outside lower center")
@@ -110,11 +107,11 @@ def rates_against_accuracy(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     """
     ax = ax or new(4.8)
     for name, rows in table.groupby("change", sort=False):
-        shade, marker = CHANGES[name]
+        shade, change = SHADES[list(CHANGES).index(name) % len(SHADES)], CHANGES[name]
         rows = rows.iloc[np.argsort(_places(name, rows.strength))]
         error = [rows.other - rows.other_low, rows.other_high - rows.other]
         style = {"color": shade, "markersize": 6, "linewidth": 1.8, "elinewidth": 0.8}
-        ax.errorbar(rows.accuracy, rows.other, error, fmt=f"{marker}-", label=_TITLES[name], **style)
+        ax.errorbar(rows.accuracy, rows.other, error, fmt=f"{change.symbol}-", label=change.title or name, **style)
         ax.plot(rows.accuracy, rows.blind, "--", color=shade, linewidth=1.2)
     ax.plot([], [], "--", color="0.4", linewidth=1.2, label="blind errors")
     ax.axhline(table.chance.iloc[0], color="0.5", linestyle=":", label="chance")
@@ -146,21 +143,22 @@ def _legend() -> list:
     return [*own, Patch(color="0.85", label="any tie-breaking"), *rest]
 
 
-def _places(change: str, strengths: pd.Series) -> np.ndarray:
-    """Where strengths stand on the axis: alpha as it is, tile size 1 / tiles and radius as logarithms."""
+def _places(name: str, strengths: pd.Series) -> np.ndarray:
+    """Where strengths stand on the axis, the plain end on the right: alpha as it is, tiles and radii as logarithms."""
     x = strengths.to_numpy(dtype=float)
-    return x if change == "colour" else -np.log2(x) if change == "shuffle" else np.log2(x)
+    x = np.log2(x) if CHANGES[name].logarithmic else x
+    return x if CHANGES[name].plain_last else -x
 
 
-def _ticks(ax: Axes, change: str, strengths: pd.Series, *, apart: float) -> None:
+def _ticks(ax: Axes, name: str, strengths: pd.Series, *, apart: float) -> None:
     """Names of the strengths, from the plain end on, those that leave so much of the axis for a label."""
-    plain = {"colour": max, "shuffle": min, "low-pass": max}[change](strengths)
+    change = CHANGES[name]
+    plain = max(strengths) if change.plain_last else min(strengths)
     shown = sorted(set(strengths), key=lambda s: abs(s - plain))
     kept = [shown[0]]
-    span = np.ptp(_places(change, strengths)) or 1
+    span = np.ptp(_places(name, strengths)) or 1
     for s in shown[1:]:
-        if abs(_places(change, pd.Series([s]))[0] - _places(change, pd.Series([kept[-1]]))[0]) >= apart * span:
+        if abs(_places(name, pd.Series([s]))[0] - _places(name, pd.Series([kept[-1]]))[0]) >= apart * span:
             kept.append(s)
-    names = {"colour": lambda s: f"{s:g}", "shuffle": lambda s: f"1/{s:g}" if s > 1 else "1"}
-    name = names.get(change, lambda s: "all" if s == plain else f"{s:g}")
-    ax.set_xticks(_places(change, pd.Series(kept)), [name(s) for s in kept])
+    labels = [change.plain_tick if change.plain_tick and s == plain else change.tick(s) for s in kept]
+    ax.set_xticks(_places(name, pd.Series(kept)), labels)

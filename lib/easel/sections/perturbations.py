@@ -45,6 +45,7 @@ from easel.compare.cuts import (
 )
 from easel.compare.intervals import Interval, from_left_out
 from easel.compare.matching import identified
+from easel.data.changes import CHANGES
 from easel.errors import UserError
 
 PLAIN = "train"  # the view of unchanged images
@@ -318,11 +319,12 @@ def falls_to(found: Measured, change: str, grid: Mapping[float, str], share: flo
     """The strength at which no more than this share of the agreement beyond chance is kept (`kept`); replicates.
 
     grid: {strength: view} of the change, with the plain view. Read off between two strengths of the grid (of colour on
-    a linear scale, of tiles and radius on a logarithmic one); nan where the strongest change keeps more.
+    a linear scale, of tiles and radius on a logarithmic one, as easel.data.changes has it); nan where the strongest
+    change keeps more.
     """
     way = _way(grid)
     curve = [found.kept(grid[strength]) for strength in way]
-    if change == "colour":
+    if not CHANGES[change].logarithmic:
         return crossing(way, curve, share)
     return np.exp(crossing(np.log(way), curve, share))
 

@@ -53,7 +53,7 @@ def stands_for(data: str) -> str:
     data: a name of easel.data, with @PIXELS or without. Sets that the paper does not have (drawn by code, folders) go
     by their size: above CIFAR's 32 pixels they stand for its photographs. UserError for an unknown name.
     """
-    plain, pixels = datasets.parts(data)
+    plain, pixels = datasets.Name.of(data)
     if plain == "cifar10":
         return plain
     return "mini-imagenet" if plain in PHOTOGRAPHS or (pixels or 32) > 32 else "cifar10"
@@ -65,7 +65,7 @@ def table_1(data: str = "cifar10") -> pd.DataFrame:
     data: a name of easel.data, with @PIXELS or without; "tiny-imagenet-10" has mini ImageNet's numbers beside it. No
     rows for a set that is neither (drawn by code, a folder). UserError for an unknown name.
     """
-    plain = datasets.parts(data)[0]
+    plain = datasets.Name.of(data).plain
     printed = stands_for(data) if plain == "cifar10" or plain in PHOTOGRAPHS else ""
     rows = [
         (nets[i], nets[i + j], which, rate)
@@ -109,7 +109,7 @@ def learnability(data: str = "cifar10") -> pd.DataFrame:
 
     data: a name of easel.data, with @PIXELS or without. No rows for another set than CIFAR-10; UserError for none.
     """
-    rows = _LEARNABILITY if datasets.parts(data)[0] == "cifar10" else []
+    rows = _LEARNABILITY if datasets.Name.of(data).plain == "cifar10" else []
     return pd.DataFrame(rows, columns=["a", "b", "paper", "paper_in_parentheses"])
 
 

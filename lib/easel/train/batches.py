@@ -126,12 +126,9 @@ def fixed_order(trial: Trial) -> Tensor:
 
     The edit's order where there is one (batches grouped by easiness), else one drawn from the seed.
     """
-    edit = trial.edit
-    if edit is not None and edit.order is not None:
-        return torch.from_numpy(edit.order)
-    kept = torch.arange(len(trial.examples))
-    if edit is not None and edit.keep is not None:
-        kept = torch.from_numpy(edit.keep)
+    if trial.given_order is not None:
+        return torch.from_numpy(trial.given_order)
+    kept = torch.from_numpy(trial.trained_on)
     return kept[torch.randperm(len(kept), generator=stream(trial.order_seed, "order"))]
 
 

@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 
 from easel import files
+from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
-from easel.ledger.trial import Trial, view_base, view_epoch
+from easel.ledger.trial import Trial, View
 from easel.nets import names
 from easel.train import workers as pool
 from easel.train.loop import Run, epochs
@@ -65,9 +66,16 @@ def in_precision(name: str, trials: Iterable[Trial], store: Store | None = None)
     here = [_computed_in(chosen, trial) for trial in trials]
     if name != "auto":
         return here
+    fetch_data(trials)
     store = store or Store()
     there = [_computed_in("fp32" if chosen == "bf16" else "bf16", trial) for trial in trials]
     return next((ones for ones in (here, there) if all(map(store.get, ones))), here)
+
+
+def fetch_data(trials: Iterable[Trial]) -> None:
+    """The data sets of these trials are on disk afterwards; published ones are downloaded, with progress."""
+    for name in dict.fromkeys(trial.data for trial in trials):
+        sets.fetch_missing(sets.Name.of(name).plain)
 
 
 def _computed_in(name: str, trial: Trial) -> Trial:
@@ -93,14 +101,13 @@ def work(trial: Trial) -> float:
     What is evaluated after one epoch only is spread over all of them.
     """
     examples = trial.examples
-    trained = len(examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
-    views = [v for v in trial.measured if view_base(v) != "online"]
-    shares = [1 if view_epoch(v) is None else 1 / trial.epochs for v in views]
+    views = [v for v in trial.measured if View.of(v).base != "online"]
+    shares = [1 if View.of(v).after is None else 1 / trial.epochs for v in views]
     evaluated = sum(s * len(trial.view_examples(v)) for v, s in zip(views, shares, strict=True))
     size = examples.images.shape[-1]
     # 3e6: a rough guess at what small nets spend outside multiplications; it only orders trials and guides the ETA
     per_image = names.multiply_adds(trial.model, classes=len(examples.classes), size=size) + 3e6
-    return per_image * (3 * trained + evaluated)
+    return per_image * (3 * len(trial.trained_on) + evaluated)
 
 
 def ensure(
@@ -147,6 +154,7 @@ def _ensured(
         raise UserError("no trials were asked for")
     engine = check_engine(engine)
     store = store or Store()
+    fetch_data(trials)
     found = [store.get(trial) for trial in trials]
     keys = {trial.key for trial in trials}
     trained = _watched & keys
@@ -178,6 +186,7 @@ def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, "Run 
     turn with other drivers: at worst one trial is trained twice, to the same record. UserError if the trial diverges.
     """
     store = store or Store()
+    fetch_data([trial])
     record = store.get(trial)
     if record is None:
         checkpoint = store.checkpoint(trial.key)

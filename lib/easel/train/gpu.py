@@ -265,7 +265,8 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
     """
     groups: dict[tuple, list[Trial]] = {}
     for trial in todo:
-        alike = (trial.model, trial.epochs, trial.recipe, _count(trial), trial.examples.fingerprint, trial.views)
+        images = len(trial.trained_on), trial.examples.fingerprint
+        alike = (trial.model, trial.epochs, trial.recipe, images, trial.views)
         groups.setdefault(alike, []).append(trial)
     for group in groups.values():
         if group[0].recipe.batches != "shuffled":  # the next batch depends on the losses so far: nothing to capture
@@ -276,11 +277,6 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
         packs = -(-len(group) // (most or width(group[0], device, len(group))))
         for part in range(packs):  # of nearly one size
             _together(group[part::packs], device, store, progress)
-
-
-def _count(trial: Trial) -> int:
-    """Images that a trial trains on."""
-    return len(trial.examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
 
 
 def _together(trials: list[Trial], device: str, store: Store, progress) -> None:

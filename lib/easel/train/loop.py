@@ -23,7 +23,7 @@ from easel.data.sets import Dataset
 from easel.ledger.provenance import machine
 from easel.ledger.quantities import QUANTITIES
 from easel.ledger.record import BadRecord, Record, pack, unpack
-from easel.ledger.trial import Recipe, Trial, view_base, view_epoch
+from easel.ledger.trial import Recipe, Timed, Trial, View
 from easel.nets import names
 from easel.train.batches import Fixed, crop_and_flip, epoch_draws, fixed_order, normalise, pad, resized_crop, stream
 
@@ -75,15 +75,11 @@ class Run:
                 generator=stream(trial.seed, "weights"),
             )
         self.net = net.to(self.device, memory_format=torch.channels_last)
-        self.kept = torch.arange(len(examples))
-        labels = examples.labels
-        if trial.edit is not None:
-            self.kept = self.kept if trial.edit.keep is None else torch.from_numpy(trial.edit.keep)
-            labels = labels if trial.edit.labels is None else torch.from_numpy(trial.edit.labels)
-        self.labels = labels.to(self.device)  # what training sees; evaluation has the data set's own
+        self.kept = torch.from_numpy(trial.trained_on)
+        self.labels = torch.from_numpy(trial.training_labels).to(self.device)  # evaluation has the data set's own
         self.padded = on_device(examples, self.device, recipe.translation)
-        self.sets = {v: trial.view_examples(v) for v in trial.measured if view_base(v) != "online"}
-        self.sets |= {f"train@{k}": examples for k in map(view_epoch, (*trial.record, *trial.also)) if k}
+        self.sets = {v: trial.view_examples(v) for v in trial.measured if View.of(v).base != "online"}
+        self.sets |= {f"train@{q.after}": examples for q in map(Timed.of, (*trial.record, *trial.also)) if q.after}
         self.fixed = None if recipe.batches == "shuffled" else Fixed(fixed_order(trial), recipe, trial.order_seed)
         self.mean, self.std = (torch.tensor(s, device=self.device) for s in (examples.mean, examples.std))
         self.optimizer = _optimizer(self.net, recipe, len(self.kept))
@@ -111,13 +107,13 @@ class Run:
             plain = None  # what the net says of the training set, which several views may want
             for view, examples in self.sets.items():
                 if self._due(view):
-                    if view_base(view) == "train":
+                    if View.of(view).base == "train":
                         plain = logits = self._logits("train") if plain is None else plain
                     else:
                         logits = self._logits(view)
                     self._keep(view, logits, examples.labels.to(self.device))
             for view in self.trial.views:
-                if view_base(view) == "online" and self._due(view):
+                if View.of(view).base == "online" and self._due(view):
                     self._append(f"correct.{view}", online.cpu().numpy())
         else:
             self.diverged = True
@@ -125,7 +121,7 @@ class Run:
 
     def _due(self, view: str) -> bool:
         """Whether a view is evaluated after the epoch that is under way."""
-        return view_epoch(view) in (None, self.done + 1)
+        return View.of(view).after in (None, self.done + 1)
 
     def _steps(self) -> Iterator[tuple[int | None, Tensor, Tensor, Tensor]]:
         """The updates of one epoch: number of the fixed batch or None, examples, crops, flips."""
@@ -215,7 +211,7 @@ class Run:
     def record(self) -> Record:
         """The record of the finished trial."""
         arrays = {name: np.stack(rows) for name, rows in self.rows.items()} | {"loss": self.loss[: self.done]}
-        arrays |= {f"count.{v}": np.array(len(s)) for v, s in self.sets.items() if view_base(v) != "train"}
+        arrays |= {f"count.{v}": np.array(len(s)) for v, s in self.sets.items() if View.of(v).base != "train"}
         provenance = machine(self.device.type) | {
             "seconds": round(self.seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -213,6 +213,7 @@ def _finish(ray, ref, trial: Trial, progress: "run.Progress") -> None:
 def _task(trial: Trial, key: str, where: str, store: Store, data: str) -> None:
     """On a worker: one trial, unless its record is there. A node's own EASEL_DATA comes before the driver's folder."""
     os.environ.setdefault("EASEL_DATA", data)
+    run.fetch_data([trial])
     if trial.key != key:
         raise UserError(
             f"node {os.uname().nodename} has another {trial.data} or another version of easel than the driver: "

