@@ -28,7 +28,9 @@ from easel.ledger.record import Record
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
 from easel.nets import names
+from easel.train import budget
 from easel.train.batches import epoch_draws, stream
+from easel.train.cost import trained
 from easel.train.loop import Run, evaluation_batch, on_device, one_thread
 from easel.train.workers import CHECKPOINT_S, train_one
 
@@ -265,26 +267,24 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
     """
     groups: dict[tuple, list[Trial]] = {}
     for trial in todo:
-        alike = (trial.model, trial.epochs, trial.recipe, _count(trial), trial.examples.fingerprint, trial.views)
+        alike = (trial.model, trial.epochs, trial.recipe, trained(trial), trial.examples.fingerprint, trial.views)
         groups.setdefault(alike, []).append(trial)
     for group in groups.values():
         if group[0].recipe.batches != "shuffled":  # the next batch depends on the losses so far: nothing to capture
             for trial in group:
+                budget.ask()
                 train_one(trial, device, store, lambda run: progress.epoch(run.trial))
                 progress.trial()
             continue
+        budget.ask()  # before the width is measured
         packs = -(-len(group) // (most or width(group[0], device, len(group))))
         for part in range(packs):  # of nearly one size
             _together(group[part::packs], device, store, progress)
 
 
-def _count(trial: Trial) -> int:
-    """Images that a trial trains on."""
-    return len(trial.examples) if trial.edit is None or trial.edit.keep is None else len(trial.edit.keep)
-
-
 def _together(trials: list[Trial], device: str, store: Store, progress) -> None:
     """Train some trials of a group side by side, from their checkpoints where there are any."""
+    budget.ask()
     as_far: dict[int, list[Lane]] = {}
     for trial in trials:
         if store.get(trial) is not None:
@@ -296,6 +296,7 @@ def _together(trials: list[Trial], device: str, store: Store, progress) -> None:
     for lanes in as_far.values():
         alone = len(lanes) > 1 and any(draws(lane.net) for lane in lanes)
         for some in [[lane] for lane in lanes] if alone else [lanes]:
+            budget.ask()
             _to_the_end(Pack(some), store, progress)
 
 

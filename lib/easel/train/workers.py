@@ -30,7 +30,7 @@ from easel import files
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
-from easel.train import ensure as run
+from easel.train import budget, ensure as run
 from easel.train.loop import train
 
 DEATHS = 2  # a trial whose worker was killed this often is given up
@@ -81,12 +81,15 @@ class Pool:
         self.deaths: dict[str, int] = {}
 
     def run(self) -> None:
+        """Train all of them. OutOfTime where the budget ends before the last is given out: those begun are finished."""
         try:
             for _ in range(self.workers):
                 self._start()
             while self.busy:
                 for connection in wait(list(self.busy)):
                     self._hear(connection)
+            if self.todo:
+                raise budget.OutOfTime
         finally:
             for process, _ in self.busy.values():
                 process.terminate()
@@ -98,13 +101,16 @@ class Pool:
         process = mp.get_context("spawn").Process(target=_worker, args=(theirs, self.store, CHECKPOINT_S), daemon=True)
         with _without_main():
             process.start()
-        theirs.close()
+        theirs.close()  # the worker's alone now, so that its death closes it and is heard as an end of file
         self.busy[ours] = (process, None)
+        self.progress.expect(ours)
         self._give(ours)
 
     def _give(self, connection: Connection) -> None:
         process, _ = self.busy[connection]
-        trial = self.todo.popleft() if self.todo else None
+        trial = self.todo.popleft() if self.todo and not budget.spent() else None
+        if trial is None:
+            self.progress.gone(connection)
         self.busy[connection] = (process, trial)
         with contextlib.suppress(BrokenPipeError):  # it died between trials: its end of file is heard next
             connection.send(trial)
@@ -115,12 +121,15 @@ class Pool:
             message = connection.recv()
         except (EOFError, ConnectionResetError):
             del self.busy[connection]
+            self.progress.gone(connection)
             process.join()
             if trial is not None:
                 self._bury(trial, process.exitcode)
             return
-        if message == "epoch":
-            self.progress.epoch(trial)
+        if message == "ready":
+            self.progress.ready(connection)
+        elif message == "epoch":
+            self.progress.epoch(trial, connection)
         elif message == "done":
             self.progress.trial()
             self._give(connection)
@@ -148,6 +157,7 @@ def _worker(connection: Connection, store: Store, checkpoint_s: float) -> None:
     keep_freed_memory()
     driver = mp.parent_process()
     threading.Thread(target=lambda: (wait([driver.sentinel]), os._exit(1)), daemon=True).start()
+    connection.send("ready")
     while (trial := connection.recv()) is not None:
         try:
             train_one(trial, "cpu", store, lambda run: connection.send("epoch"), checkpoint_s)
@@ -186,6 +196,7 @@ def train_on_ray(todo: list[Trial], store: Store, progress: "run.Progress") -> N
             for trial in todo:
                 pending[task.remote(trial, trial.key, where, shared, data)] = trial
             while pending:
+                budget.ask()  # those under way go with the others, and on from their checkpoints another time
                 for ref in ray.wait(list(pending), timeout=1)[0]:  # the time-out lets Ctrl-C through
                     _finish(ray, ref, pending.pop(ref), progress)
         except BaseException:
