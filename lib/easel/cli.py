@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", metavar="FOLDER", help="default: results/ledgers of the checkout")
 
     one = command(
-        "bench", _bench, "measure training speed against a plain PyTorch loop on this machine",
+        "bench", _bench, "is this machine set up well, and how long will a profile take here",
         "easel bench",
         "easel bench --models wrn-10-1,resnext-11-2x16d --repeats 5 --json bench.json",
     )  # fmt: skip
@@ -126,7 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     one.add_argument("--repeats", type=_count, metavar="N", help="measurements of each loop")
     one.add_argument("--json", metavar="FILE", help="write the measurements here too")
-    one.add_argument("--parallel", action="store_true", default=None, help="two processes against one as well (CPU)")
+    one.add_argument(
+        "--parallel", action=argparse.BooleanOptionalAction,
+        help="two processes against one as well (default: where there are two CPU cores and no GPU)",
+    )  # fmt: skip
 
     one = command(
         "data", _data, "make a data set ready, or say what there is",

@@ -39,6 +39,7 @@ class Store:
         self.released = Path(released) if released is not None else None
 
     def path(self, key: str) -> Path:
+        """Where the record of a key lies, or would."""
         return self.folder / f"{key}.npz"
 
     def checkpoint(self, key: str) -> Path:
@@ -305,6 +306,7 @@ class Ledger:
 
     @property
     def trials(self) -> list[Trial]:
+        """The trials, diverged ones left out, in the order of every array here."""
         return [r.trial for r in self.records]
 
     @property
@@ -314,6 +316,7 @@ class Ledger:
 
     @property
     def epochs(self) -> int:
+        """Epochs of each trial."""
         return self.records[0].epochs
 
     @cached_property

@@ -49,31 +49,27 @@ def train(profile: str, only=None, dataset=None, settings=None, spell: float | N
     files.make_folder(target.parent)
     held, store = ledger.held(target), ledger.Store()
     check_inputs(jobs, here=True)
-    before, started, failed = _marks(store), time.monotonic(), False
+    before, started, failed, whole, end = _marks(store), time.monotonic(), False, False, ""
     try:
         with budget.within(spell):
-            for number, job in enumerate(jobs):
+            for job in jobs:
                 print(f"easel: {job.stem}", flush=True)
-                try:
-                    failed |= not _execute(job)
-                except budget.OutOfTime as end:
-                    rest = [one.stem for one in jobs[number + 1 :]]
-                    left = f"{end.left:,} trial{'s' * (end.left != 1)} of {job.stem}" + "".join(
-                        f", all of {r}" for r in rest
-                    )
-                    print(f"easel: the time is spent; left: {left}, and what depends on them; the same command goes on")
-                    break
+                failed |= not _execute(job)
+        whole = not failed
+    except budget.OutOfTime as out:
+        rest = [f", all of {one.stem}" for one in jobs[jobs.index(job) + 1 :]]
+        left = f"{out.left:,} trial{'s' * (out.left != 1)} of {job.stem}{''.join(rest)}, and what depends on them"
+        end = f"the time is spent; left: {left}; the same command goes on from here"
     finally:  # also when a scheduler or Ctrl-C ends it
         now = _marks(store)
         new = [key for key in now if now[key] != before.get(key)]
-        print(
-            f"easel: trained {len(new):,} trial{'s' * (len(new) != 1)} in {time.monotonic() - started:.0f} s",
-            flush=True,
-        )
-        if new:
-            records = held | {record.key: record for record in store.found(new)}
-            for path, count in ledger.write_packs(records.values(), target):
-                print(f"easel: {path}: {count:,} trials, {path.stat().st_size / 1e6:.1f} MB", flush=True)
+        took = f"trained {len(new):,} trial{'s' * (len(new) != 1)} in {time.monotonic() - started:.0f} s"
+        print("easel: nothing was left to train" if whole and not new else f"easel: {took}", flush=True)
+        records = held | {record.key: record for record in store.found(new)} if new else {}
+        for path, count in ledger.write_packs(records.values(), target) if records else ():
+            print(f"easel: {path}: {count:,} trials, {path.stat().st_size / 1e6:.1f} MB", flush=True)
+        if end:
+            print(f"easel: {end}", flush=True)
     return int(failed)
 
 

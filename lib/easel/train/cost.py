@@ -18,14 +18,14 @@ from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial, view_base, view_epoch
 from easel.nets import names
 
-SMALL = 3e6  # multiply-adds: a rough guess at what a small net spends on an image outside multiplications
+SMALL = 3e6  # multiply-adds: a rough guess at what an image of 32 pixels costs outside multiplications
 RECENT = 50  # earlier records that speak for this machine
 
 
 @cache
 def image(model: str, classes: int = 10, size: int = 32) -> float:
     """Multiply-adds of one image's forward pass, and what else it costs as so many more."""
-    return names.multiply_adds(model, classes=classes, size=size) + SMALL
+    return names.multiply_adds(model, classes=classes, size=size) + SMALL * (size / 32) ** 2
 
 
 def trained(trial: Trial) -> int:

@@ -195,6 +195,7 @@ class _Replay:
         self.loss = record.arrays["loss"]
 
     def correct(self, view: str = "train"):
+        """bool (epochs so far, examples)."""
         return self._record.correct(view)[: self._epoch]
 
 
