@@ -100,6 +100,28 @@ def test_a_cell_that_fails_is_named_and_counts_only_if_it_trains(notebooks, caps
     assert "easel: 03_worse, code cell 4: NameError: name 'run' is not defined\n" in capsys.readouterr().err
 
 
+def test_when_the_time_is_spent_nothing_is_begun_and_what_is_there_is_packed(notebooks, tmp_path, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(budget, "spent", lambda: asked.append(1) or len(asked) > 2)  # one watched, one trained
+    out = said(capsys, "train", "--budget", "8m", "--pack", "packs/t.zip")
+    assert "the time is spent; left: 1 trial of 00_one, all of 01_two, and what depends on them" in out
+    assert Store(tmp_path / "elsewhere").take(tmp_path / "packs" / "t.zip").new == 2
+    monkeypatch.setattr(budget, "spent", lambda: False)
+    assert "trained 1 trial in" in said(capsys, "train", "--pack", "packs/t.zip")
+    assert Store(tmp_path / "third").take(tmp_path / "packs" / "t.zip").new == 3  # the older pack's are kept
+
+
+def test_what_was_trained_is_packed_when_it_is_stopped(notebooks, tmp_path, capsys, monkeypatch):
+    def stopped():
+        if len(Store().keys()) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(budget, "ask", stopped)
+    assert cli.main(["train"]) == 130
+    assert "trained 2 trials in" in capsys.readouterr().out
+    assert Store(tmp_path / "elsewhere").take(tmp_path / "trained.zip").new == 2
+
+
 @pytest.mark.parametrize("wrong", ["0", "0s", "8x", "", "8", "-1m", "1e9h", "1.h", " 8m", "nanm"])
 def test_a_budget_is_a_number_and_a_unit(wrong, capsys):
     assert cli.main(["train", f"--budget={wrong}"]) == 2
@@ -158,7 +180,7 @@ def test_a_bare_machine_trains_the_real_notebooks_and_at_home_nothing_is_left_to
     monkeypatch.setenv("EASEL_NOTEBOOKS", str(ROOT / "notebooks"))
     script = tmp_path / "bare.py"
     script.write_text(BARE)
-    small = ["images=100", "trials=2", "model=mlp-1x10", "epochs=2"]
+    small = ["images=100", "trials=2", "model=mlp-1x10", "epochs=1", "rates=0,0.3,0.9"]
     asked = ["--profile", "smoke", "--only", "00,04", "--dataset", "patterns"]
     asked += [word for setting in small for word in ("--set", setting)]
     pack = tmp_path / "trained.zip"
