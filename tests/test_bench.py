@@ -3,16 +3,27 @@
 import json
 import math
 import os
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from easel import bench, bench_loops, bench_parallel, bench_report
+from easel import bench, files
 from easel.errors import UserError
-from easel.ledger.trial import Recipe
+from easel.ledger.store import Store
+from easel.ledger.trial import Edit, Recipe
+from easel.nets.names import multiply_adds
+from easel.notebook import plan
 from easel.train import ensure as run
+from easel.train.loop import train
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+import speed
+
+sys.path.pop(0)
 
 
 class Clock:
@@ -33,7 +44,7 @@ class Clock:
 
 
 def setting(device="cpu", images=1024, seconds=0.01, precision="fp32"):
-    return bench.Setting(device, bench_loops.noise(images), Recipe(precision=precision), 1, seconds)
+    return bench.Setting(device, bench.noise(images), Recipe(precision=precision), 1, seconds)
 
 
 def test_loops_take_turns_and_each_timing_is_its_own():
@@ -51,13 +62,13 @@ def test_a_machine_that_slows_down_steadily_leaves_the_ratio_alone():
     }
     seconds = bench.interleaved(tasks, 3, clock=clock)
     assert seconds["plain"] == [3.0, 6.0, 12.0]
-    assert bench_report.paired(seconds["plain"], seconds["easel"]) == {"median": 3.0, "min": 3.0, "max": 3.0}
+    assert bench.paired(seconds["plain"], seconds["easel"]) == {"median": 3.0, "min": 3.0, "max": 3.0}
 
 
 def test_a_ratio_is_the_median_of_pairs_with_its_extremes():
-    assert bench_report.paired([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == {"median": 3.0, "min": 2.0, "max": 4.0}
+    assert bench.paired([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == {"median": 3.0, "min": 2.0, "max": 4.0}
     with pytest.raises(ValueError, match="shorter"):
-        bench_report.paired([1.0, 2.0], [1.0])
+        bench.paired([1.0, 2.0], [1.0])
 
 
 def test_a_gpu_is_waited_for_before_and_after(monkeypatch):
@@ -72,14 +83,13 @@ def test_a_gpu_is_waited_for_before_and_after(monkeypatch):
 def test_rates_epochs_and_shares_by_hand():
     seconds = {"plain": [6.0], "resident": [4.0], "easel": [2.0], "evaluation": [0.5]}
     seconds |= {"easel_fp32": [3.0], "evaluation_fp32": [1.0]}
-    found = bench_report.derived({"images": 1000, "roofline_s": 1e-3, "seconds": seconds}, "bf16")
+    found = bench.derived({"images": 1000, "seconds": seconds}, "bf16")
     assert found["images_per_s"]["plain"] == pytest.approx(1000 / 6)
     assert found["easel_over_plain"]["median"] == 3.0  # training alone: the plain loop evaluates nothing
-    assert found["resident_over_plain"]["median"] == 1.5
+    assert found["fp32"]["median"] == 1.5
     assert found["evaluation_share"]["median"] == pytest.approx(0.2)
     assert found["image_s"] == {"bf16": [0.002, 0.0005], "fp32": [0.003, 0.001]}
     assert found["epoch_s"] == {"bf16": {"10000": 25.0, "50000": 125.0}, "fp32": {"10000": 40.0, "50000": 200.0}}
-    assert found["share_of_roofline"] == pytest.approx(0.5)  # 500 images/s of 1,000
 
 
 def test_on_a_gpu_the_start_of_the_loader_does_not_shorten_the_timing(monkeypatch):
@@ -96,9 +106,9 @@ def test_on_a_gpu_the_start_of_the_loader_does_not_shorten_the_timing(monkeypatc
 
 
 def test_resident_and_easel_train_on_the_same_numbers_in_other_layouts():
-    trial = bench_loops.trial_on(bench_loops.noise(300), "mlp-1x1", 256, Recipe())
-    rows = list(bench_loops.augmentation(trial, "cpu", torch.contiguous_format)())
-    last = list(bench_loops.augmentation(trial, "cpu")())
+    trial = bench.trial_on(bench.noise(300), "mlp-1x1", 256, Recipe())
+    rows = list(speed.augmentation(trial, "cpu", torch.contiguous_format)())
+    last = list(speed.augmentation(trial, "cpu")())
     assert [len(x) for x, _ in rows] == [128, 128]
     for (a, labels), (b, same) in zip(rows, last, strict=True):
         assert a.is_contiguous()
@@ -108,10 +118,10 @@ def test_resident_and_easel_train_on_the_same_numbers_in_other_layouts():
 
 
 def test_the_plain_loop_normalises_and_crops_as_easel_does():
-    data = bench_loops.noise(200)
+    data = bench.noise(200)
     data.images.fill_(128)
-    trial = bench_loops.trial_on(data, "mlp-1x1", 128, Recipe())
-    for batches in (bench_loops.pil_loader(trial, "cpu"), bench_loops.augmentation(trial, "cpu")()):
+    trial = bench.trial_on(data, "mlp-1x1", 128, Recipe())
+    for batches in (bench.pil_loader(trial, "cpu"), speed.augmentation(trial, "cpu")()):
         ((x, labels),) = batches
         assert x.shape == (128, 3, 32, 32)
         assert x.dtype == torch.float32
@@ -120,12 +130,12 @@ def test_the_plain_loop_normalises_and_crops_as_easel_does():
         assert sorted(labels.tolist()) == sorted(data.labels[trial.edit.keep].tolist())
 
 
-@pytest.mark.parametrize("loop", [bench_loops.plain, bench_loops.resident, bench_loops.easel])
+@pytest.mark.parametrize("loop", [bench.plain, speed.resident, bench.easel])
 def test_every_loop_takes_a_step_a_batch(loop, monkeypatch):
     steps = []
     step = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: (steps.append(1), step(self, *a, **k))[1])
-    trial = bench_loops.trial_on(bench_loops.noise(600), "mlp-1x4", 512, Recipe(precision="fp32"))
+    trial = bench.trial_on(bench.noise(600), "mlp-1x4", 512, Recipe(precision="fp32"))
     loop(trial, "cpu")[loop.__name__]()
     assert len(steps) == 4
 
@@ -165,26 +175,34 @@ def test_a_small_run_prints_a_row_and_writes_every_timing(precision, tmp_path, m
     monkeypatch.setattr(bench, "RESIDENT", {"cpu": 1024})
     monkeypatch.setattr(run, "precision", lambda name="auto": precision)
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
+    asked = {"models": ["mlp-1x10"], "device": "cpu", "repeats": 2, "parallel": False, "seconds": 0.01}
     path = tmp_path / "bench.json"
-    assert bench.main(models=["mlp-1x10"], device="cpu", repeats=2, json=str(path), seconds=0.01) == 0
+    assert bench.main(**asked, json=str(path)) == 0
     result, out = json.loads(path.read_text()), capsys.readouterr().out
     (net,) = result["nets"]
-    names = {"plain", "resident", "easel", "evaluation"}
+    names = {"plain", "easel", "evaluation"}
     names |= {"easel_fp32", "evaluation_fp32"} if precision == "bf16" else set()
     assert net["seconds"].keys() == net["first_two_batches_s"].keys() == net["images_per_s"].keys() == names
     assert all(len(s) == 2 for s in net["seconds"].values())
     assert net["epoch_s"].keys() == {precision, "fp32"}
     assert net["images"] % 128 == 0
-    assert result["ceilings"].keys() == {"fp32_gflops", f"{precision}_gflops", "copy_gb_per_s"}
-    assert len(result["augmentation"]["seconds"]["plain"]) == 2
-    assert {"machine", "measured", "precision", "estimates", "parallel", "peak_process_mib"} <= result.keys()
-    assert all(
-        math.isfinite(n) and n > 0 for n in numbers({k: result[k] for k in ("nets", "ceilings", "augmentation")})
-    )
-    assert [line.split()[0] for line in out.splitlines() if line.startswith("mlp-1x10")] == ["mlp-1x10"]
-    assert "augmentation: PIL loader" in out
-    assert "profile smoke, its training, here: about" in out
+    assert {"machine", "measured", "precision", "estimates", "parallel"} <= result.keys()
+    assert all(math.isfinite(n) and n > 0 for n in numbers(result["nets"]))
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("mlp-1x10")][:1] == ["mlp-1x10"]
+    assert "profile smoke: no receipts yet" in out
+    assert "profile laptop, its training, here: about" in out
     assert [one["profile"] for one in result["estimates"]][:2] == ["smoke", "laptop"]
+
+
+def test_what_only_measures_easel_itself_has_the_resident_loop_and_the_ceilings(monkeypatch):
+    here = setting(images=1024)
+    ceilings = {"fp32_gflops": 60.0, "copy_gb_per_s": 7.0}
+    row = speed.measure("mlp-1x10", here, ceilings)
+    assert {"plain", "resident", "easel", "evaluation"} == row["seconds"].keys()
+    assert row["share_of_roofline"] > 0
+    found = speed.measure_augmentation(here)
+    assert len(found["seconds"]["plain"]) == 1
+    assert math.isfinite(found["easel_over_plain"]["median"])
 
 
 def test_the_choice_of_device_ends_with_the_measurement(monkeypatch):
@@ -205,23 +223,119 @@ def test_the_table_keeps_its_columns():
     line = {
         "model": "densenet-bc-100-12",
         "images": 50_000,
-        "images_per_s": {"plain": 5.1, "resident": 66_000.0, "easel": 123_456.0, "evaluation": 1e6},
+        "images_per_s": {"plain": 5.1, "easel": 123_456.0, "evaluation": 1e6},
         "easel_over_plain": ratio,
         "evaluation_share": ratio,
         "epoch_s": {"bf16": {"10000": 0.081, "50000": 7200.0}},
-        "share_of_roofline": 0.123,
     }
-    text = bench_report.table_row(line)
-    here = SimpleNamespace(device="cpu", recipe=Recipe())
-    head = bench_report.opening(here, {"fp32_gflops": 60.0, "copy_gb_per_s": 7.0})
+    text = bench.table_row(line)
+    head = bench.opening(SimpleNamespace(device="cpu", recipe=Recipe()))
     assert len(text) == len(head[-1]) == len(head[-2])
-    assert text.split()[1:6] == ["50,000", "5", "66,000", "123,456", "3.00"]
-    assert text.split()[-5:] == ["0.081", "s", "2.0", "h", "12%"]
+    assert text.split()[1:5] == ["50,000", "5", "123,456", "3.00"]
+    assert text.split()[-4:] == ["0.081", "s", "2.0", "h"]
+
+
+# how long a profile takes ---------------------------------------------------------------------------------------------
+
+
+def row(model, bf16, fp32=None):
+    """What the estimates read of a measured net: seconds to train on an image; evaluating one takes a tenth."""
+    each = {"bf16": bf16} if fp32 is None else {"bf16": bf16, "fp32": fp32}
+    return {"model": model, "image_s": {p: [s, s / 10] for p, s in each.items()}}
+
+
+@pytest.fixture
+def profile(tmp_path, monkeypatch):
+    """Profile "p" of two notebooks, whose receipts name the given records: "00_one" those, "01_two" these."""
+    monkeypatch.setenv("EASEL_NOTEBOOKS", str(tmp_path / "notebooks"))
+    (tmp_path / "notebooks").mkdir()
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": 'profile = "p"'}
+    for stem in ("00_one", "01_two"):
+        (tmp_path / "notebooks" / f"{stem}.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (tmp_path / "notebooks" / "profiles.yaml").write_text("p:\nnever-run:\n")
+
+    def write(**named):
+        folder = files.results_dir() / "p" / "receipts"
+        folder.mkdir(parents=True, exist_ok=True)
+        for stem, records in named.items():
+            receipt = {"notebook": stem, "keys": [record.key for record in records]}
+            (folder / f"{stem}.json").write_text(json.dumps(receipt))
+
+    return write
+
+
+def estimated(rows=None, auto="bf16", workers=1):
+    return bench.estimate("p", rows or [row("mlp-1x10", 1e-3, 4e-3)], auto, workers)
+
+
+def put(*trials):
+    records = [train(trial) for trial in trials]
+    for record in records:
+        Store().put(record)
+    return records
+
+
+def test_a_profile_takes_the_work_of_the_trials_that_its_receipts_name_each_once(profile, tiny):
+    records = put(tiny(0), tiny(1), tiny(2, epochs=1, edit=Edit(keep=range(50)), views=("test:200",)))
+    profile(**{"00_one": records[:2], "01_two": records[1:]})
+    # in float32: 2 epochs of 100 images, evaluated too, twice; one of 50 images, 100 + 200 evaluated; on two cores
+    seconds = 4e-3 * (2 * 1.1 * 200 + 50 + 0.1 * 300) / 2
+    expected = {"profile": "p", "trials": 3, "seconds": pytest.approx(seconds)}
+    assert estimated(workers=2) == expected | {"scaled": [], "missing": 0, "without": []}
+
+
+def test_what_is_not_known_of_a_profile_is_said(profile, tiny, capsys):
+    assert bench.of_profiles([row("mlp-1x10", 1e-3)], "bf16", 1)[0][1]["trials"] == 0
+    profile(**{"00_one": [*put(tiny(0)), train(tiny(1))]})
+    found, faults = bench.of_profiles([row("mlp-1x10", 1e-3)], "bf16", 1)
+    assert (found[0]["trials"], found[0]["missing"], found[0]["without"], faults) == (1, 1, ["01_two"], [])
+    assert found[0]["seconds"] == pytest.approx(1e-3 * 220)  # float32 was not measured: what this machine computes in
+    said = [bench._of_profile(one) for one in found]
+    assert said[0].endswith("(1 trial; 1 more are not at hand; no receipts yet: 01_two)")
+    assert said[1] == "profile never-run: no receipts yet"
+
+
+def test_a_net_that_was_not_measured_is_scaled_by_work_from_its_family():
+    rows = [row("wrn-10-1", 1e-3), row("mlp-1x10", 1.0)]
+    work = {net: multiply_adds(net) + 3e6 for net in ("wrn-10-1", "wrn-16-1")}
+    training, evaluation = bench.image_seconds("wrn-16-1", "bf16", rows)
+    assert training == pytest.approx(1e-3 * work["wrn-16-1"] / work["wrn-10-1"])
+    assert evaluation == pytest.approx(training / 10)
+
+
+def test_larger_images_take_longer():
+    rows = [row("resnet18-0.25x", 1e-3)]
+    small, large = (bench.image_seconds("resnet18-0.25x", "bf16", rows, size)[0] for size in (32, 64))
+    assert 3 < large / small < 5
+
+
+def test_profiles_that_cannot_be_read_are_named_and_stop_nothing(profile, tmp_path):
+    (tmp_path / "notebooks" / "profiles.yaml").write_text("p:\nwrong: {00_one: {trails: 7}}\nplain:")
+    found, faults = bench.of_profiles([row("mlp-1x10", 1e-3)], "bf16", 1)
+    assert [one["profile"] for one in found] == ["p", "plain"]
+    assert len(faults) == 1
+    assert "trails" in faults[0]
+    (tmp_path / "notebooks" / "profiles.yaml").unlink()
+    nothing = [f"no profiles.yaml to read in {tmp_path}/notebooks (FileNotFoundError)"]
+    assert bench.of_profiles([row("mlp-1x10", 1e-3)], "bf16", 1) == ([], nothing)
+
+
+def test_every_profile_has_a_line_and_the_committed_ones_a_time():
+    found, faults = bench.of_profiles([row("wrn-10-1", 1e-3, 4e-3)], "bf16", 2)
+    assert not faults
+    assert [one["profile"] for one in found] == ["smoke", "laptop", "gpu", "gpu-photographs", "paper"]
+    assert [job.stem for job in plan.plan("paper")] == found[-1]["without"]
+    for one in found[1:3]:
+        receipts = (files.ROOT / "results" / one["profile"] / "receipts").glob("*.json")
+        keys = {key for path in receipts for key in json.loads(path.read_text())["keys"]}
+        assert one["trials"] + one["missing"] == len(keys)
+        assert one["trials"] > 0.5 * len(keys)
+        assert one["seconds"] > 0
 
 
 @pytest.mark.slow
 def test_two_processes_are_measured_by_turns_against_one():
-    found = bench_parallel.measure_parallel("mlp-1x10", repeats=2, seconds=0.05)
+    found = bench.measure_parallel("mlp-1x10", repeats=2, seconds=0.05)
     assert (found["model"], found["workers"]) == ("mlp-1x10", 2)
     assert len(found["alone"]) == len(found["together"]) == 2
     assert np.all(np.array(found["alone"] + found["together"]) > 0)

@@ -85,6 +85,14 @@ def refused(capsys, *argv: str) -> str:
         ("scores --net mlp-1x10", "--net says what to keep and needs --keep"),
         ("scores --balanced", "--balanced says what to keep and needs --keep"),
         ("bench --repeats 0", "from 1 up"),
+        ("train --profile enormous", "no profile 'enormous'; there are: smoke, laptop"),
+        ("train --budget 8x", "it takes a number above 0 with s, m or h: 90s, 8m, 1.5h"),
+        ("train --pack trained.tar", "must end in .zip"),
+        ("train --dataset cifar10 --set data=patterns", "the same thing"),
+        ("import", "PACK"),
+        ("import no/such.zip", "no/such.zip is no pack of records"),
+        ("release", "--profile"),
+        ("release --profile laptop", "run: easel run --profile laptop"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_one_line_and_starts_nothing(capsys, nothing_starts, tmp_path, argv, message):
@@ -132,7 +140,7 @@ def test_help_and_refusals_do_not_import_the_heavy_packages(notebooks):
         assert done.stdout.splitlines()[-1] == f"{status} []"
 
 
-@pytest.mark.parametrize("name", ["run", "bench", "data", "scores", "info"])
+@pytest.mark.parametrize("name", ["run", "train", "import", "release", "bench", "data", "scores", "info"])
 def test_every_command_explains_itself_with_examples(capsys, name):
     with pytest.raises(SystemExit) as end:
         cli.main([name, "--help"])

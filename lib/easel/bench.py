@@ -1,15 +1,20 @@
-"""How fast training is here, against the loop that people write today. It measures and prints; it keeps no record.
+"""`easel bench`: is this machine set up well, and how long will a profile take? It prints and keeps no record.
 
-Three loops (easel.bench_loops) train the same net on the same images with the same batch size in one process, on one
-CPU thread or one GPU. They take turns, repeat after repeat, so that a machine that slows down slows all of them; a
-ratio is that of two timings of one repeat, given as the median over the repeats with the smallest and the largest. The
-images are noise: what is in them does not change the time. tests/benchmarks/README.md says how to measure well.
+Two loops train the same net on the same images with the same batch size in one process, on one CPU thread or one GPU:
+
+    plain    what people write today: float32, PIL images and torchvision transforms through a DataLoader, AdamW
+    easel    as `ensure` trains: the recipe's precision, channels last, fused AdamW; on a GPU captured (train.gpu) and
+             several trials at once, with one of them alone as "graph"; in float32 too, which some profiles ask for
+
+They take turns, so that a machine that slows down slows both; a ratio is that of two timings of one repeat, given as
+the median over the repeats with the smallest and the largest. The images are noise: what is in them does not change
+the time. A profile's time is the work of the trials that its receipts name. tests/benchmarks/README.md: more of this.
 """
 
 import contextlib
+import multiprocessing as mp
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,18 +24,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+import yaml
 
-from easel import bench_report as report, estimates, files, roofline
-from easel.bench_loops import Tasks, augmentation, easel, noise, pil_loader, plain, resident, trial_on
-from easel.bench_parallel import measure_parallel
-from easel.bench_report import derived, paired
+from easel import files
 from easel.data.sets import Dataset
 from easel.errors import UserError
 from easel.ledger.provenance import machine
-from easel.ledger.trial import Recipe, Trial
-from easel.nets.names import build, check, multiply_adds, parameters
-from easel.train import ensure as run
-from easel.train.loop import one_thread
+from easel.ledger.store import Store
+from easel.ledger.trial import Edit, Recipe, Trial
+from easel.nets.names import build, check, family, multiply_adds
+from easel.notebook import plan, site
+from easel.train import cost, ensure as run
+from easel.train.batches import stream
+from easel.train.gpu import Lane, Pack, width
+from easel.train.loop import Run, one_thread
+from easel.train.workers import keep_freed_memory
 
 MODELS = {
     "cpu": ("wrn-10-1", "densenet-bc-16-8", "resnext-11-4x8d", "mlp-3x512"),
@@ -39,6 +48,8 @@ MODELS = {
 RESIDENT = {"cpu": 10_000, "cuda": 50_000}  # images that lie in memory; a timing trains on some of them
 SECONDS = {"cpu": 1.5, "cuda": 3.0}  # of one timing of the plain loop; on a GPU long beside the start of an epoch
 FEWEST_BATCHES = 4  # of a timing, however slow the net
+COLUMNS = "{:<20}{:>8}{:>9}{:>9}{:>24}{:>11}{:>9}{:>9}{:>9}"
+Tasks = dict[str, Callable[[], object]]  # by name: what trains or evaluates once over a trial's images
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ class Setting:
     seconds: float  # that one timing of the plain loop should take
 
     def trial(self, model: str, images: int, precision: str | None = None) -> Trial:
+        """A trial of a net on so many of the images."""
         recipe = self.recipe if precision is None else Recipe(precision=precision)
         return trial_on(self.data, model, images, recipe)
 
@@ -62,13 +74,14 @@ def main(
     device: str | None = None,
     repeats: int = 5,
     json: str | None = None,
-    parallel: bool = False,
+    parallel: bool | None = None,
     seconds: float | None = None,
 ) -> int:
     """Measure, print a table, and return 0. UserError before anything is measured if it cannot be done.
 
-    models: names of nets, default one of each family; device: "cpu" | "cuda", default as in run.device(); json: file
-    for all timings; parallel: two worker processes against one as well (CPU); seconds: of one timing of the plain loop.
+    models: names of nets, default one of each family; device: "cpu" | "cuda", default as in ensure.device(); json: file
+    for all timings; parallel: two worker processes against one as well, default where there are two cores and no GPU;
+    seconds: of one timing of the plain loop.
     """
     started = time.perf_counter()
     device = _device(device)
@@ -77,38 +90,34 @@ def main(
         raise UserError(f"repeats={repeats!r}: a whole number from 1")
     if parallel and device != "cpu":
         raise UserError("parallel: two processes are compared with one on CPU cores; leave it out with device cuda")
+    parallel = (device == "cpu" and run.cores() > 1) if parallel is None else parallel
     target = _writable(json)
     with _as_device(device), one_thread() if device == "cpu" else contextlib.nullcontext():
         setting = Setting(
             device, noise(RESIDENT[device]), Recipe(precision=run.precision()), repeats, seconds or SECONDS[device]
         )
-        ceilings = measure_ceilings(device, setting.recipe.precision)
-        print("\n".join(report.opening(setting, ceilings)), flush=True)
+        precision = setting.recipe.precision
+        print("\n".join(opening(setting)), flush=True)
         rows = []
         for name in names:
-            rows.append(measure(name, setting, ceilings))
-            print(report.table_row(rows[-1]), flush=True)
-        augmentation = measure_augmentation(setting)
+            rows.append(measure(name, setting))
+            print(table_row(rows[-1]), flush=True)
         pair = measure_parallel(names[0], repeats, setting.seconds) if parallel else None
-        workers = run.cores() if device == "cpu" else 1
-        estimated, unknown = estimates.of_profiles(rows, setting.recipe.precision, workers)
+        estimated, unknown = of_profiles(rows, precision, run.cores() if device == "cpu" else 1)
         result = {
-            "format": 1,
+            "format": 2,
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine(device),
             "device": device,
-            "precision": setting.recipe.precision,
+            "precision": precision,
             "batch_size": setting.recipe.batch_size,
             "repeats": repeats,
-            "ceilings": ceilings,
             "nets": rows,
-            "augmentation": augmentation,
             "parallel": pair,
-            "peak_process_mib": _peak_process_mib(),
             "estimates": estimated,
             "seconds": round(time.perf_counter() - started, 3),
         }
-    print("\n".join([*report.closing(result), *(f"no estimate: {why}" for why in unknown)]), flush=True)
+    print("\n".join([*closing(result), *(f"no estimate: {why}" for why in unknown)]), flush=True)
     if target is not None:
         files.write_atomically(target, dumps(result, indent=1, allow_nan=False).encode())
     return 0
@@ -144,6 +153,118 @@ def _as_device(name: str) -> Iterator[None]:
         os.environ.pop("EASEL_DEVICE")
         if before is not None:
             os.environ["EASEL_DEVICE"] = before
+
+
+# the loops -----------------------------------------------------------------------------------------------------------
+
+
+def noise(images: int, size: int = 32) -> Dataset:
+    """Images and labels drawn at random: uint8 (images, 3, size, size), ten classes."""
+    draws = stream(0, "bench")
+    pixels = torch.randint(0, 256, (images, 3, size, size), generator=draws, dtype=torch.uint8)
+    labels = torch.randint(0, 10, (images,), generator=draws)
+    classes, half = tuple("0123456789"), (0.5, 0.5, 0.5)
+    return Dataset("noise", "train", pixels, labels, np.arange(images), classes, half, half, "noise")
+
+
+def trial_on(data: Dataset, model: str, images: int, recipe: Recipe) -> Trial:
+    """A trial of `model` on `images` of these, spread evenly over them. It must never reach a store."""
+    keep = np.arange(images) * len(data) // images
+    trial = Trial(model=model, seed=0, epochs=1, data="patterns", recipe=recipe, edit=Edit(keep))
+    trial.__dict__["examples"] = data  # instead of the named set
+    return trial
+
+
+class _Pictures(torch.utils.data.Dataset):
+    """Images as torchvision.datasets.CIFAR10 keeps and delivers them: rows of an array, a PIL image when asked for."""
+
+    def __init__(self, data: Dataset, keep: np.ndarray):
+        from torchvision import transforms
+
+        self.pixels = data.images[keep].permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels = data.labels[keep].tolist()
+        steps = [transforms.RandomCrop(data.images.shape[-1], padding=4), transforms.RandomHorizontalFlip()]
+        self.transform = transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(data.mean, data.std)])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int):
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
+
+
+def pil_loader(trial: Trial, device: str) -> torch.utils.data.DataLoader:
+    """A trial's images and labels in batches; on one CPU core in this process, for a GPU with workers that stay."""
+    workers = min(8, run.cores() - 1) if device == "cuda" else 0
+    return torch.utils.data.DataLoader(
+        _Pictures(trial.examples, trial.edit.keep),
+        batch_size=trial.recipe.batch_size,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device == "cuda",
+    )
+
+
+def plain(trial: Trial, device: str) -> Tasks:
+    """{"plain": an epoch of training, as people write it}."""
+    size = trial.examples.images.shape[-1]
+    net = build(trial.model, size=size, generator=stream(0, "weights")).to(device).train()
+    optimizer, loader = torch.optim.AdamW(net.parameters(), lr=1e-3), pil_loader(trial, device)
+
+    def epoch() -> None:
+        for x, target in loader:
+            x, target = x.to(device, non_blocking=True), target.to(device, non_blocking=True)
+            loss = F.cross_entropy(net(x), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return {"plain": epoch}
+
+
+def easel(trial: Trial, device: str) -> Tasks:
+    """{"easel": its epoch of training, "evaluation": that of as many images}.
+
+    On a GPU "graph" is one trial's epoch, captured, and "easel" that of as many trials at once as pay: its attribute
+    `at_once` says how many.
+    """
+    evaluated = trial.examples.take(trial.edit.keep)
+    running = Run(trial, device) if device == "cpu" else Lane(trial, device)
+    running.sets["evaluated"] = evaluated
+
+    def evaluate() -> None:
+        running.rows.clear()
+        running._append("correct.train", (running._logits("evaluated").argmax(1).cpu() == evaluated.labels).numpy())
+
+    if device == "cpu":
+        return {"easel": _as_a_worker(running._train_epoch), "evaluation": _as_a_worker(evaluate)}
+    alone = Pack([running])
+    together = Pack([Lane(trial, device) for _ in range(width(trial, device))])
+
+    def epoch() -> None:
+        together.train_epoch()
+
+    epoch.at_once = len(together.lanes)
+    return {"graph": alone.train_epoch, "easel": epoch, "evaluation": evaluate}
+
+
+def _as_a_worker(task: Callable[[], object]) -> Callable[[], None]:
+    """The task with the memory settings of easel's worker processes, which the plain loop does not have."""
+
+    def as_a_worker() -> None:
+        keep_freed_memory()
+        try:
+            task()
+        finally:
+            keep_freed_memory(False)
+
+    return as_a_worker
+
+
+# the timings ---------------------------------------------------------------------------------------------------------
 
 
 def timed(task: Callable[[], object], device: str = "cpu", clock: Callable[[], float] = time.perf_counter) -> float:
@@ -184,92 +305,261 @@ def batches_for(model: str, setting: Setting) -> int:
 
 
 def _loops(model: str, setting: Setting, images: int) -> dict[str, Callable[[], Tasks]]:
-    """What builds the tasks of each loop. Easel's is timed in float32 too, which some profiles ask for."""
+    """What builds the tasks of each loop."""
     trial, device = setting.trial(model, images), setting.device
-    loops = {loop.__name__: lambda loop=loop: loop(trial, device) for loop in (plain, resident, easel)}
+    loops = {loop.__name__: lambda loop=loop: loop(trial, device) for loop in (plain, easel)}
     if setting.recipe.precision != "fp32":
         fp32 = setting.trial(model, images, "fp32")
         loops["easel_fp32"] = lambda: {f"{name}_fp32": task for name, task in easel(fp32, device).items()}
     return loops
 
 
-def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
-    """One net's row: raw seconds of every timing, and what follows from them."""
+def measure(model: str, setting: Setting, loops: Callable = _loops) -> dict:
+    """One net's row: raw seconds of every timing, and what follows from them. loops: as `_loops`."""
     device, batch = setting.device, setting.recipe.batch_size
-    probe = [build_tasks() for build_tasks in _loops(model, setting, 2 * batch).values()]
+    probe = [build_tasks() for build_tasks in loops(model, setting, 2 * batch).values()]
     first = {name: timed(task, device) for tasks in probe for name, task in tasks.items()}  # kernels chosen or captured
     del probe
-    images = batch * batches_for(model, setting)
-    tasks, peak = {}, {}
-    for name, build_tasks in _loops(model, setting, images).items():
-        before = _allocated(device)
-        ours = build_tasks()
-        for task in ours.values():
-            task()  # warm-up
-        if device == "cuda":
-            peak[name] = round((torch.cuda.max_memory_allocated() - before) / 2**20, 1)
-        tasks |= ours
-    size = setting.data.images.shape[-1]
+    images, tasks = batch * batches_for(model, setting), {}
+    for build_tasks in loops(model, setting, images).values():
+        tasks |= build_tasks()
+    for task in tasks.values():
+        task()  # warm-up
     at_once = {name: getattr(task, "at_once", 1) for name, task in tasks.items()}
     seconds = interleaved(tasks, setting.repeats, device)
     row = {
         "model": model,
-        "parameters": parameters(build(model, size=size)),
-        "multiply_adds": multiply_adds(model, size=size),
+        "multiply_adds": multiply_adds(model, size=setting.data.images.shape[-1]),
         "images": images,
         "first_two_batches_s": first,
         "at_once": at_once["easel"],
         "seconds": {name: [s / at_once[name] for s in values] for name, values in seconds.items()},  # of one trial
-        "peak_mib": peak,
     }
-    precision = setting.recipe.precision
-    reached = {"flops": 1e9 * ceilings[f"{precision}_gflops"], "bandwidth": 1e9 * ceilings["copy_gb_per_s"]}
-    row["roofline_s"] = roofline.step(model, batch, precision, size=size, **reached)["seconds"] / batch
-    return row | derived(row, precision)
+    return row | derived(row, setting.recipe.precision)
 
 
-def _allocated(device: str) -> int:
-    if device != "cuda":
-        return 0
-    torch.cuda.reset_peak_memory_stats()
-    return torch.cuda.memory_allocated()
+def spread(values) -> dict[str, float]:
+    """Median, smallest and largest."""
+    values = list(values)
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def measure_ceilings(device: str, precision: str) -> dict[str, float]:
-    """What the device reaches at best: GFLOP/s of large matrix products, GB/s read and written by a large copy."""
-    side, times = (8192, 10) if device == "cuda" else (1024, 2)
-    found = {}
-    for name in dict.fromkeys(("fp32", precision)):
-        a = torch.randn(side, side, device=device).to(torch.bfloat16 if name == "bf16" else torch.float32)
-        best = min(timed(lambda a=a: [a @ a for _ in range(times)], device) for _ in range(5))
-        found[f"{name}_gflops"] = times * 2 * side**3 / best / 1e9
-    source = torch.ones((2**30 if device == "cuda" else 2**27) // 4, device=device)
-    target = torch.empty_like(source)
-    best = min(timed(lambda: [target.copy_(source) for _ in range(times)], device) for _ in range(5))
-    return found | {"copy_gb_per_s": times * 2 * source.nbytes / best / 1e9}
+def paired(slow: list[float], fast: list[float]) -> dict[str, float]:
+    """How many times faster: the ratio of each repeat's two timings, its median, smallest and largest."""
+    return spread(s / f for s, f in zip(slow, fast, strict=True))
 
 
-def measure_augmentation(setting: Setting) -> dict:
-    """Images a second that are cropped, mirrored and normalised, without any net."""
-    device = setting.device
-    trial = setting.trial("mlp-1x1", min(4096, len(setting.data)) if device == "cpu" else len(setting.data))
-    loader, batches = pil_loader(trial, device), augmentation(trial, device)
-    tasks = {
-        "plain": lambda: [x.to(device, non_blocking=True).shape for x, _ in loader],
-        "easel": lambda: [x.shape for x, _ in batches()],
+def derived(row: dict, precision: str) -> dict:
+    """Rates, ratios and epochs of a row with raw seconds.
+
+    image_s: seconds to train on an image and to evaluate one, by precision. An epoch is training and one evaluation of
+    the training images, by precision and number of images. fp32: float32 over this precision, where both were timed.
+    """
+    seconds, images = row["seconds"], row["images"]
+    middle = {name: statistics.median(values) for name, values in seconds.items()}
+    each = {precision: [middle["easel"] / images, middle["evaluation"] / images]}
+    if "easel_fp32" in middle:
+        each["fp32"] = [middle["easel_fp32"] / images, middle["evaluation_fp32"] / images]
+    return {
+        "images_per_s": {name: images / s for name, s in middle.items()},
+        "easel_over_plain": paired(seconds["plain"], seconds["easel"]),
+        "fp32": paired(seconds["easel_fp32"], seconds["easel"]) if "easel_fp32" in middle else None,
+        "evaluation_share": spread(e / (c + e) for c, e in zip(seconds["easel"], seconds["evaluation"], strict=True)),
+        "image_s": each,
+        "epoch_s": {p: {str(n): n * sum(both) for n in (10_000, 50_000)} for p, both in each.items()},
     }
-    for task in tasks.values():
-        task()
-    seconds, images = interleaved(tasks, setting.repeats, device), len(trial.edit.keep)
-    rate = {name: images / statistics.median(values) for name, values in seconds.items()}
-    faster = paired(seconds["plain"], seconds["easel"])
-    return {"images": images, "seconds": seconds, "images_per_s": rate, "easel_over_plain": faster}
 
 
-def _peak_process_mib() -> float | None:
-    """The most memory that this process has held, MiB; None where the system does not say."""
+# two processes -------------------------------------------------------------------------------------------------------
+
+
+def measure_parallel(model: str, repeats: int, seconds: float, workers: int = 2) -> dict:
+    """Images a second of one worker process alone and of all together, by turns; speed_up = workers: linear."""
+    context = mp.get_context("spawn")
+    barrier = context.Barrier(workers)
+    ends = [context.Pipe(duplex=False) for _ in range(workers)]
+    processes = [
+        context.Process(target=_beside, args=(rank, model, repeats, seconds, barrier, theirs), daemon=True)
+        for rank, (_, theirs) in enumerate(ends)
+    ]
+    for process in processes:
+        process.start()
+    for _, theirs in ends:
+        theirs.close()  # theirs alone now, so that a worker's death is heard
     try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
+        rates = [ours.recv() for ours, _ in ends]  # of each: alone (the first only) and together, a repeat each
+    except EOFError:
+        raise RuntimeError("a process of the parallel measurement ended before it had measured") from None
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+        for ours, _ in ends:
+            ours.close()
+    alone, together = rates[0]["alone"], [sum(t) for t in zip(*(r["together"] for r in rates), strict=True)]
+    speed_up = paired(together, alone)
+    return {"model": model, "workers": workers, "alone": alone, "together": together, "speed_up": speed_up}
+
+
+def _beside(rank: int, model: str, repeats: int, seconds: float, barrier, answer) -> None:
+    """A worker process of measure_parallel."""
+    torch.set_num_threads(1)
+    recipe = Recipe(precision=run.precision())
+    images = 8 * recipe.batch_size
+    epoch = easel(trial_on(noise(images), model, images, recipe), "cpu")["easel"]
+    epoch()
+
+    def rate() -> float:
+        started, count = time.perf_counter(), 0
+        while (spent := time.perf_counter() - started) < seconds or not count:
+            epoch()
+            count += images
+        return count / spent
+
+    rates = {"alone": [], "together": []}
+    for _ in range(repeats):
+        barrier.wait(timeout=300)
+        if rank == 0:
+            rates["alone"].append(rate())
+        barrier.wait(timeout=300)
+        rates["together"].append(rate())
+    answer.send(rates)
+
+
+# how long a profile takes --------------------------------------------------------------------------------------------
+
+
+def of_profiles(rows: list[dict], auto: str, workers: int, store: Store | None = None) -> tuple[list[dict], list[str]]:
+    """The estimate of each profile (`estimate`), and one line for each that cannot be read."""
+    found, faults = [], []
+    try:
+        names = list(yaml.safe_load((plan.notebooks_dir() / "profiles.yaml").read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as fault:
+        return [], [f"no profiles.yaml to read in {plan.notebooks_dir()} ({type(fault).__name__})"]
+    for name in names:
+        try:
+            found.append(estimate(name, rows, auto, workers, store))
+        except UserError as fault:
+            faults.append(str(fault))
+    return found, faults
+
+
+def estimate(profile: str, rows: list[dict], auto: str, workers: int, store: Store | None = None) -> dict:
+    """What it takes to train the trials that a profile's receipts name, each once, on `workers` cores or GPUs.
+
+    The receipts are those of this machine's results, else the committed ones; the records are the store's or released.
+    rows: of `measure`; auto: the precision for records in one that was not measured.
+    trials: that the estimate is of; missing: named, but no record is at hand; without: the profile's notebooks that
+    have no receipt; scaled: nets that were not measured. seconds: None where there is no trial.
+    """
+    stems = [job.stem for job in plan.plan(profile)]
+    receipts = site.receipts(files.results_dir() / profile) or site.receipts(files.ROOT / "results" / profile)
+    keys = dict.fromkeys(key for receipt in receipts if receipt["notebook"] in stems for key in receipt["keys"])
+    store, seconds, missing, nets = store or Store(), 0.0, 0, set()
+    for key in keys:
+        record = store.read(key)
+        if record is None:
+            missing += 1
+            continue
+        trained, evaluated = cost.images(record)
+        computed = cost.precision(record) if cost.precision(record) in rows[0]["image_s"] else auto
+        model, size = record.identity["model"], cost.size(record) or 32
+        training, evaluation = image_seconds(model, computed, rows, size)
+        seconds += (trained * training + evaluated * evaluation) / workers
+        nets.add(model)
+    count = len(keys) - missing
+    return {
+        "profile": profile,
+        "trials": count,
+        "seconds": seconds if count else None,
+        "scaled": sorted(nets - {row["model"] for row in rows}),
+        "missing": missing,
+        "without": [stem for stem in stems if stem not in {receipt["notebook"] for receipt in receipts}],
+    }
+
+
+def image_seconds(model: str, precision: str, rows: list[dict], size: int = 32) -> tuple[float, float]:
+    """Seconds to train on an image, and to evaluate one: as measured, or scaled by work from the nets of its family.
+
+    Without one of its family it is scaled from all. size: side of the images in pixels; what was measured had 32.
+    """
+    measured = {row["model"]: row["image_s"][precision] for row in rows}
+    if model in measured and size == 32:
+        return tuple(measured[model])
+    alike = [name for name in measured if family(name) == family(model)] or list(measured)
+    per_work = zip(*([s / cost.image(name) for s in measured[name]] for name in alike), strict=True)
+    training, evaluation = (cost.image(model, size=size) * statistics.median(of_nets) for of_nets in per_work)
+    return training, evaluation
+
+
+# in words ------------------------------------------------------------------------------------------------------------
+
+
+def opening(setting: Setting) -> list[str]:
+    """What is measured where, and the table's head."""
+    here = machine(setting.device)
+    how = "one thread" if setting.device == "cpu" else "one GPU"
+    return [
+        f"{here['device']}; PyTorch {here['torch']}; {how}; batches of {setting.recipe.batch_size}; "
+        f"easel computes in {setting.recipe.precision}",
+        "images/s of training; easel/plain: median (smallest..largest) of paired timings; epoch: with its evaluation",
+        COLUMNS.format("", "", "", "", "", "", "of an", "epoch", "epoch"),
+        COLUMNS.format("net", "images", "plain", "easel", "easel/plain", "evaluation", "epoch", "10,000", "50,000"),
+    ]
+
+
+def table_row(row: dict) -> str:
+    """A net's line of the table."""
+    rate, epoch = row["images_per_s"], next(iter(row["epoch_s"].values()))
+    return COLUMNS.format(
+        row["model"],
+        f"{row['images']:,}",
+        *(f"{rate[arm]:,.0f}" for arm in ("plain", "easel")),
+        ranged(row["easel_over_plain"]),
+        f"{rate['evaluation']:,.0f}",
+        f"{row['evaluation_share']['median']:.0%}",
+        *(spell(epoch[images]) for images in ("10000", "50000")),
+    )
+
+
+def closing(result: dict) -> list[str]:
+    """What stands under the table."""
+    pair, lines = result["parallel"], []
+    for row in result["nets"]:
+        if row["fp32"]:
+            lines.append(f"{row['model']}: bf16 trains {ranged(row['fp32'])} times as fast as fp32")
+        if "graph" in row["images_per_s"]:
+            alone, ours = row["images_per_s"]["graph"], row["images_per_s"]["easel"]
+            lines.append(
+                f"{row['model']}: {row['at_once']} trials at once, {ours / alone:.2f} times one alone in its graph "
+                f"({alone:,.0f} images/s); first use with its capture {row['first_two_batches_s']['easel']:.1f} s"
+            )
+    if result["precision"] == "fp32":
+        lines.append('this processor has no bfloat16 products: precision "auto" is fp32 here')
+    if pair:
+        lines.append(
+            f"{pair['workers']} processes train {ranged(pair['speed_up'])} times what one does ({pair['model']})"
+        )
+    return lines + [_of_profile(one) for one in result["estimates"]]
+
+
+def _of_profile(one: dict) -> str:
+    if not one["trials"] and not one["missing"]:
+        return f"profile {one['profile']}: no receipts yet"
+    notes = [f"{one['trials']:,} trial{'s' * (one['trials'] != 1)}"]
+    notes += [f"{one['missing']:,} more are not at hand"] if one["missing"] else []
+    scaled = ", ".join(one["scaled"]) if len(one["scaled"]) <= 3 else f"{len(one['scaled'])} nets"
+    notes += [f"scaled by work, rough: {scaled}"] if scaled else []
+    notes += [f"no receipts yet: {', '.join(one['without'])}"] if one["without"] else []
+    about = f"about {spell(one['seconds'])}" if one["trials"] else "not known"
+    return f"profile {one['profile']}, its training, here: {about} ({'; '.join(notes)})"
+
+
+def ranged(ratio: dict[str, float]) -> str:
+    """A `spread` in words."""
+    return "{median:.2f} ({min:.2f}..{max:.2f})".format(**ratio)
+
+
+def spell(seconds: float) -> str:
+    """A time in words: 0.081 s, 40 s, 12 min, 3.5 h."""
+    return f"{seconds:.2g} s" if seconds < 10 else run.minutes(seconds)

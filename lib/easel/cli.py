@@ -1,6 +1,7 @@
 """The command `easel`. It parses and prints; what it does is done by the module of the same name.
 
-Exit status: 0 done, 1 a notebook failed, 2 a request that cannot be met (one line says why), 130 stopped by Ctrl-C.
+Exit status: 0 done, 1 a notebook failed or a record was damaged, 2 a request that cannot be met (one line says why),
+130 stopped by Ctrl-C.
 PyTorch and Jupyter are imported by the commands that need them, not before.
 """
 
@@ -81,7 +82,43 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--engine", choices=("local", "ray"), help="where to train (default: $EASEL_ENGINE, or local)")
 
     one = command(
-        "bench", _bench, "measure training speed against a plain PyTorch loop on this machine",
+        "train", _train, "train what a profile's notebooks ask for, on a machine that has PyTorch and no Jupyter",
+        "easel train --profile gpu --only 01,04 --budget 50m        what was trained lies in trained.zip",
+        "easel train --profile gpu --only 01,04 --budget 50m        again: it goes on from there",
+    )  # fmt: skip
+    one.add_argument("--profile", default="smoke", help="a profile of notebooks/profiles.yaml (default: smoke)")
+    one.add_argument("--only", type=_names, action="extend", metavar="01,04", help="as for easel run; in this order")
+    one.add_argument("--dataset", metavar="DATA", help="as for easel run")
+    one.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings", help="as for easel run"
+    )
+    one.add_argument(
+        "--budget", metavar="TIME",
+        help="90s, 8m, 1.5h: after that nothing more is begun, and what is under way is finished (default: no end)",
+    )  # fmt: skip
+    one.add_argument(
+        "--pack", default="trained.zip", metavar="FILE",
+        help="a .zip for what is trained, to take home: easel import; of more than 15 MB several, FILE-1, FILE-2, …",
+    )  # fmt: skip
+
+    one = command(
+        "import", _import, "bring trained records into the store: packs, or the folder of another store",
+        "easel import trained.zip",
+        "easel import trained-1.zip trained-2.zip /mnt/node/results/trials",
+    )  # fmt: skip
+    one.add_argument("packs", nargs="+", metavar="PACK", help="a .zip of easel train or easel release, or a folder")
+
+    one = command(
+        "release", _release, "pack the records that a profile's results stand on, for others to read",
+        "easel release --profile laptop                  results/ledgers/laptop.zip",
+        "easel release --profile gpu --only 00,01 --out /tmp/packs",
+    )  # fmt: skip
+    one.add_argument("--profile", required=True, help="its notebooks must have been run")
+    one.add_argument("--only", type=_names, action="extend", metavar="00,01", help="of these notebooks alone")
+    one.add_argument("--out", metavar="FOLDER", help="default: results/ledgers of the checkout")
+
+    one = command(
+        "bench", _bench, "is this machine set up well, and how long will a profile take here",
         "easel bench",
         "easel bench --models wrn-10-1,resnext-11-2x16d --repeats 5 --json bench.json",
     )  # fmt: skip
@@ -89,7 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     one.add_argument("--repeats", type=_count, metavar="N", help="measurements of each loop")
     one.add_argument("--json", metavar="FILE", help="write the measurements here too")
-    one.add_argument("--parallel", action="store_true", default=None, help="two processes against one as well (CPU)")
+    one.add_argument(
+        "--parallel", action=argparse.BooleanOptionalAction,
+        help="two processes against one as well (default: where there are two CPU cores and no GPU)",
+    )  # fmt: skip
 
     one = command(
         "data", _data, "make a data set ready, or say what there is",
@@ -137,14 +177,52 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options) -> int:
-    from easel.notebook import batch, plan
+    from easel.notebook import batch
+
+    settings = _settings(options)
+    if options.engine:
+        os.environ["EASEL_ENGINE"] = options.engine
+    return batch.run(options.profile, options.only, options.dataset, options.jobs, settings)
+
+
+def _train(options) -> int:
+    from easel.notebook import inprocess
+
+    spell = None
+    if options.budget is not None:
+        from easel.train import budget
+
+        spell = budget.seconds(options.budget)
+    return inprocess.train(options.profile, options.only, options.dataset, _settings(options), spell, options.pack)
+
+
+def _settings(options) -> dict[str, str]:
+    """The parameters that --set gives, by name, as typed."""
+    from easel.notebook import plan
 
     settings = dict(plan.split(setting) for setting in options.settings)
     if options.dataset is not None and "data" in settings:
         raise UserError(f"--dataset {options.dataset} and --set data={settings['data']} are the same thing; give one")
-    if options.engine:
-        os.environ["EASEL_ENGINE"] = options.engine
-    return batch.run(options.profile, options.only, options.dataset, options.jobs, settings)
+    return settings
+
+
+def _import(options) -> int:
+    from easel.notebook import inventory
+
+    whole = True
+    for pack in options.packs:
+        words, good = inventory.taken(Path(pack))
+        print(words, flush=True)
+        whole &= good
+    return 0 if whole else 1
+
+
+def _release(options) -> int:
+    from easel.notebook import inventory
+
+    out = None if options.out is None else Path(options.out)
+    print("\n".join(inventory.release(options.profile, options.only, out)))
+    return 0
 
 
 def _bench(options) -> int:

@@ -200,14 +200,17 @@ def _paths(listing: dict[str, list[Path]]) -> list[Path]:
 # reading -------------------------------------------------------------------------------------------------------------
 
 
+def own_side(name: str) -> int | None:
+    """The side in pixels of a set's images, where its name says it; None for folders."""
+    if name in PUBLISHED:
+        return PUBLISHED[name].side
+    return {"patterns": patterns.SIDE, "mini-imagenet": folders.LARGEST}.get(name)
+
+
 @lru_cache(maxsize=64)
 def own_size(name: str, marks: tuple) -> int:
     """The side in pixels that a set's images get where none is asked for. marks: the set's `marks`."""
-    if name in PUBLISHED:
-        return PUBLISHED[name].side
-    if name in ("patterns", "mini-imagenet"):
-        return patterns.SIDE if name == "patterns" else folders.LARGEST
-    return folders.common_side(_paths(_listing(name, root(name), "train")))
+    return own_side(name) or folders.common_side(_paths(_listing(name, root(name), "train")))
 
 
 def read(name: str, split: str, size: int) -> Raw:

@@ -10,6 +10,7 @@ first that has all that is asked for; what differs in a bit is never joined.
 import io
 import json
 import os
+import re
 import warnings
 import zipfile
 import zlib
@@ -38,6 +39,7 @@ class Store:
         self.released = Path(released) if released is not None else None
 
     def path(self, key: str) -> Path:
+        """Where the record of a key lies, or would."""
         return self.folder / f"{key}.npz"
 
     def checkpoint(self, key: str) -> Path:
@@ -69,6 +71,17 @@ class Store:
     def read(self, key: str) -> Record | None:
         """The record of a key, verified; None if there is none. A bad file is set aside with a warning."""
         return next(self.candidates(key), None)
+
+    def fullest(self, key: str) -> Record | None:
+        """The longest record of a key with most in it, joined with what the others of the same run have besides."""
+        found = list(self.candidates(key))
+        if not found:
+            return None
+        best = max(found, key=lambda record: (record.epochs, len(record.arrays)))  # of equals the store's own
+        for other in found:
+            best = best.with_older(other) if other is not best and best.same_run(other) else best
+        best.provenance.pop("released", None)  # where it was read is not how it was made
+        return best
 
     def candidates(self, key: str) -> Iterator[Record]:
         """The verified records of a key: the folder's, then those of the packs."""
@@ -192,6 +205,10 @@ class Taken:
     bad: list[str] = field(default_factory=list)
 
 
+PACK_BYTES = 15_000_000  # of one released pack at most: what code hosts and mail still take
+_MEMBERS = 600  # bytes that a zip spends on a record besides its content: two headers, twice, with their names
+
+
 def write_pack(records: Iterable[Record], path: Path) -> int:
     """One zip of records, for `results/ledgers/`, the same bytes for the same records; returns how many."""
     buffer, count = io.BytesIO(), 0
@@ -204,6 +221,46 @@ def write_pack(records: Iterable[Record], path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, buffer.getvalue())
     return count
+
+
+def write_packs(records: Iterable[Record], path: Path) -> list[tuple[Path, int]]:
+    """Records as one pack at path, or as path's name with -1, -2, … of at most PACK_BYTES each (a record is never cut).
+
+    Older packs of that name are replaced, those that are left over removed. Returns the packs and how many each holds.
+    """
+    parts, size = [[]], 0
+    for record in sorted(records, key=lambda record: record.key):
+        blobs = (record.to_bytes(), json.dumps(record.provenance).encode())
+        more = sum(len(zlib.compress(blob, 9)) for blob in blobs) + _MEMBERS
+        if parts[-1] and size + more > PACK_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(record)
+        size += more
+    older = _parts_of(path)
+    names = [path] if len(parts) == 1 else [path.with_stem(f"{path.stem}-{n}") for n in range(1, len(parts) + 1)]
+    written = [(name, write_pack(part, name)) for name, part in zip(names, parts, strict=True)]
+    for left in set(older) - set(names):
+        left.unlink()
+    return written
+
+
+def held(path: Path) -> dict[str, Record]:
+    """The records of the packs that `write_packs` has left at path, by key; UserError where one of them is no pack."""
+    found = {}
+    for part in _parts_of(path):
+        for name, record in _found_in(part):
+            if isinstance(record, Exception):
+                warnings.warn(f"{name[:12]} in {part} is damaged ({record}) and left out", stacklevel=2)
+            else:
+                found[record.key] = record
+    return found
+
+
+def _parts_of(path: Path) -> list[Path]:
+    """The pack at path, and those with -1, -2, … after its name, as far as they are there."""
+    numbered = [one for one in path.parent.glob("*.zip") if re.fullmatch(re.escape(path.stem) + r"-\d+", one.stem)]
+    return [one for one in (path, *sorted(numbered)) if one.exists()]
 
 
 def _found_in(source: Path) -> Iterator[tuple[str, Record | Exception]]:
@@ -249,6 +306,7 @@ class Ledger:
 
     @property
     def trials(self) -> list[Trial]:
+        """The trials, diverged ones left out, in the order of every array here."""
         return [r.trial for r in self.records]
 
     @property
@@ -258,6 +316,7 @@ class Ledger:
 
     @property
     def epochs(self) -> int:
+        """Epochs of each trial."""
         return self.records[0].epochs
 
     @cached_property

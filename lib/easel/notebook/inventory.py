@@ -11,7 +11,7 @@ from easel import files
 from easel.compare import scores
 from easel.data import sets
 from easel.errors import UserError
-from easel.ledger.store import Ledger, Store
+from easel.ledger.store import Ledger, Store, write_packs
 from easel.ledger.trial import Recipe
 from easel.nets import names as models
 from easel.notebook import site
@@ -152,6 +152,58 @@ def write_kept(
         words += f"; {tied:,} are tied at the cut" + (f", where a lot from seed {seed} decides" if tied else "")
     who = f"{ledger.models[0]} ({len(ledger)} trial{'s' * (len(ledger) != 1)}, m = {m})"
     return f"{len(kept):,} of {len(easiness):,} examples of {_data_name(ledger.records[0])} by {who}: {words}"
+
+
+def taken(pack: Path, store: Store | None = None) -> tuple[str, bool]:
+    """Brings a pack's records into the store (Store.take); what became of them in one line, and if none was damaged."""
+    found = (store or Store()).take(pack)
+    words = f"{pack}: {found.new:,} new, {found.here:,} here already"
+    if found.apart:
+        words += f"; {len(found.apart):,} left in it, the store has other bits for them: {_listed(found.apart)}"
+    if found.bad:
+        words += f"; {len(found.bad):,} damaged and not taken: {_listed(found.bad)}"
+    return words, not found.bad
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    """Names, of many the first."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def release(
+    profile: str, only: list[str] | None = None, out: Path | None = None, store: Store | None = None
+) -> list[str]:
+    """Packs the records that a profile's receipts name into out/PROFILE.zip (write_packs); returns lines on it.
+
+    only: notebooks by number, with their variants, or by name; out: a folder, results/ledgers if None. Records come
+    from the store and from released packs; trials that are in neither are named.
+    """
+    folder, store = files.results_dir() / profile, store or Store()
+    found = [receipt for receipt in site.receipts(folder) if receipt["keys"]]
+    if not found:
+        raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {profile}")
+    for name in only or ():
+        if not any(name in _called(receipt) for receipt in found):
+            names = ", ".join(receipt["notebook"] for receipt in found)
+            raise UserError(f"no notebook {name!r} has trials in {folder}; there are: {names}")
+    chosen = [receipt for receipt in found if only is None or any(name in _called(receipt) for name in only)]
+    keys = list(dict.fromkeys(key for receipt in chosen for key in receipt["keys"]))
+    records = {key: record for key in keys if (record := store.fullest(key)) is not None}
+    if not records:
+        raise UserError(f"none of {folder}'s {len(keys):,} trials is at hand; run: easel run --profile {profile}")
+    target = (out or files.ledgers_dir()) / f"{profile}.zip"
+    files.make_folder(target.parent)
+    written = write_packs(records.values(), target)
+    lines = [f"{path}: {count:,} trials, {_size(path.stat().st_size)}" for path, count in written]
+    if gone := [key for key in keys if key not in records]:
+        where = [receipt["notebook"] for receipt in chosen if not records.keys() >= set(receipt["keys"])]
+        lines.append(f"left out, not at hand: {len(gone):,} of {len(keys):,} trials, of {', '.join(where)}")
+    return lines
+
+
+def _called(receipt: dict) -> tuple[str, str]:
+    """What names a receipt's notebook or variant: its name, and its number."""
+    return receipt["notebook"], receipt["notebook"].split("_")[0]
 
 
 def _receipt(folder: Path, notebook: str | None) -> dict:

@@ -153,20 +153,28 @@ def _values(run: str, notebook: Path, defaults: dict, profile: str, overrides: d
     return values
 
 
-def check_inputs(plans: list[Job]) -> None:
+def check_inputs(plans: list[Job], here: bool = False) -> None:
     """Checks every net and data set, reading the data once so that a missing or damaged file is named now.
 
     "auto" becomes the data set that it stands for, the same for all. Done in a process that ends, so that this one
-    holds neither PyTorch nor images while notebooks run.
+    holds neither PyTorch nor images while notebooks run; or here, where they are needed next.
     """
     sets = list(dict.fromkeys(job.effective["data"] for job in plans if "data" in job.effective))
     values = [job.effective for job in plans]
     nets = list(dict.fromkeys(net for given in values for net in _nets(given)))
     if not sets and not nets:
         return
+    chosen = _inspect(sets, nets, values) if here else _inspected(sets, nets, values)
+    for job in plans:
+        if "data" in job.effective:
+            job.values["data"] = job.effective["data"] = chosen[job.effective["data"]]
+
+
+def _inspected(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, str]:
+    """`_inspect`, in a process of its own."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_inspect, args=(theirs, sets, nets, values))
+    process = context.Process(target=_answer, args=(theirs, sets, nets, values))
     process.start()
     theirs.close()
     try:
@@ -179,9 +187,7 @@ def check_inputs(plans: list[Job]) -> None:
         process.close()
     if isinstance(chosen, UserError):
         raise chosen
-    for job in plans:
-        if "data" in job.effective:
-            job.values["data"] = job.effective["data"] = chosen[job.effective["data"]]
+    return chosen
 
 
 def _nets(values: dict) -> list[str]:
@@ -190,45 +196,51 @@ def _nets(values: dict) -> list[str]:
     return [net for one in found for net in (one if isinstance(one, list) else [one])]
 
 
-def _inspect(answer, sets: list[str], nets: list[str], values: list[dict]) -> None:
-    """In the other process: sends what each data set's name stands for, or the UserError.
-
-    values: the parameters of each notebook, tried out on the first of its trials.
-    """
+def _answer(answer, *asked) -> None:
+    """In the other process: sends what each data set's name stands for, or the UserError."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during a download: no traceback
+    try:
+        chosen = _inspect(*asked)
+    except UserError as error:
+        chosen = UserError(str(error))
+    answer.send(chosen)
+
+
+def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, str]:
+    """What each data set's name stands for; UserError for a net or data set that is none, and for what does not fit.
+
+    values: the parameters of each notebook, tried out on the first of its trials.
+    """
     from easel.data import changes, sets as data
     from easel.ledger.trial import Recipe, Trial
     from easel.nets import names as models
     from easel.train import ensure as run
 
-    try:
-        for net in nets:
-            models.check(net)
-        chosen = {name: data.choose(name) for name in sets}
-        for name in dict.fromkeys(chosen.values()):
-            data.prepare(name)
-            if data.Name.of(name).plain not in ("cifar10", "patterns"):
-                data.describe(name)  # reads the test images too
-        run.device()
-        run.check_engine()
-        for given in values:
-            if "data" not in given:
-                continue
-            name = chosen[given["data"]]
-            size, most = data.load(name).images.shape[-1], len(data.load(name))
-            for net in _nets(given):
-                models.check(net, size)
-            for tiles in given.get("tiles", []):
-                changes.check(f"shuffle={tiles}", size)
-            if {"images", "epochs"} <= set(given):
-                recipe = Recipe.of(name, precision=run.precision(given.get("precision", "auto")))
-                images = min(given["images"], most)  # as the notebooks do
-                _ = Trial(model="mlp-1x1", seed=0, data=name, images=images, epochs=given["epochs"], recipe=recipe).key
-    except UserError as error:
-        chosen = UserError(str(error))
-    answer.send(chosen)
+    for net in nets:
+        models.check(net)
+    chosen = {name: data.choose(name) for name in sets}
+    for name in dict.fromkeys(chosen.values()):
+        data.prepare(name)
+        if data.Name.of(name).plain not in ("cifar10", "patterns"):
+            data.describe(name)  # reads the test images too
+    run.device()
+    run.check_engine()
+    for given in values:
+        if "data" not in given:
+            continue
+        name = chosen[given["data"]]
+        size, most = data.load(name).images.shape[-1], len(data.load(name))
+        for net in _nets(given):
+            models.check(net, size)
+        for tiles in given.get("tiles", []):
+            changes.check(f"shuffle={tiles}", size)
+        if {"images", "epochs"} <= set(given):
+            recipe = Recipe.of(name, precision=run.precision(given.get("precision", "auto")))
+            images = min(given["images"], most)  # as the notebooks do
+            _ = Trial(model="mlp-1x1", seed=0, data=name, images=images, epochs=given["epochs"], recipe=recipe).key
+    return chosen
 
 
 MAY_BE_ZERO = ("seed",)  # besides whatever has a default of zero

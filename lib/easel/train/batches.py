@@ -171,5 +171,6 @@ class Fixed:
         return {"losses": self.losses, "round": np.array(self.round), "waiting": np.array(self.waiting, np.int64)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` was."""
         self.losses = state["losses"].copy()
         self.round, self.waiting = int(state["round"]), state["waiting"].tolist()

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,9 +22,10 @@ from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
-from easel.ledger.trial import Trial, View
-from easel.nets import names
-from easel.train import workers as pool
+from easel.ledger.trial import Trial
+from easel.train import budget, cost, workers as pool
+from easel.train.budget import OutOfTime
+from easel.train.cost import work
 from easel.train.loop import Run, epochs
 
 try:
@@ -95,21 +96,6 @@ def check_engine(name: str | None = None) -> str:
     return name
 
 
-def work(trial: Trial) -> float:
-    """Estimated multiply-adds of an epoch: three passes over the training images, one over each set that is judged.
-
-    What is evaluated after one epoch only is spread over all of them.
-    """
-    examples = trial.examples
-    views = [v for v in trial.measured if View.of(v).base != "online"]
-    shares = [1 if View.of(v).after is None else 1 / trial.epochs for v in views]
-    evaluated = sum(s * len(trial.view_examples(v)) for v, s in zip(views, shares, strict=True))
-    size = examples.images.shape[-1]
-    # 3e6: a rough guess at what small nets spend outside multiplications; it only orders trials and guides the ETA
-    per_image = names.multiply_adds(trial.model, classes=len(examples.classes), size=size) + 3e6
-    return per_image * (3 * len(trial.trained_on) + evaluated)
-
-
 def ensure(
     trials: Iterable[Trial],
     *,
@@ -122,7 +108,8 @@ def ensure(
 
     engine: "local" (default, or $EASEL_ENGINE) or "ray"; workers: CPU processes, 0 = this process; default one a core,
     and this process for a few seconds' work.
-    Raises KeyboardInterrupt after stopping the workers; run again and it goes on where it was.
+    Raises KeyboardInterrupt after stopping the workers, and OutOfTime where a budget (easel.train.budget) is spent; run
+    again and it goes on where it was.
     """
     records, trained = _ensured(trials, engine, workers, store, quiet)
     return Ledger(records, len(trained))
@@ -167,7 +154,10 @@ def _ensured(
                     missing[trial.key] = missing[trial.key].joined(trial) if trial.key in missing else trial
             todo = sorted(missing.values(), key=lambda t: -work(t) * t.epochs)
             if todo:
-                _train(todo, engine, workers, store, Progress(todo, quiet))
+                try:
+                    _train(todo, engine, workers, store, Progress(todo, quiet))
+                except OutOfTime:
+                    raise OutOfTime(sum(store.get(trial) is None for trial in todo)) from None
             trained |= set(missing)
     records = [record or store.get(trial) for record, trial in zip(found, trials, strict=True)]
     if None in records:
@@ -189,6 +179,7 @@ def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, "Run 
     fetch_data([trial])
     record = store.get(trial)
     if record is None:
+        budget.ask()
         checkpoint = store.checkpoint(trial.key)
         for run in epochs(trial, device=device(), checkpoint=checkpoint, checkpoint_s=pool.CHECKPOINT_S):
             if not run.diverged:
@@ -214,6 +205,7 @@ class _Replay:
         self.loss = record.arrays["loss"]
 
     def correct(self, view: str = "train"):
+        """bool (epochs so far, examples)."""
         return self._record.correct(view)[: self._epoch]
 
 
@@ -235,51 +227,109 @@ def _only_driver(folder: Path, quiet: bool) -> Iterator[None]:
 
 
 class Progress:
-    """Lines such as "trained 12 of 40 trials, 3.1 min, about 6 min left": rewritten on a terminal, rare elsewhere."""
+    """Lines such as "trained 12 of 40 trials, 3.1 min, about 6 min left": rewritten on a terminal, rare elsewhere.
+
+    The guess is what is left over the pace of those who train now, each by a clock of its own that starts when it is
+    ready, so that the start of a process does not count as work. There is none until each has finished an epoch.
+    """
 
     def __init__(self, todo: Sequence[Trial], quiet: bool = False):
         self.trials, self.work = len(todo), sum(work(t) * t.epochs for t in todo)
         self.done = self.finished = 0.0
         self.quiet, self.started, self.said = quiet, time.monotonic(), float("-inf")
         self.live = sys.stdout.isatty()
+        self.paces: dict[object, _Pace] = {}
 
-    def epoch(self, trial: Trial) -> None:
+    def expect(self, worker: object) -> None:
+        """A worker is being started; there is no guess until it has finished an epoch."""
+        self.paces[worker] = _Pace()
+
+    def ready(self, worker: object) -> None:
+        """A worker begins to train."""
+        self.paces[worker] = _Pace(time.monotonic())
+
+    def gone(self, worker: object) -> None:
+        """A worker has nothing more to do, or has died."""
+        self.paces.pop(worker, None)
+
+    def epoch(self, trial: Trial, worker: object = None) -> None:
+        """An epoch of a trial is finished; worker None: this process itself, at work from the beginning."""
+        pace = self.paces.setdefault(worker, _Pace(self.started))
+        pace.done, pace.heard = pace.done + work(trial), time.monotonic()
         self.done += work(trial)
         self._say()
 
     def trial(self) -> None:
+        """A trial is finished."""
         self.finished += 1
         self._say(last=self.finished == self.trials)
+
+    def _left(self) -> str:
+        """How much longer, in words; "" while nobody can know."""
+        if not self.paces or not all(pace.done for pace in self.paces.values()):
+            return ""
+        pace = sum(pace.done / max(pace.heard - pace.began, 1e-9) for pace in self.paces.values())
+        return f", about {minutes(max(0.0, self.work - self.done) / pace)} left"
 
     def _say(self, last: bool = False) -> None:
         now = time.monotonic()
         if self.quiet or (now - self.said < (0.5 if self.live else 20) and not last):
             return
-        self.said, spent = now, now - self.started
-        left = f", about {_minutes(spent * max(0.0, self.work / self.done - 1))} left" if self.done else ""
-        tail = "" if last else left
-        line = f"trained {self.finished:.0f} of {self.trials} trials, {_minutes(spent)}{tail}"
+        self.said = now
+        tail = "" if last else self._left()
+        line = f"trained {self.finished:.0f} of {self.trials} trials, {minutes(now - self.started)}{tail}"
         print(f"\r{line:<78}" if self.live else line, end="\n" if last or not self.live else "", flush=True)
 
 
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+@dataclass
+class _Pace:
+    """Of one worker: when it was ready, multiply-adds since then, and when the last of them were heard of."""
+
+    began: float = 0.0
+    done: float = 0.0
+    heard: float = 0.0
+
+
+def minutes(seconds: float) -> str:
+    """A time in words: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _announce(todo: list[Trial], engine: str, at_once: int, store: Store) -> None:
+    """Say what will be trained and how long that takes, before it starts."""
+    if engine == "ray":
+        how_long = "on a Ray cluster"
+    else:
+        known = cost.speeds(store, device(), {trial.recipe.precision for trial in todo})
+        spell, count = cost.expected(todo, known, at_once), sum(map(len, known.values()))
+        how_long = "how long is not known: this store has no trial of this machine and precision yet"
+        if spell is not None:
+            how_long = f"about {minutes(spell)}, going by {count} earlier trial{'s' * (count != 1)} on this machine"
+    print(f"training {cost.in_words(todo)}: {how_long}", flush=True)
 
 
 def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, progress: Progress) -> None:
-    if not progress.quiet and precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
-        print("this processor has no bfloat16 products and emulates them, some 8 times slower than fp32", flush=True)
+    on = device()
+    here = workers == 0 or (workers is None and progress.work < HERE)
+    processes = 1 if here or on == "cuda" else min(workers or cores(), len(todo))
+    if not progress.quiet:
+        if precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
+            print(
+                "this processor has no bfloat16 products and emulates them, some 8 times slower than fp32", flush=True
+            )
+        _announce(todo, engine, processes, store)
     if engine == "ray":
-        from easel.train import workers as cluster
-
-        cluster.train_on_ray(todo, store, progress)
-    elif device() == "cuda":
+        pool.train_on_ray(todo, store, progress)
+    elif on == "cuda":
         from easel.train import gpu
 
         gpu.train_together(todo, "cuda", store, progress)
-    elif workers == 0 or (workers is None and progress.work < HERE):
+    elif here:
         for trial in todo:
+            budget.ask()
             pool.train_one(trial, "cpu", store, lambda run: progress.epoch(run.trial))
             progress.trial()
     else:
-        pool.Pool(todo, min(workers or cores(), len(todo)), store, progress).run()
+        pool.Pool(todo, processes, store, progress).run()

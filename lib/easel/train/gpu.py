@@ -1,17 +1,17 @@
-"""One trial for a GPU: all that changes between its steps lies in tensors there, so that one capture serves every step.
+"""Trials on a GPU, several at once: each step is one CUDA graph, in which K trials step side by side.
 
 A small net's step is hundreds of kernels, each shorter than the time to launch it. So the whole step (schedule, gather,
-augmentation, forward, backward, optimiser) is captured once as a CUDA graph and replayed, the last, smaller batch as a
-second graph, and the evaluation of plain images as a third. Recipe, order, random draws and record are train.Run's; on
-CPU tensors a program is called instead of captured, and the record is that of train.Run, bit for bit.
+augmentation, forward, backward, optimiser) is captured once and replayed, the last, smaller batch as a second graph,
+and the evaluation of plain images as a third. All that changes between the steps lies in tensors on the GPU, so that
+one capture serves every step. Recipe, order, random draws and record are loop.Run's; on CPU tensors a program is called
+instead of captured, and the record is that of loop.Run, bit for bit.
+
+A kernel of a small net fills a part of a GPU only. Side by side, each on a stream of its own inside the graph, the
+trials keep their own kernels on their own numbers, the same as alone. K is measured. A net that draws random numbers as
+it trains (dropout) goes alone, and a trial whose next batch depends on its losses (high-loss mini-batches) without a
+graph.
 
 Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
-
-Trials on a GPU, several at once: K lanes step side by side, each on a stream of its own inside one CUDA graph.
-
-A kernel of a small net fills a part of a GPU only. Side by side each trial keeps its own kernels on its own numbers,
-the same as alone. K is measured. A net that draws random numbers as it trains (dropout) goes alone, and a trial whose
-next batch depends on its losses (high-loss mini-batches) without a graph.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from easel.ledger.record import Record
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
 from easel.nets import names
+from easel.train import budget
 from easel.train.batches import epoch_draws, stream
 from easel.train.loop import Run, evaluation_batch, on_device, one_thread
 from easel.train.workers import CHECKPOINT_S, train_one
@@ -49,6 +50,7 @@ class Lane(Run):
         self.rates = torch.zeros(len(self.sizes), dtype=rate, **on)
         self.rate = torch.zeros((), dtype=rate, **on)
         for group in self.optimizer.param_groups:
+            # a float would be frozen into the graph; a tensor is read anew by every replay, and the step count with it
             group["lr"], group["capturable"] = self.rate, True
         self.seen, self.number = (torch.zeros(1, dtype=torch.int64, **on) for _ in range(2))
         self.ramp = torch.arange(batch, **on)
@@ -73,6 +75,7 @@ class Lane(Run):
         return self.kept[order], crop, flip, torch.tensor(rates, dtype=torch.float64)
 
     def restore(self, path: Path) -> bool:
+        """As loop.Run.restore, which makes new tensors for the optimiser: before the capture, never after it."""
         restored = super().restore(path)
         if restored:
             for group in self.optimizer.param_groups:  # the ones that were saved came from a schedule of floats
@@ -83,13 +86,16 @@ class Lane(Run):
     def begin(self) -> None:
         """Put the next epoch's random draws and learning rates where its steps read them."""
         for there, drawn in zip((self.order, self.crop, self.flip, self.rates), self.next, strict=True):
-            there.copy_(drawn)
+            there.copy_(drawn)  # into the same memory: a graph knows its tensors by their addresses
         for tensor in (self.seen, self.number, self.online, self.total):
             tensor.zero_()
         self.net.train()
 
     def step(self, size: int) -> None:
-        """One update on the next `size` images."""
+        """One update on the next `size` images.
+
+        Captured: no value may come back to the CPU, no shape may depend on one, and what counts up is a tensor.
+        """
         self.rate.copy_(self.rates.index_select(0, self.number)[0])
         place = self.seen + self.ramp[:size]
         index = self.order[place]
@@ -113,7 +119,10 @@ class Lane(Run):
 
 
 class Look:
-    """A lane's net on every image of a view, a batch at a time; the last batch reaches back over the one before."""
+    """A lane's net on every image of a view, a batch at a time; the last batch reaches back over the one before.
+
+    So every batch is as large as the first, and one graph does for all; what is evaluated twice gets the same logits.
+    """
 
     def __init__(self, lane: Lane, view: str):
         examples = lane.trial.examples if view == "train" else lane.sets[view]
@@ -155,6 +164,8 @@ def program(
     """
     if device.type != "cuda":
         return function
+    # The rehearsal runs on a stream beside the default one, as a capture does: what libraries set up in it (handles,
+    # workspaces, chosen kernels) belongs to a stream, and making it during the capture would break that off.
     here, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)
     side.wait_stream(here)
     with torch.cuda.stream(side):
@@ -171,6 +182,7 @@ def rehearse(function: Callable[[], None], state: Callable[[], list[Tensor]]) ->
 
     Tensors that come up on the way (an optimiser makes its state in its first step) are left at zero.
     """
+    # The tensors themselves stay and only get their values back: their addresses are what the graph will hold.
     before = {id(tensor): tensor.detach().clone() for tensor in state()}
     for _ in range(REHEARSALS):
         function()
@@ -202,7 +214,7 @@ class Pack:
         gpu = self.device.type == "cuda"
         self.streams = [torch.cuda.Stream(self.device) if gpu else None for _ in lanes]
         self.programs: dict[int, Callable[[], None]] = {}
-        self.pool = graph_pool(self.device)
+        self.pool = graph_pool(self.device)  # one for all its graphs: two at work at once never happens
         for lane in self.lanes:
             lane.pool = self.pool
 
@@ -222,6 +234,8 @@ class Pack:
             for lane in self.lanes:
                 lane.step(size)
             return
+        # Fork and join: a stream that waits for the capturing one is captured too, and the graph gets a branch a lane,
+        # which the GPU runs beside each other. Without the join at the end the capture would be incomplete.
         here = torch.cuda.current_stream(self.device)
         for lane, side in zip(self.lanes, self.streams, strict=True):
             side.wait_stream(here)
@@ -242,7 +256,10 @@ class Pack:
                 update()
 
     def epoch(self) -> list[Lane]:
-        """Train one epoch and evaluate; the lanes that are done now leave, and are given back."""
+        """Train one epoch and evaluate; the lanes that are done or have diverged now are given back.
+
+        They stay in the graph, which cannot shrink: a lane that diverged computes on, and nobody looks.
+        """
         started = time.perf_counter()
         self.train_epoch()
         going = [lane for lane in self.lanes if not lane.diverged]
@@ -271,9 +288,11 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
     for group in groups.values():
         if group[0].recipe.batches != "shuffled":  # the next batch depends on the losses so far: nothing to capture
             for trial in group:
+                budget.ask()
                 train_one(trial, device, store, lambda run: progress.epoch(run.trial))
                 progress.trial()
             continue
+        budget.ask()  # before the width is measured
         packs = -(-len(group) // (most or width(group[0], device, len(group))))
         for part in range(packs):  # of nearly one size
             _together(group[part::packs], device, store, progress)
@@ -281,7 +300,8 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
 
 def _together(trials: list[Trial], device: str, store: Store, progress) -> None:
     """Train some trials of a group side by side, from their checkpoints where there are any."""
-    as_far: dict[int, list[Lane]] = {}
+    budget.ask()
+    as_far: dict[int, list[Lane]] = {}  # one graph's lanes share their epoch; after a stop some may be ahead of others
     for trial in trials:
         if store.get(trial) is not None:
             progress.trial()
@@ -292,6 +312,7 @@ def _together(trials: list[Trial], device: str, store: Store, progress) -> None:
     for lanes in as_far.values():
         alone = len(lanes) > 1 and any(draws(lane.net) for lane in lanes)
         for some in [[lane] for lane in lanes] if alone else [lanes]:
+            budget.ask()
             _to_the_end(Pack(some), store, progress)
 
 
@@ -306,6 +327,7 @@ def _to_the_end(pack: Pack, store: Store, progress) -> None:
             store.put(_record(lane, len(pack.lanes)))
             store.checkpoint(lane.trial.key).unlink(missing_ok=True)
             progress.trial()
+        # Between epochs alone: a checkpoint is then net, optimiser and bits, with no place inside an order to keep.
         if going and time.monotonic() - saved >= CHECKPOINT_S:
             for key, lane in going.items():
                 lane.save(store.checkpoint(key))
@@ -350,7 +372,7 @@ def _measured(rate: Callable[[int], float], most: int) -> int:
 def _rate(trial: Trial, device: str, k: int) -> float:
     """Trials' steps a second, of k copies side by side."""
     if device == "cuda":
-        torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # the smaller pack's memory, or it would count as taken by this one
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     pack = Pack([Lane(trial, device) for _ in range(k)])
     update, times = pack.ready(pack.lanes[0].sizes[0]), []
@@ -364,4 +386,4 @@ def _rate(trial: Trial, device: str, k: int) -> float:
         times.append(time.perf_counter() - started)
     if device == "cuda" and torch.cuda.memory_reserved() > SHARE * torch.cuda.mem_get_info()[1]:
         raise torch.cuda.OutOfMemoryError(f"{k} trials at once take more than {SHARE:.0%} of the GPU's memory")
-    return k / float(np.median(times[1:]))
+    return k / float(np.median(times[1:]))  # the first replay uploads the graph

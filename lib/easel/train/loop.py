@@ -89,9 +89,11 @@ class Run:
         self.rows: dict[str, list[np.ndarray]] = {}
 
     def autocast(self) -> torch.autocast:
+        """What computes products in the recipe's precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.trial.recipe.precision == "bf16")
 
     def prepare(self, images: Tensor) -> Tensor:
+        """Images on the 0..255 scale as the recipe normalises them: float32, channels last."""
         return normalise(images, self.trial.recipe.normalisation, self.mean, self.std)
 
     def epoch(self) -> None:

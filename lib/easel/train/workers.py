@@ -1,13 +1,13 @@
-"""Trials on CPU cores: one process a core, each with a trial at a time on one thread. It never chooses what to train.
+"""Worker processes: one a core on this machine, or tasks of a Ray cluster. They never choose what to train.
 
-A worker that is killed is replaced and its trial given again; no worker outlives the process that started it.
+Locally each process has one trial at a time, on one thread: with more, sums would be taken in another order. A worker
+that is killed is replaced and its trial given again; no worker outlives the process that started it.
 
-The engine "ray": missing trials as Ray Core tasks, on this machine or on many. No scheduler of its own.
-
-One trial is one task, on one CPU core or a share of a GPU. A task trains exactly as the local engine does and writes to
-the store, whose folder every node must see at the same path; a task that runs twice finds its record and ends.
-$RAY_ADDRESS names a running cluster, else Ray is started here for the while, bound to 127.0.0.1. A cluster with token
-authentication wants the same RAY_AUTH_TOKEN in this process and on every node; a Ray started here needs none.
+On Ray one trial is one task, on one CPU core or a share of a GPU, without a scheduler of our own. A task trains exactly
+as the local engine does and writes to the store, whose folder every node must see at the same path; a task that runs
+twice finds its record and ends. $RAY_ADDRESS names a running cluster, else Ray is started here for the while, bound to
+127.0.0.1. A cluster with token authentication wants the same RAY_AUTH_TOKEN in this process and on every node; a Ray
+started here needs none.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from easel import files
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
-from easel.train import ensure as run
+from easel.train import budget, ensure as run
 from easel.train.loop import train
 
 DEATHS = 2  # a trial whose worker was killed this often is given up
@@ -38,11 +38,15 @@ CHECKPOINT_S = 60.0  # seconds of training after which an unfinished trial's sta
 
 
 def train_one(trial: Trial, where: str, store: Store, on_epoch=None, checkpoint_s: float = CHECKPOINT_S) -> None:
-    """Train one trial and put its record; idempotent, so that a retry or a second driver costs nothing."""
+    """Train one trial, from its checkpoint if there is one, and put its record. Once that is there it does nothing.
+
+    where: "cpu" | "cuda". on_epoch: called with the run after each epoch. checkpoint_s: seconds of training between two
+    checkpoints.
+    """
     if store.get(trial) is None:
         checkpoint = store.checkpoint(trial.key)
         store.put(train(trial, device=where, checkpoint=checkpoint, checkpoint_s=checkpoint_s, on_epoch=on_epoch))
-        checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)  # last: killed before the record is there, it goes on from this
 
 
 def keep_freed_memory(keep: bool = True) -> None:
@@ -81,12 +85,15 @@ class Pool:
         self.deaths: dict[str, int] = {}
 
     def run(self) -> None:
+        """Train all of them. OutOfTime where the budget ends before the last is given out: those begun are finished."""
         try:
             for _ in range(self.workers):
                 self._start()
             while self.busy:
                 for connection in wait(list(self.busy)):
                     self._hear(connection)
+            if self.todo:
+                raise budget.OutOfTime
         finally:
             for process, _ in self.busy.values():
                 process.terminate()
@@ -94,17 +101,21 @@ class Pool:
                 process.join()
 
     def _start(self) -> None:
+        # Spawned, not forked: PyTorch's threads and a notebook kernel's do not survive a fork.
         ours, theirs = mp.get_context("spawn").Pipe()
         process = mp.get_context("spawn").Process(target=_worker, args=(theirs, self.store, CHECKPOINT_S), daemon=True)
         with _without_main():
             process.start()
-        theirs.close()
+        theirs.close()  # the worker's alone now, so that its death closes it and is heard as an end of file
         self.busy[ours] = (process, None)
+        self.progress.expect(ours)
         self._give(ours)
 
     def _give(self, connection: Connection) -> None:
         process, _ = self.busy[connection]
-        trial = self.todo.popleft() if self.todo else None
+        trial = self.todo.popleft() if self.todo and not budget.spent() else None
+        if trial is None:
+            self.progress.gone(connection)
         self.busy[connection] = (process, trial)
         with contextlib.suppress(BrokenPipeError):  # it died between trials: its end of file is heard next
             connection.send(trial)
@@ -115,12 +126,15 @@ class Pool:
             message = connection.recv()
         except (EOFError, ConnectionResetError):
             del self.busy[connection]
+            self.progress.gone(connection)
             process.join()
             if trial is not None:
                 self._bury(trial, process.exitcode)
             return
-        if message == "epoch":
-            self.progress.epoch(trial)
+        if message == "ready":
+            self.progress.ready(connection)
+        elif message == "epoch":
+            self.progress.epoch(trial, connection)
         elif message == "done":
             self.progress.trial()
             self._give(connection)
@@ -137,7 +151,7 @@ class Pool:
         print(
             f"a worker was killed (exit code {exitcode}) while it trained {trial.model}; training it again", flush=True
         )
-        self.todo.appendleft(trial)
+        self.todo.appendleft(trial)  # the worker that replaces it goes on from the checkpoint
         self._start()
 
 
@@ -146,8 +160,9 @@ def _worker(connection: Connection, store: Store, checkpoint_s: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     torch.set_num_threads(1)
     keep_freed_memory()
-    driver = mp.parent_process()
+    driver = mp.parent_process()  # its sentinel ends however it dies; a worker in the middle of a step must not go on
     threading.Thread(target=lambda: (wait([driver.sentinel]), os._exit(1)), daemon=True).start()
+    connection.send("ready")  # the imports are done: from here its time is training
     while (trial := connection.recv()) is not None:
         try:
             train_one(trial, "cpu", store, lambda run: connection.send("epoch"), checkpoint_s)
@@ -186,6 +201,7 @@ def train_on_ray(todo: list[Trial], store: Store, progress: "run.Progress") -> N
             for trial in todo:
                 pending[task.remote(trial, trial.key, where, shared, data)] = trial
             while pending:
+                budget.ask()  # those under way go with the others, and on from their checkpoints another time
                 for ref in ray.wait(list(pending), timeout=1)[0]:  # the time-out lets Ctrl-C through
                     _finish(ray, ref, pending.pop(ref), progress)
         except BaseException:

@@ -1,0 +1,123 @@
+"""What trials cost: multiply-adds of trials and records, and seconds by what earlier trials took here. Trains nothing.
+
+Seconds for a multiply-add differ between kinds of nets, by five and more, so a net is judged by its own earlier trials,
+else by its family's, else by all.
+"""
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import numpy as np
+
+from easel.data import sets
+from easel.ledger.provenance import machine
+from easel.ledger.record import Record
+from easel.ledger.store import Store
+from easel.ledger.trial import Recipe, Trial, View
+from easel.nets import names
+
+SMALL = 3e6  # multiply-adds: a rough guess at what an image of 32 pixels costs outside multiplications
+RECENT = 50  # earlier records that speak for this machine
+
+
+@cache
+def image(model: str, classes: int = 10, size: int = 32) -> float:
+    """Multiply-adds of one image's forward pass, and what else it costs as so many more."""
+    return names.multiply_adds(model, classes=classes, size=size) + SMALL * (size / 32) ** 2
+
+
+def work(trial: Trial) -> float:
+    """Estimated multiply-adds of an epoch: three passes over the training images, one over each set that is judged.
+
+    What is evaluated after one epoch only is spread over all of them. It orders trials and guides the ETA.
+    """
+    views = [v for v in trial.measured if View.of(v).base != "online"]
+    shares = [1 if View.of(v).after is None else 1 / trial.epochs for v in views]
+    evaluated = sum(s * len(trial.view_examples(v)) for v, s in zip(views, shares, strict=True))
+    examples = trial.examples
+    per_image = image(trial.model, len(examples.classes), examples.images.shape[-1])
+    return per_image * (3 * len(trial.trained_on) + evaluated)
+
+
+def images(record: Record) -> tuple[int, int]:
+    """Images that the trial of a record trained on, and images that it was evaluated on, over all its epochs."""
+    keep = record.arrays.get("keep")
+    each = record.examples if keep is None else int(np.unpackbits(keep, count=record.examples).sum())
+    evaluated = 0
+    for view in record.views:
+        if View.of(view).base != "online":
+            on = record.examples if View.of(view).base == "train" else int(record.arrays[f"count.{view}"])
+            evaluated += on * len(record.arrays[f"correct.{view}"])
+    return each * record.epochs, evaluated
+
+
+def size(record: Record) -> int | None:
+    """Side in pixels of a record's images, by the data set's name alone; None where the name does not say."""
+    name = sets.Name.of(record.data["data"])
+    return name.pixels or sets.own_side(name.plain)
+
+
+def precision(record: Record) -> str:
+    """What a record was computed in: "bf16" | "fp32"."""
+    return record.identity["recipe"].get("precision", Recipe.precision)
+
+
+def speeds(store: Store, device: str, precisions: Iterable[str]) -> dict[tuple[str, str], list[float]]:
+    """Seconds for a multiply-add of the latest RECENT trials of a store that a machine like this one trained.
+
+    {(net, precision): one number a trial}. The store's folder alone counts; a machine is like this one if its processor
+    or GPU has the same name.
+    """
+    here, wanted, found, count = machine(device)["device"], set(precisions), {}, 0
+    notes = [(path.stat().st_mtime, path) for path in store.folder.glob("*.json")]
+    for _, note in sorted(notes, reverse=True):
+        if count == RECENT:
+            break
+        try:
+            provenance = json.loads(note.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if provenance.get("device") != here or not provenance.get("seconds"):
+            continue
+        record = store.read(note.stem)
+        if record is None or precision(record) not in wanted or size(record) is None:
+            continue
+        (train, evaluate), model = images(record), record.identity["model"]
+        done = image(model, size=size(record)) * (3 * train + evaluate)
+        found.setdefault((model, precision(record)), []).append(provenance["seconds"] / done)
+        count += 1
+    return found
+
+
+def expected(todo: Sequence[Trial], known: dict[tuple[str, str], list[float]], at_once: int) -> float | None:
+    """Seconds that trials will take, `at_once` of them at a time, by `speeds`; None if those know nothing of a kind."""
+    total = 0.0
+    for trial in todo:
+        alike = {net: s for (net, computed), s in known.items() if computed == trial.recipe.precision}
+        family = {net: s for net, s in alike.items() if names.family(net) == names.family(trial.model)}
+        chosen = alike.get(trial.model) or [s for group in (family or alike).values() for s in group]
+        if not chosen:
+            return None
+        total += work(trial) * trial.epochs * statistics.median(chosen)
+    return total / at_once
+
+
+def in_words(todo: Sequence[Trial]) -> str:
+    """Trials by net: "20 trials of wrn-16-4 (1 epoch, 50,000 images) and 4 of mlp-3x512 (2 epochs, 800 images)"."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in todo:
+        groups.setdefault(trial.model, []).append(trial)
+    parts = []
+    for model, group in groups.items():
+        epochs, shown = _range({t.epochs for t in group}), _range({len(t.trained_on) for t in group})
+        unit = "epoch" if epochs == "1" else "epochs"
+        what = "of" if parts else "trial of" if len(group) == 1 else "trials of"
+        parts.append(f"{len(group):,} {what} {model} ({epochs} {unit}, {shown} images)")
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+def _range(numbers: set[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

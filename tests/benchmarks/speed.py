@@ -1,0 +1,135 @@
+"""Where easel's speed comes from: beside `easel bench`, a loop with resident images, augmentation alone, and ceilings.
+
+    python tests/benchmarks/speed.py [NET ...]          on a GPU if there is one; leave the machine alone meanwhile
+
+resident: the images on the device as uint8, cropped and mirrored by index arithmetic, else as the plain loop. roofline:
+the share of what the step's kernels allow (roofline.py) on a device of the two ceilings that are measured here.
+"""
+
+import contextlib
+import resource
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+
+import roofline
+import torch
+import torch.nn.functional as F
+
+from easel import bench
+from easel.bench import Setting, Tasks, interleaved, paired, ranged, timed
+from easel.ledger.trial import Recipe, Trial
+from easel.nets.names import build
+from easel.train import ensure as run
+from easel.train.batches import crop_and_flip, epoch_draws, normalise, pad, stream
+from easel.train.loop import one_thread
+
+COLUMNS = "{:<20}{:>10}{:>10}{:>10}{:>24}{:>10}"
+
+
+def resident(trial: Trial, device: str) -> Tasks:
+    """{"resident": an epoch of training}."""
+    size = trial.examples.images.shape[-1]
+    net = build(trial.model, size=size, generator=stream(0, "weights")).to(device).train()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    augmented = augmentation(trial, device, torch.contiguous_format)
+
+    def epoch() -> None:
+        for x, target in augmented():
+            loss = F.cross_entropy(net(x), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return {"resident": epoch}
+
+
+def augmentation(trial: Trial, device: str, layout: torch.memory_format = torch.channels_last):
+    """A function that yields the (images, labels) of one epoch, in easel's way; images float32 in `layout`."""
+    data, recipe, size = trial.examples, trial.recipe, trial.examples.images.shape[-1]
+    padded, labels = pad(data.images.to(device), recipe.translation), data.labels.to(device)
+    mean, std = (torch.tensor(s, device=device) for s in (data.mean, data.std))
+    kept = torch.from_numpy(trial.edit.keep)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        order, offset, flip = epoch_draws(trial, len(kept), 0)
+        order, offset, flip = kept[order].to(device), offset.to(device), flip.to(device)
+        for index, corner, mirror in zip(*(t.split(recipe.batch_size) for t in (order, offset, flip)), strict=True):
+            x = crop_and_flip(padded, index, corner, mirror, size)
+            if layout is torch.channels_last:
+                yield normalise(x, recipe.normalisation, mean, std), labels[index]
+            else:
+                x = x.to(torch.float32, memory_format=layout)
+                yield (x - 255 * mean[:, None, None]) / (255 * std[:, None, None]), labels[index]
+
+    return batches
+
+
+def measure_ceilings(device: str, precision: str) -> dict[str, float]:
+    """What the device reaches at best: GFLOP/s of large matrix products, GB/s read and written by a large copy."""
+    side, times = (8192, 10) if device == "cuda" else (1024, 2)
+    found = {}
+    for name in dict.fromkeys(("fp32", precision)):
+        a = torch.randn(side, side, device=device).to(torch.bfloat16 if name == "bf16" else torch.float32)
+        best = min(timed(lambda a=a: [a @ a for _ in range(times)], device) for _ in range(5))
+        found[f"{name}_gflops"] = times * 2 * side**3 / best / 1e9
+    source = torch.ones((2**30 if device == "cuda" else 2**27) // 4, device=device)
+    target = torch.empty_like(source)
+    best = min(timed(lambda: [target.copy_(source) for _ in range(times)], device) for _ in range(5))
+    return found | {"copy_gb_per_s": times * 2 * source.nbytes / best / 1e9}
+
+
+def measure_augmentation(setting: Setting) -> dict:
+    """Images a second that are cropped, mirrored and normalised, without any net."""
+    device = setting.device
+    trial = setting.trial("mlp-1x1", min(4096, len(setting.data)) if device == "cpu" else len(setting.data))
+    loader, batches = bench.pil_loader(trial, device), augmentation(trial, device)
+    tasks = {
+        "plain": lambda: [x.to(device, non_blocking=True).shape for x, _ in loader],
+        "easel": lambda: [x.shape for x, _ in batches()],
+    }
+    for task in tasks.values():
+        task()
+    seconds, images = interleaved(tasks, setting.repeats, device), len(trial.edit.keep)
+    rate = {name: images / statistics.median(values) for name, values in seconds.items()}
+    faster = paired(seconds["plain"], seconds["easel"])
+    return {"images": images, "seconds": seconds, "images_per_s": rate, "easel_over_plain": faster}
+
+
+def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
+    """As bench.measure, with the resident loop and the share of the roofline."""
+
+    def loops(model: str, setting: Setting, images: int) -> dict[str, Callable[[], Tasks]]:
+        trial = setting.trial(model, images)
+        return bench._loops(model, setting, images) | {"resident": lambda: resident(trial, setting.device)}
+
+    row = bench.measure(model, setting, loops)
+    precision, batch, size = setting.recipe.precision, setting.recipe.batch_size, setting.data.images.shape[-1]
+    reached = {"flops": 1e9 * ceilings[f"{precision}_gflops"], "bandwidth": 1e9 * ceilings["copy_gb_per_s"]}
+    least = roofline.step(model, batch, precision, size=size, **reached)["seconds"] / batch
+    over = paired(row["seconds"]["plain"], row["seconds"]["resident"])
+    return row | {"resident_over_plain": over, "share_of_roofline": least * row["images_per_s"]["easel"]}
+
+
+def main(models: list[str], repeats: int = 5) -> None:
+    device = run.device()
+    with one_thread() if device == "cpu" else contextlib.nullcontext():
+        recipe = Recipe(precision=run.precision())
+        setting = Setting(device, bench.noise(bench.RESIDENT[device]), recipe, repeats, bench.SECONDS[device])
+        ceilings = measure_ceilings(device, recipe.precision)
+        print(", ".join(f"{name} {value:,.0f}" for name, value in ceilings.items()))
+        print(COLUMNS.format("net", "plain", "resident", "easel", "easel/plain", "roofline"))
+        for model in models or bench.MODELS[device]:
+            row = measure(model, setting, ceilings)
+            rates = (f"{row['images_per_s'][arm]:,.0f}" for arm in ("plain", "resident", "easel"))
+            share = f"{row['share_of_roofline']:.0%}"
+            print(COLUMNS.format(model, *rates, ranged(row["easel_over_plain"]), share), flush=True)
+        faster = measure_augmentation(setting)["easel_over_plain"]
+        print(f"augmentation alone: {ranged(faster)} times the PIL loader")
+    print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB at most")
+    if device == "cuda":
+        print(f"GPU memory: {torch.cuda.max_memory_allocated() / 2**20:,.0f} MiB at most")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
