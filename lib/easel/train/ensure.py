@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 
 from easel import files
-from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
@@ -27,6 +26,7 @@ from easel.train import budget, cost, workers as pool
 from easel.train.budget import OutOfTime
 from easel.train.cost import work
 from easel.train.loop import Run, epochs
+from easel.train.workers import cores, fetch_data
 
 try:
     import fcntl
@@ -73,19 +73,8 @@ def in_precision(name: str, trials: Iterable[Trial], store: Store | None = None)
     return next((ones for ones in (here, there) if all(map(store.get, ones))), here)
 
 
-def fetch_data(trials: Iterable[Trial]) -> None:
-    """The data sets of these trials are on disk afterwards; published ones are downloaded, with progress."""
-    for name in dict.fromkeys(trial.data for trial in trials):
-        sets.fetch_missing(sets.Name.of(name).plain)
-
-
 def _computed_in(name: str, trial: Trial) -> Trial:
     return replace(trial, recipe=replace(trial.recipe, precision=name))
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_engine(name: str | None = None) -> str:

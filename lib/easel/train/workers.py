@@ -30,11 +30,22 @@ from easel import files
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
-from easel.train import budget, ensure as run
+from easel.train import budget
 from easel.train.loop import train
 
 DEATHS = 2  # a trial whose worker was killed this often is given up
 CHECKPOINT_S = 60.0  # seconds of training after which an unfinished trial's state is written
+
+
+def fetch_data(trials: Iterable[Trial]) -> None:
+    """The data sets of these trials are on disk afterwards; published ones are downloaded, with progress."""
+    for name in dict.fromkeys(trial.data for trial in trials):
+        sets.fetch_missing(sets.Name.of(name).plain)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def train_one(trial: Trial, where: str, store: Store, on_epoch=None, checkpoint_s: float = CHECKPOINT_S) -> None:
@@ -181,7 +192,7 @@ _OBJECTS = 100 * 2**20  # bytes of Ray's object store: records travel through th
 _FIX = "start the cluster, give its RAY_AUTH_TOKEN, or unset RAY_ADDRESS to train_on_ray here"
 
 
-def train_on_ray(todo: list[Trial], store: Store, progress: "run.Progress") -> None:
+def train_on_ray(todo: list[Trial], store: Store, progress) -> None:
     """Train these trials into the store, in no particular order; `progress` hears of each as it ends.
 
     Raises UserError if Ray is missing or out of reach, a worker kept dying, or a trial cannot be trained;
@@ -210,7 +221,7 @@ def train_on_ray(todo: list[Trial], store: Store, progress: "run.Progress") -> N
             raise
 
 
-def _finish(ray, ref, trial: Trial, progress: "run.Progress") -> None:
+def _finish(ray, ref, trial: Trial, progress) -> None:
     try:
         ray.get(ref)
     except ray.exceptions.RayTaskError as fault:
@@ -229,7 +240,7 @@ def _finish(ray, ref, trial: Trial, progress: "run.Progress") -> None:
 def _task(trial: Trial, key: str, where: str, store: Store, data: str) -> None:
     """On a worker: one trial, unless its record is there. A node's own EASEL_DATA comes before the driver's folder."""
     os.environ.setdefault("EASEL_DATA", data)
-    run.fetch_data([trial])
+    fetch_data([trial])
     if trial.key != key:
         raise UserError(
             f"node {os.uname().nodename} has another {trial.data} or another version of easel than the driver: "
@@ -261,7 +272,7 @@ def _session(ray) -> Iterator[None]:
     _reachable(address)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     here = {
-        "num_cpus": run.cores(),
+        "num_cpus": cores(),
         "num_gpus": 0 if os.environ.get("EASEL_DEVICE") == "cpu" else None,
         "include_dashboard": False,
         "object_store_memory": _OBJECTS,
