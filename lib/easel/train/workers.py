@@ -21,12 +21,13 @@ import sys
 import threading
 import types
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
 import torch
 
 from easel import files
+from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
