@@ -1,19 +1,24 @@
 """Names, splits, subsets, fingerprints; and CIFAR-10, checked before it is read and never executed."""
 
+import ast
 import hashlib
 import io
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import tarfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import easel.data
 from easel.data import download, published, sets
 from easel.data.published import PUBLISHED
 from easel.errors import UserError
@@ -49,6 +54,31 @@ def refusal(call, *arguments, **options) -> str:
         call(*arguments, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+# the room's face -----------------------------------------------------------------------------------------------------
+
+
+def test_the_rooms_words_are_there_and_torch_is_not_imported_before_one_is_used():
+    code = (
+        "import sys, easel.data as d; assert 'torch' not in sys.modules; assert all(hasattr(d, w) for w in d.__all__)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert easel.data.load is sets.load
+    assert {"load", "subset", "choose", "describe", "Dataset", "Name", "register_published"} <= set(dir(easel.data))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = easel.data.nothing
+
+
+def test_every_public_definition_of_the_room_says_what_it_is():
+    for path in Path(easel.data.__file__).parent.glob("*.py"):
+        tree, kinds = ast.parse(path.read_text()), ast.FunctionDef | ast.ClassDef
+        found = [node for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")]
+        found += [
+            node for one in found if isinstance(one, ast.ClassDef) for node in one.body if isinstance(node, kinds)
+        ]
+        assert [one.name for one in found if not one.name.startswith("_") and not ast.get_docstring(one)] == []
+        assert ast.get_docstring(tree)
 
 
 # names, splits -------------------------------------------------------------------------------------------------------

@@ -1,11 +1,8 @@
 """One file from the first mirror that delivers it, with resume, progress and MD5. A wrong byte never gets a final name.
 
 What has arrived stays in NAME.part, so that an interrupted download goes on where it was, from any mirror (the file is
-the same everywhere: its MD5 says so). The file takes its own name only when it is whole and its MD5 is right.
-
-One mirror: what it answers within which time, and how fast it is. Nothing here writes a file.
-
-Every way in which a mirror can fail becomes `Left`, so that whoever asks can turn to the next.
+the same everywhere: its MD5 says so). The file takes its own name only when it is whole and its MD5 is right. Every way
+in which a mirror can fail becomes `Left`, so that whoever asks can turn to the next.
 """
 
 import hashlib
@@ -106,6 +103,7 @@ class Meter:
         self.sum = 0
 
     def add(self, count: int) -> None:
+        """So many bytes have arrived now."""
         now = time.monotonic()
         self.seen.append((now, count))
         self.sum += count
@@ -114,10 +112,12 @@ class Meter:
 
     @property
     def full(self) -> bool:
+        """Whether the rate is one of the whole window by now."""
         return time.monotonic() - self.start >= self.window
 
     @property
     def rate(self) -> float:
+        """Bytes a second over the window, or since the beginning if that is later."""
         return self.sum / min(self.window, max(time.monotonic() - self.start, 1e-3))
 
 

@@ -265,6 +265,7 @@ class _Table(pickle.Unpickler):
     NAMES = ("numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype")
 
     def find_class(self, module: str, name: str) -> type[_Said]:
+        """What a name in the pickle stands for: a note, or UserError."""
         if f"{module}.{name}" not in self.NAMES:
             raise UserError(f"the pickle names {module}.{name}, which no CIFAR batch does")
         return _Said
