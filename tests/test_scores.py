@@ -211,6 +211,51 @@ def test_two_trials_allow_one_split_and_it_is_the_ceiling(many_trials):
         assert curve.loc[which, "sd"] == pytest.approx(0)
 
 
+# ---- what more trials would give -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def known_chances():
+    """20,000 examples whose probability of being right is known, and 40 trials of them."""
+    rng = np.random.default_rng(5)
+    p = rng.beta(1.5, 1, 20_000)
+    return p, rng.random((40, 1, len(p)), np.float32) < p
+
+
+def test_the_projection_hits_what_known_probabilities_give(known_chances):
+    p, trials = known_chances
+    table = scores.projected(trials, sizes=[5, 20, 50, 200]).set_index(["trials", "measure"])["mean"]
+    rng = np.random.default_rng(6)
+    for size, which in table.index:
+        drawn = [matching.rate(*rng.binomial(size, p, (2, len(p))), which=which) for _ in range(8)]
+        assert table[size, which] == pytest.approx(np.mean(drawn), abs=0.02), (size, which)
+
+
+def test_the_projection_goes_through_what_is_measured(known_chances):
+    curve = scores.reliability_curve(known_chances[1], 1, [2, 10, 20], repeats=4)
+    both = curve.merge(scores.projected(known_chances[1], sizes=[2, 10, 20]), on=["trials", "measure"])
+    assert len(both) == 6
+    assert np.allclose(both.mean_x, both.mean_y, atol=0.03)
+
+
+def test_a_projection_is_repeatable_from_its_seed_and_takes_either_end(known_chances):
+    few = known_chances[1][:, :, :500]
+    first, again = (scores.projected(few, seed=4) for _ in range(2))
+    assert first.equals(again)
+    assert not first.equals(scores.projected(few, seed=5))
+    assert first.trials.unique().tolist() == list(scores.SIZES)
+    hard = scores.projected(few, sizes=20, which="hard", seed=4)
+    assert hard["mean"].tolist() == first.query("trials == 20 and measure == 'hard'")["mean"].tolist()
+
+
+def test_examples_that_are_all_alike_are_projected_to_chance():
+    always = np.ones((4, 1, 1000), bool)
+    always[:, :, 0] = False
+    table = scores.projected(always[:, :, 1:], sizes=[1, 50])
+    assert np.allclose(table["mean"], 0.1, atol=0.02)
+    assert scores.projected(np.ones((2, 1, 10), bool), sizes=[1]).trials.tolist() == [1, 1]
+
+
 # ---- refusals ------------------------------------------------------------------------------------------------------
 
 
@@ -234,6 +279,13 @@ def test_two_trials_allow_one_split_and_it_is_the_ceiling(many_trials):
         (lambda: scores.split_half(RECORD[:1]), "two disjoint groups"),
         (lambda: scores.split_half(RECORD, repeats=0), "at least 1"),
         (lambda: scores.reliability_curve(RECORD, 1, [2]), r"1\.\.1"),
+        (lambda: scores.projected(RECORD[:1]), "1 trial does not tell"),
+        (lambda: scores.projected(RECORD, 5), r"m=5: .* 1\.\.4"),
+        (lambda: scores.projected(RECORD, sizes=[]), "sizes"),
+        (lambda: scores.projected(RECORD, sizes=[5, 0]), r"sizes=\[5, 0\]: give whole numbers"),
+        (lambda: scores.projected(RECORD, sizes=[1.5]), "give whole numbers"),
+        (lambda: scores.projected(RECORD, which="middle"), "middle"),
+        (lambda: scores.projected(RECORD, fraction=0), "fraction"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line(call, says):

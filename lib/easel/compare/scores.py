@@ -11,10 +11,15 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from easel.compare import correlation as correlations, cuts, matching
 from easel.errors import UserError
 
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200)  # trials in a group that a projection goes through
+DRAWS = 5  # simulated pairs of groups a size
+GRID = np.sin(np.linspace(0, np.pi / 2, 201)) ** 2  # success probabilities, closest where counts are: near 0 and 1
+GAIN = 0.01  # nats, of all examples together: the fit ends at the step that adds less
 COLUMNS = ["dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"]
 
 
@@ -161,6 +166,43 @@ def reliability_curve(
     return pd.DataFrame(rows, columns=["trials", "measure", "mean", "sd", "low", "high", "repeats"])
 
 
+def projected(
+    correct, m: int = 1, sizes=SIZES, *, which=cuts.WHICH, fraction: float = 0.10, seed: int = 0
+) -> pd.DataFrame:
+    """How alike two groups of `trials` trials of one net would be: `reliability_curve` carried on to any size.
+
+    Every example has a probability of being right. How many have which is fitted to the counts of all trials (EM for
+    the mixing distribution, on a grid), then two groups are drawn from it for as many examples: the matching rate with
+    expected ties, mean over DRAWS pairs. which: "easy", "hard" or both. Columns: trials, measure, mean.
+
+    The fit ends early (GAIN): run to its maximum it is a handful of probabilities, examples that would be tied for
+    good. It leaves out that some trials are better as a whole, and that examples go right together: its trials differ
+    by chance alone. On drawn data it hits the truth up to 200 trials within .03 from 50,000 examples and 40 trials,
+    mostly within .05 from 10,000 and 20, and may be .2 off from 800 and 8: so few do not show the ends.
+    UserError: fewer than two trials, sizes below 1, which or fraction out of range.
+    """
+    correct = _correct(correct)
+    sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
+    measures = [which] if isinstance(which, str) else list(which)
+    for measure in measures:
+        cuts.asked(measure, fraction)
+    if not sizes or any(size != int(size) or size < 1 for size in sizes):
+        raise UserError(f"sizes={sizes}: give whole numbers of trials a group, from 1 up")
+    if len(correct) < 2:
+        raise UserError("1 trial does not tell which examples are right by chance: give at least 2")
+    shares, n = np.cumsum(_mixing(counts(correct, m), len(correct))), correct.shape[2]
+    rows = []
+    for size in map(int, sizes):
+        rng = np.random.default_rng((seed, size))
+        rates = np.zeros((DRAWS, len(measures)))
+        for draw in rates:
+            at = np.searchsorted(shares, (np.arange(n) + rng.random()) / n * shares[-1])
+            one, two = rng.binomial(size, GRID[np.minimum(at, len(GRID) - 1)], (2, n))
+            draw[:] = [matching.rate(one, two, which=measure, fraction=fraction) for measure in measures]
+        rows += [(size, measure, mean) for measure, mean in zip(measures, rates.mean(0), strict=True)]
+    return pd.DataFrame(rows, columns=["trials", "measure", "mean"])
+
+
 # ---- helpers -------------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +218,21 @@ def _halves(correct: np.ndarray, m: int, size: int, repeats: int, seed: int):
     for _ in range(repeats):
         order = rng.permutation(len(right))
         yield right[order[:size]].sum(0), right[order[size : 2 * size]].sum(0)
+
+
+def _mixing(c: np.ndarray, trials: int) -> np.ndarray:
+    """The share of examples at each probability of GRID that makes the counts c, of so many trials, likely."""
+    seen = np.bincount(c, minlength=trials + 1)
+    of_count = stats.binom.pmf(np.arange(trials + 1)[:, None], trials, GRID)
+    shares, last = np.full(len(GRID), 1 / len(GRID)), -np.inf
+    while True:
+        expected = of_count @ shares
+        likelihood = np.log(expected, where=seen > 0, out=np.zeros(len(seen))) @ seen
+        if likelihood - last < GAIN:
+            return shares
+        last = likelihood
+        ratio = np.divide(seen / len(c), expected, where=seen > 0, out=np.zeros(len(seen)))
+        shares = shares * (of_count.T @ ratio)
 
 
 def _easiness(c: np.ndarray, m: int) -> np.ndarray:
