@@ -31,7 +31,8 @@ def receipts(folder: Path) -> list[dict]:
         if isinstance(receipt, dict) and receipt.get("notebook") == path.stem:
             receipt = {"variant": "", "data": [], "verdicts": []} | receipt  # older ones lack some
             for row in receipt["verdicts"]:
-                row["verdict"] = "open" if row["verdict"] == "inconclusive" else row["verdict"]  # their word for it
+                if row["verdict"] == "inconclusive":  # their word for it
+                    row |= {"verdict": "open", "reason": "trials"}
             found.append(receipt)
     return found
 
