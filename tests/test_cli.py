@@ -1,5 +1,6 @@
 """The command line: every bad request is one line and exit status 2, and nothing was started."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -243,6 +244,24 @@ def test_scores_are_one_row_an_example_net_and_m(trained, capsys, tmp_path):
     assert np.array_equal(of_net.correct_count, counts)
     assert np.allclose(of_net.easiness, counts / counts.max())
     assert set(of_net.n_trials) == {2}
+
+
+def test_a_card_beside_the_table_says_what_it_is(trained, tmp_path):
+    assert cli.main(["scores"]) == 0
+    folder = tmp_path / "results/smoke/tables"
+    card = (folder / "easiness.md").read_text()
+    assert hashlib.sha256((folder / "easiness.parquet").read_bytes()).hexdigest() in card
+    assert "400 rows" in card
+    assert "| patterns | mlp-1x10 | 100 | 2 | 1, 2 |" in card
+    assert "| patterns | mlp-1x12 | 100 | 1 | 1, 2 |" in card
+    assert "trials: 3, fp32" in card
+    assert all(f"`{column}`" in card for column in pd.read_parquet(folder / "easiness.parquet"))
+
+
+def test_runs_of_whole_numbers_are_said_by_their_ends():
+    from easel.notebook import inventory
+
+    assert inventory._in_words([1, 2, 3, 5, 6, 20]) == "1 to 3, 5, 6, 20"
 
 
 def test_scores_go_to_a_csv_file_too(trained, tmp_path):

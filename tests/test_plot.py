@@ -121,3 +121,15 @@ def test_figure_4_is_one_sheet_of_both_experiments():
     assert axes.shape == (2, 2)
     assert axes[0, 1].lines[0].get_ydata() == pytest.approx([30, 30])
     assert len(axes[1, 1].get_legend().texts) == 9
+
+
+def test_a_projection_stands_beside_what_is_measured_and_printed():
+    measured = pd.DataFrame({"trials": [1, 2], "measure": "hard", "mean": [0.2, 0.3], "low": 0.1, "high": 0.4})
+    ahead = pd.DataFrame({"trials": [2, 200], "measure": "hard", "mean": [0.3, 0.8]})
+    axis = plot.reliability(measured, projected=ahead, printed=pd.Series({"hard": 0.9}))
+    assert points(axis, "s") == [(1, 0.2), (2, 0.3), (2, 0.3), (200, 0.8)]
+    said = ["hard 10%: matching rate", "hard 10%: projected", "hard 10%: printed", "chance for a matching rate"]
+    assert words(axis.get_legend().texts) == said
+    assert axis.get_xscale() == "log"
+    assert words(axis.get_xticklabels()) == ["2", "200"]
+    assert plot.reliability(measured).get_xscale() == "linear"

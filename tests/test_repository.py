@@ -1,16 +1,19 @@
 """What a newcomer installs and opens is consistent: environments, notebooks, profiles, and no path of one machine."""
 
 import ast
+import hashlib
 import json
 import re
 import tomllib
 from importlib.metadata import requires
 from itertools import chain
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from easel.compare import scores
 from easel.files import ROOT
 from easel.nets import names as models
 from easel.notebook import plan, plan as parameters
@@ -106,3 +109,26 @@ def test_the_readme_names_every_notebook():
     assert all(path.stem in readme for path in NOTEBOOKS)
     assert "make smoke" in readme
     assert "make test" in readme
+
+
+@pytest.mark.parametrize("profile", ["gpu", "laptop"])
+def test_the_data_card_names_the_tables_that_are_committed(profile):
+    path = ROOT / f"results/{profile}/tables/easiness.parquet"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    card, beside = (ROOT / "results/EASINESS.md").read_text(), path.with_suffix(".md").read_text()
+    assert digest in card
+    assert digest in beside
+    content = pq.read_metadata(path)
+    assert f"{content.num_rows:,}" in card
+    assert content.schema.names == scores.COLUMNS
+    assert re.findall(r"^\| `(\w+)` \|", card, flags=re.M) == scores.COLUMNS
+
+
+def test_the_citation_names_the_software_and_the_three_papers():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors", "license", "version"} <= set(citation)
+    assert citation["version"] == PROJECT["version"]
+    assert all({"type", "title", "authors", "year"} <= set(paper) for paper in citation["references"])
+    numbers = [paper["identifiers"][0]["value"] for paper in citation["references"]]
+    assert numbers == ["arXiv:1911.10739", "arXiv:1901.02347", "arXiv:2304.03486"]

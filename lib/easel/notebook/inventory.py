@@ -1,5 +1,6 @@
 """What is in the store; the scores table of a profile, and what to keep by it. It reads records and receipts only."""
 
+import hashlib
 import io
 import json
 from dataclasses import asdict
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from easel import files
+from easel import __version__, files
 from easel.compare import scores
 from easel.data import sets
 from easel.errors import UserError
@@ -17,6 +18,14 @@ from easel.nets import names as models
 from easel.notebook import site
 from easel.sections import subsets
 
+PARQUET = {  # small and exact, but easiness, which is a quotient: examples as differences, what repeats once
+    "compression": "zstd",
+    "compression_level": 19,
+    "use_dictionary": [column for column in scores.COLUMNS if column != "example"],
+    "column_encoding": {"example": "DELTA_BINARY_PACKED"},
+}
+TYPES = {"example": "int32", "easiness": "float32"}
+TYPES |= dict.fromkeys(("label", "m", "n_trials", "correct_count"), "uint16")
 EVERY_M, STEP = 10, 10  # the scores table has every m up to the first, then each further so many epochs, and the last
 
 
@@ -62,6 +71,8 @@ def in_words(found: dict) -> str:
 def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: str | None = None) -> tuple[int, str]:
     """Writes the easiness table (scores.table) of the profile in folder; returns its rows and what it covers, in words.
 
+    Beside it stands a card, the same name with .md: what is in the table, how it was made, its SHA-256.
+
     Its trials are those that the profile's receipts name, each once, however many notebooks and variants share it;
     trials with dropped examples or changed labels do not count. m: 1 to 10, then each tenth epoch and the last. Where a
     net was trained on a data set in several ways, the one nearest to the paper's recipe, then with most examples, then
@@ -78,7 +89,7 @@ def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: s
     ways, gone = _ways(store, keys)
     if not ways:
         raise UserError(f"none of {folder}'s {gone} trials is in the store; run: easel run --profile {folder.name}")
-    parts, taken, absent = [], set(), set()
+    parts, taken, absent, used = [], set(), set(), {}
     for records in ways:
         model, name, plain = records[0].identity["model"], _data_name(records[0]), records[0].data["data"]
         if dataset is not None and dataset not in (name, plain, sets.Name.of(plain).plain):
@@ -90,6 +101,7 @@ def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: s
             ledger = _after(records, m)
             if (name, model, m) not in taken and ledger.correct()[:, m - 1].any():
                 taken.add((name, model, m))
+                used |= {record.key: record for record in ledger.records}
                 parts.append(scores.table(ledger, [m], name))
     if not parts and absent:
         raise UserError(f"{', '.join(sorted(absent))}: not on this machine; easel data NAME gets a data set")
@@ -98,15 +110,56 @@ def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: s
         raise UserError(f"no trial of {folder} {what}got any example right: there is no easiness to write")
     table = pd.concat(parts, ignore_index=True).sort_values(["dataset", "model", "m", "example"], ignore_index=True)
     buffer = io.BytesIO()
-    table.to_csv(buffer, index=False) if out.suffix == ".csv" else table.to_parquet(buffer, index=False)
+    if out.suffix == ".csv":
+        table.to_csv(buffer, index=False)
+    else:
+        table.astype(TYPES).to_parquet(buffer, index=False, **PARQUET)
     files.make_folder(out.parent)
     files.write_atomically(out, buffer.getvalue())
+    card = _card(folder.name, out.name, hashlib.sha256(buffer.getvalue()).hexdigest(), table, list(used.values()))
+    files.write_atomically(out.with_suffix(".md"), card.encode())
     words = ", ".join(f"{model} on {name}" for name, model in sorted({one[:2] for one in taken}))
     if absent:
         words += f"; left out, not on this machine: {', '.join(sorted(absent))}"
     if gone:
         words += f"; left out, not in the store: {gone} of {len(keys)} trials (easel run --profile {folder.name})"
     return len(table), words
+
+
+def _card(profile: str, name: str, digest: str, table: pd.DataFrame, records: list) -> str:
+    """What a reader of the table needs beside it, as Markdown."""
+    made = [record.provenance for record in records]
+    machines, torch = (sorted({str(one.get(of, "not recorded")) for one in made}) for of in ("device", "torch"))
+    precisions = sorted({record.trial.recipe.precision for record in records})
+    lines = [
+        f"# Easiness of every image, profile `{profile}`",
+        "",
+        f"`{name}`: {len(table):,} rows, one an image, net and m (epochs before counting).",
+        f"Columns: {', '.join(map('`{}`'.format, table))}.",
+        "",
+        "| data set | net | images | trials | m |",
+        "|---|---|---|---|---|",
+    ]
+    for (data, net, trials), rows in table.groupby(["dataset", "model", "n_trials"]):
+        m = _in_words(sorted(rows.m.unique()))
+        lines.append(f"| {data} | {net} | {rows.example.nunique():,} | {trials} | {m} |")
+    return "\n".join([
+        *lines,
+        "",
+        f"- table: easel {__version__}; trials: {len(records):,}, {' and '.join(precisions)}",
+        f"- trained on: {'; '.join(machines)}; PyTorch {', '.join(torch)}",
+        f"- SHA-256: `{digest}`",
+        "",
+    ])  # fmt: skip
+
+
+def _in_words(values: list) -> str:
+    """Whole numbers in ascending order, runs of three or more as first to last: 1 to 10, 20."""
+    runs: list[list] = []
+    for value in values:
+        runs = [*runs[:-1], [*runs[-1], value]] if runs and value == runs[-1][-1] + 1 else [*runs, [value]]
+    parts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(parts)
 
 
 def write_kept(

@@ -64,8 +64,18 @@ def over_epochs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def reliability(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """How alike two disjoint groups of trials are, against their size (Sec. 2.1; `scores.reliability_curve`)."""
+def reliability(
+    table: pd.DataFrame,
+    *,
+    projected: pd.DataFrame | None = None,
+    printed: pd.Series | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """How alike two disjoint groups of trials are, against their size (Sec. 2.1; `scores.reliability_curve`).
+
+    projected: `scores.projected`, broken lines with open marks on a logarithmic axis. printed: the paper's rate of easy
+    or hard (Table 1, diagonal), level lines.
+    """
     ax = ax or new(4.4)
     names = {"spearman": ("Spearman's correlation, all images", "0.3", "D")}
     names |= {
@@ -75,9 +85,19 @@ def reliability(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         words, shade, mark = names[measure]
         look = {"color": shade, "marker": mark, "linestyle": "--" if measure == "hard" else "-", "label": words}
         curve(ax, rows.trials, rows["mean"], rows.low, rows.high, **look)
+    for measure, rows in () if projected is None else projected.groupby("measure", sort=False):
+        open_mark = {"marker": names[measure][2], "markerfacecolor": "white", "linestyle": (0, (1, 1))}
+        curve(ax, rows.trials, rows["mean"], color=WHICH[measure], label=f"{measure} 10%: projected", **open_mark)
+    for which, rate in () if printed is None else printed.items():
+        ax.axhline(rate, color=WHICH[which], linewidth=1.2, linestyle=(0, (6, 3)), label=f"{which} 10%: printed")
     ax.axhline(0.1, color="0.5", linestyle=":", label="chance for a matching rate")
     ax.set(xlabel="trials in each of the two groups", ylabel="agreement", ylim=(0, 1))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    if projected is None:
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    else:
+        ax.set_xscale("log")
+        ax.set_xticks(sorted(projected.trials.unique()), map(str, sorted(projected.trials.unique())), minor=False)
+        ax.minorticks_off()
     key(ax)
     return ax
 
