@@ -259,8 +259,11 @@ class _Said:
         return np.frombuffer(content.encode("latin1"), np.uint8).reshape(shape, order="F" if by_columns else "C")
 
 
-class _Table(pickle.Unpickler):
-    """A pickle may name NumPy's array, its type and what makes one: three names. Nothing is imported or called."""
+class _Table(pickle._Unpickler):
+    """A pickle may name NumPy's array, its type and what makes one: three names. Nothing is imported or called.
+
+    Python's own unpickler, since the one in C takes as many gigabytes as a damaged index into its memory says.
+    """
 
     NAMES = ("numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype")
 
