@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 
 import make_notebooks as make
@@ -329,13 +328,13 @@ def test_what_the_other_process_answers(monkeypatch, changed, answer):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     given = {"data": "patterns@24", "target_model": "resnet18-0.25x", "tiles": [1, 24], "images": 10**6, "epochs": 300}
     given |= changed
-    sent = []
-    plan._inspect(types.SimpleNamespace(send=sent.append), [given["data"]], plan._nets(given), [given])
+    asked = [given["data"]], plan._nets(given), [given]
     if changed:
-        assert isinstance(sent[0], UserError)
-        assert answer in str(sent[0])
+        with pytest.raises(UserError) as refusal:
+            plan._inspect(*asked)
+        assert answer in str(refusal.value)
     else:
-        assert sent == [answer]
+        assert plan._inspect(*asked) == answer
 
 
 # what comes out ---------------------------------------------------------------------------------------------------
