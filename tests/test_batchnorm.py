@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from easel.compare import intervals, matching
 from easel.errors import UserError
@@ -84,11 +85,12 @@ def test_the_interval_is_the_jackknife_over_all_trials_written_out(groups):
 
         return of("VGG-BN") - of("VGG")
 
-    variance = 0.0
+    parts = []
     for net, i in counts:
         left = [difference(counts | {(net, i): counts[net, i] - trial}) for trial in groups[net][i]]
-        variance += 3 * np.var(left)
-    reach = 3.182446 * variance**0.5  # t, 3 degrees of freedom
+        parts.append(3 * np.var(left))
+    degrees = sum(parts) ** 2 / sum(part**2 / 3 for part in parts)  # Satterthwaite
+    reach = stats.t.ppf(0.975, degrees) * sum(parts) ** 0.5
     assert (row.difference, row.low, row.high) == pytest.approx(
         (difference(counts), difference(counts) - reach, difference(counts) + reach), abs=1e-6
     )
