@@ -44,7 +44,7 @@ def build(folder: Path) -> Path:
     folder = Path(folder)
     found = receipts(folder)
     rows = [{"notebook": one["notebook"]} | row for one in found for row in one["verdicts"]]
-    table = pd.DataFrame(rows, columns=VERDICT_COLUMNS).astype({"n": "Int64"}, errors="ignore")
+    table = pd.DataFrame(rows, columns=VERDICT_COLUMNS).astype({"n": "Int64", "needed": "Int64"}, errors="ignore")
     files.write_atomically(folder / "verdicts.csv", table.to_csv(index=False).encode())
     return files.write_atomically(folder / "index.html", index_html(folder, found).encode())
 
