@@ -3,7 +3,7 @@
 A claim about a quantity asks whether it lies above (or below) a value, at one point or at every one of several:
     holds           the 95% interval of every point lies on the claimed side; as all must, chance does not get easier
     fails           some point's lies wholly on the other side; as one is enough, widened for their number (Bonferroni)
-    no difference   the intervals lie within a margin of the value that was stated beforehand, so that whatever is
+    no difference   the intervals lie within a stated margin of the value, so that whatever is
                     there is too small to matter
     open            none of these; `reason` says what is missing in one word: trials (more would decide, `needed` says
                     how many from the spread that was seen), images, or design (ties, arithmetic: more would not help)
