@@ -10,7 +10,18 @@ from scipy import stats
 
 from easel.errors import UserError
 from easel.sections import subsets
-from easel.sections.subsets import MODES, beta_order, decile_left, drop, grid, left, noise, random_labels, select, sweep
+from easel.sections.subsets import (
+    MODES,
+    beta_order,
+    decile_left,
+    drop,
+    grid,
+    left,
+    random_labels,
+    select,
+    sweep,
+    uniform_labels,
+)
 from easel.train.loop import Run
 
 K = 50_000
@@ -213,20 +224,20 @@ def test_every_net_and_arm_sees_the_same_random_label():
 
 
 def test_noise_is_uniform_over_all_classes_and_a_matter_of_rate_and_seed_alone():
-    drawn = noise(K, 10, 0.3, seed=0)
+    drawn = uniform_labels(K, 10, 0.3, seed=0)
     assert stats.chisquare(np.bincount(drawn, minlength=10)).pvalue > 0.01
     labels = RANKS % 10
     edit = random_labels(RANKS, 0.3, "hard", seed=0, labels=labels, classes=10)
     assert (edit.labels != labels).mean() == pytest.approx(0.3 * 0.9, abs=0.005)  # the true class may be drawn too
-    assert np.array_equal(noise(K, 10, 0.3, seed=0), drawn)
-    for other in (noise(K, 10, 0.4, seed=0), noise(K, 10, 0.3, seed=1)):
+    assert np.array_equal(uniform_labels(K, 10, 0.3, seed=0), drawn)
+    for other in (uniform_labels(K, 10, 0.4, seed=0), uniform_labels(K, 10, 0.3, seed=1)):
         assert (other == drawn).mean() == pytest.approx(0.1, abs=0.01)
-    assert np.array_equal(noise(K, 10, 0.1 + 0.2, seed=0), drawn)  # .30000000000000004
+    assert np.array_equal(uniform_labels(K, 10, 0.1 + 0.2, seed=0), drawn)  # .30000000000000004
 
 
 def test_noise_and_choice_are_drawn_from_different_streams():
     taken = select(RANKS, 0.5, "random", seed=0)
-    assert stats.chisquare(np.bincount(noise(K, 10, 0.5, seed=0)[taken], minlength=10)).pvalue > 0.01
+    assert stats.chisquare(np.bincount(uniform_labels(K, 10, 0.5, seed=0)[taken], minlength=10)).pvalue > 0.01
 
 
 def test_the_global_generators_have_no_say():
@@ -295,7 +306,7 @@ def test_what_cannot_be_is_refused_in_one_line(bad, word):
         (lambda: random_labels(**GOOD, labels=np.arange(10), classes=9), "0..8"),
         (lambda: random_labels(**GOOD, labels=np.arange(10) - 1, classes=10), "-1..8"),
         (lambda: random_labels(**GOOD, labels=np.zeros(10, int), classes=1), "classes=1"),
-        (lambda: noise(10, 10, 1.0, seed=0), "rate=1.0"),
+        (lambda: uniform_labels(10, 10, 1.0, seed=0), "rate=1.0"),
         (lambda: beta_order(np.arange(10), 0, 1, 5, seed=0), "Beta(0, 1)"),
         (lambda: beta_order(np.arange(10), 3, 1, 11, seed=0), "count=11"),
         (lambda: beta_order(np.arange(10), 3, 1, -1, seed=0), "count=-1"),

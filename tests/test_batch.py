@@ -43,7 +43,7 @@ def results(tmp_path) -> Path:
 
 
 def values(notebooks, **settings) -> dict:
-    (job,) = plan.plan("smoke", settings=settings)
+    (job,) = plan.planned("smoke", settings=settings)
     return job.values
 
 
@@ -52,7 +52,7 @@ def values(notebooks, **settings) -> dict:
 
 def test_the_parameters_of_a_notebook_are_the_literals_of_its_parameters_cell(notebooks):
     make.write(notebooks, "00_one", parameters=PARAMETERS + '\ntext = "a # b"')
-    found = parameters.read(notebooks / "00_one.ipynb")
+    found = parameters.parameters_of(notebooks / "00_one.ipynb")
     assert found["m"] == [1, 2]
     assert found["text"] == "a # b"
     assert list(found)[:3] == ["profile", "data", "epochs"]
@@ -62,7 +62,7 @@ def test_the_parameters_of_a_notebook_are_the_literals_of_its_parameters_cell(no
 def test_a_parameters_cell_that_computes_is_refused_and_not_run(notebooks, cell):
     make.write(notebooks, "00_one", parameters=f'profile = "smoke"\n{cell}')
     with pytest.raises(UserError, match="must only assign literals"):
-        plan.plan("smoke")
+        plan.planned("smoke")
 
 
 @pytest.mark.parametrize(
@@ -167,17 +167,17 @@ def test_a_name_that_no_notebook_has_is_refused_even_if_it_is_code(notebooks, na
 def test_a_setting_goes_to_every_notebook_that_has_it_and_to_no_other(notebooks):
     make.write(notebooks, "00_one", parameters='profile = "smoke"\nepochs = 3')
     make.write(notebooks, "01_two")
-    one, two = plan.plan("smoke", settings={"epochs": "7"})
+    one, two = plan.planned("smoke", settings={"epochs": "7"})
     assert (one.values, two.values) == ({"profile": "smoke", "epochs": 7}, {"profile": "smoke"})
     with pytest.raises(UserError, match="no parameter 'epochs' in 01_two"):
-        plan.plan("smoke", only=["01"], settings={"epochs": "7"})
+        plan.planned("smoke", only=["01"], settings={"epochs": "7"})
 
 
 def test_a_profile_overrides_and_a_setting_overrides_the_profile(notebooks):
     make.write(notebooks, "00_one", parameters=PARAMETERS)
     make.profiles(notebooks, "smoke:\n  00_one: {epochs: 1, rate: 1e-3, m: [5]}\nlaptop:\n")
     assert values(notebooks, epochs="2") == {"profile": "smoke", "epochs": 2, "rate": 1e-3, "m": [5]}
-    assert plan.plan("laptop")[0].effective["epochs"] == 3
+    assert plan.planned("laptop")[0].effective["epochs"] == 3
 
 
 @pytest.mark.parametrize(
@@ -199,17 +199,17 @@ def test_a_profile_that_does_not_fit_the_notebooks_is_refused(notebooks, text, m
     make.write(notebooks, "00_one", parameters=PARAMETERS)
     make.profiles(notebooks, text)
     with pytest.raises(UserError, match=message) as refusal:
-        plan.plan("smoke")
+        plan.planned("smoke")
     assert "\n" not in str(refusal.value)
 
 
 def test_notebooks_are_chosen_by_number_or_name(notebooks):
     for stem in ("00_one", "01_two", "02_three"):
         make.write(notebooks, stem)
-    assert [job.stem for job in plan.plan("smoke", only=["02", "00_one"])] == ["00_one", "02_three"]
+    assert [job.stem for job in plan.planned("smoke", only=["02", "00_one"])] == ["00_one", "02_three"]
     for wrong in ("3", "0", "two", "../00_one"):
         with pytest.raises(UserError, match="there are: 00_one, 01_two, 02_three"):
-            plan.plan("smoke", only=[wrong])
+            plan.planned("smoke", only=[wrong])
 
 
 VARIANTS = """smoke:
@@ -223,14 +223,14 @@ laptop:
 
 
 def runs(**asked) -> list[str]:
-    return [job.stem for job in plan.plan("smoke", **asked)]
+    return [job.stem for job in plan.planned("smoke", **asked)]
 
 
 def test_a_variant_is_the_notebook_once_more_with_parameters_of_its_own(notebooks):
     for stem in ("00_one", "01_two"):
         make.write(notebooks, stem, parameters=PARAMETERS)
     make.profiles(notebooks, VARIANTS)
-    jobs = plan.plan("smoke", settings={"rate": "0.1"})
+    jobs = plan.planned("smoke", settings={"rate": "0.1"})
     assert [(job.stem, job.variant, job.notebook.name) for job in jobs] == [
         ("00_one", "", "00_one.ipynb"),
         ("00_one-photographs", "photographs", "00_one.ipynb"),
@@ -242,7 +242,7 @@ def test_a_variant_is_the_notebook_once_more_with_parameters_of_its_own(notebook
         "profile": "smoke", "data": "photographs@48", "models": ["resnet18-0.25x"], "rate": 0.1
     }  # fmt: skip
     assert jobs[1].effective["epochs"] == 3
-    assert [job.stem for job in plan.plan("laptop")] == ["00_one", "01_two"]
+    assert [job.stem for job in plan.planned("laptop")] == ["00_one", "01_two"]
 
 
 def test_a_number_means_a_notebook_with_its_variants_and_a_name_itself_alone(notebooks):
@@ -265,7 +265,7 @@ def test_another_data_set_leaves_variants_out_unless_one_is_named(notebooks, ask
     assert runs(**asked) == ["00_one", "01_two"]
     assert runs(only=["00"], **asked) == ["00_one"]
     assert runs(only=["01", "00_one-large"], **asked) == ["00_one-large", "01_two"]
-    assert {job.values["data"] for job in plan.plan("smoke", only=["01", "00_one-large"], **asked)} == {"patterns"}
+    assert {job.values["data"] for job in plan.planned("smoke", only=["01", "00_one-large"], **asked)} == {"patterns"}
 
 
 @pytest.mark.parametrize("key", ["00_one-", "00_one-Large", "00_one-a_b", "00_one-a-b", "02_none-large", "-large", 0])
@@ -273,14 +273,14 @@ def test_a_key_that_is_no_notebook_s_and_no_variant_s_is_refused(notebooks, key)
     make.write(notebooks, "00_one")
     make.profiles(notebooks, f"smoke:\n  {key}: {{}}\n")
     with pytest.raises(UserError, match=f"names no notebook {key!r}; there are: 00_one, each with -WORD"):
-        plan.plan("smoke")
+        plan.planned("smoke")
 
 
 def test_a_notebook_that_is_called_like_a_variant_is_a_notebook(notebooks):
     for stem in ("00_one", "00_one-large"):
         make.write(notebooks, stem)
     make.profiles(notebooks, "smoke:\n  00_one-large: {}\n")
-    assert [(job.stem, job.variant) for job in plan.plan("smoke")] == [("00_one", ""), ("00_one-large", "")]
+    assert [(job.stem, job.variant) for job in plan.planned("smoke")] == [("00_one", ""), ("00_one-large", "")]
 
 
 def test_every_parameter_that_holds_nets_is_checked_and_no_other():
@@ -292,7 +292,7 @@ def test_every_parameter_that_holds_nets_is_checked_and_no_other():
 def test_a_data_folder_is_meant_from_where_the_command_is_typed(notebooks, tmp_path, monkeypatch):
     make.write(notebooks, "00_one", parameters=PARAMETERS)
     monkeypatch.chdir(tmp_path)
-    assert plan.plan("smoke", dataset="./mine")[0].values["data"] == str(tmp_path / "mine")
+    assert plan.planned("smoke", dataset="./mine")[0].values["data"] == str(tmp_path / "mine")
 
 
 @pytest.mark.slow
@@ -550,8 +550,8 @@ def test_the_next_run_clears_up_after_a_machine_that_went_down(notebooks, result
 def test_a_results_folder_that_is_read_only_is_refused_before_anything_starts(notebooks, monkeypatch):
     make.write(notebooks, "00_one")
     notebooks.parent.chmod(0o755)
-    plans = plan.plan("smoke")
-    monkeypatch.setattr(batch, "plan", lambda *_: plans)  # pytest's folders are closed to the user who may not write
+    plans = plan.planned("smoke")
+    monkeypatch.setattr(batch, "planned", lambda *_: plans)  # pytest's folders are closed to the user who may not write
     with make.read_only() as folder:
         monkeypatch.setenv("EASEL_RESULTS", str(folder))
         with pytest.raises(UserError, match=f"{folder}/smoke: no permission"):
@@ -607,7 +607,7 @@ def test_the_index_begins_with_its_contents_each_variant_below_its_notebook(tmp_
     receipt_in(tmp_path, "00_onemore-photos", "photos")
     (tmp_path / "explorer.html").touch()
     (tmp_path / "explorer-photos.html").touch()
-    index = site.build(tmp_path).read_text()
+    index = site.write_site(tmp_path).read_text()
     contents = index[index.index("<nav") : index.index("</nav>")]
     rows = [re.sub(r"<[^>]+>", "|", row) for row in contents.split("<tr")[2:]]
     rows = [[cell for cell in row.partition(">")[2].split("|") if cell.strip()] for row in rows]
@@ -629,7 +629,7 @@ def test_the_index_begins_with_its_contents_each_variant_below_its_notebook(tmp_
 
 def test_one_notebook_needs_no_contents(tmp_path):
     receipt_in(tmp_path, "00_one")
-    assert "<nav" not in site.build(tmp_path).read_text()
+    assert "<nav" not in site.write_site(tmp_path).read_text()
 
 
 def test_a_damaged_or_foreign_receipt_is_passed_over(tmp_path):
@@ -637,4 +637,4 @@ def test_a_damaged_or_foreign_receipt_is_passed_over(tmp_path):
     (tmp_path / "receipts/00_one.json").write_text('{"notebook": "00_one"')
     (tmp_path / "receipts/01_two.json").write_text('{"notebook": "00_one"}')
     assert site.receipts(tmp_path) == []
-    assert "no verdicts" in site.build(tmp_path).read_text()
+    assert "no verdicts" in site.write_site(tmp_path).read_text()

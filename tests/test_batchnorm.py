@@ -34,8 +34,8 @@ def test_nets_with_batch_norm_and_twins_are_known_by_name():
 
 
 def test_rates_are_those_of_table_1_and_the_difference_is_between_them(groups):
-    found = batch_norm.table(groups, NETS, LABELS).set_index(["partner", "measure"])
-    table = matching.table(groups, which="hard", labels=LABELS)
+    found = batch_norm.gain_table(groups, NETS, LABELS).set_index(["partner", "measure"])
+    table = matching.rate_table(groups, which="hard", labels=LABELS)
     rate = {frozenset((row.a, row.b)): row for row in table.itertuples()}
     for partner in ("ResNet", "AlexNet", "MLP"):
         plain, normal = (rate[frozenset((net, partner))] for net in ("VGG", "VGG-BN"))
@@ -52,7 +52,7 @@ def test_rates_are_those_of_table_1_and_the_difference_is_between_them(groups):
 
 def test_means_are_over_the_normalised_nets_and_over_the_other_cnns_without_the_mlp(groups):
     nets = NETS | {"DenseNet": "densenet121"}
-    found = batch_norm.table(groups | {"DenseNet": groups["MLP"][::-1]}, nets, LABELS)
+    found = batch_norm.gain_table(groups | {"DenseNet": groups["MLP"][::-1]}, nets, LABELS)
     over = found.drop_duplicates("partner").set_index("partner").over
     assert over["nets with batch norm"] == "ResNet, DenseNet"
     assert over["CNNs without"] == "AlexNet"
@@ -63,18 +63,18 @@ def test_means_are_over_the_normalised_nets_and_over_the_other_cnns_without_the_
 
 
 def test_what_normalisation_changes_is_found_and_what_it_does_not_is_not(groups):
-    found = batch_norm.table(groups, NETS, LABELS)
+    found = batch_norm.gain_table(groups, NETS, LABELS)
     rate = found[found.measure == "rate"].set_index("partner")
     assert rate.low["nets with batch norm"] > 0.1  # built to share its hard images with ResNet
     assert rate.low["CNNs without"] < 0 < rate.high["CNNs without"]
     swapped = {"VGG": "vgg11_bn", "VGG-BN": "vgg11"}  # the same numbers, the other way round
-    turned = batch_norm.table(groups, NETS | swapped, LABELS)
+    turned = batch_norm.gain_table(groups, NETS | swapped, LABELS)
     turned = turned[turned.measure == "rate"].set_index("partner")
     assert turned.high["nets with batch norm"] < -0.1
 
 
 def test_the_interval_is_the_jackknife_over_all_trials_written_out(groups):
-    row = batch_norm.table(groups, NETS, LABELS).query("partner == 'ResNet' and measure == 'rate'").iloc[0]
+    row = batch_norm.gain_table(groups, NETS, LABELS).query("partner == 'ResNet' and measure == 'rate'").iloc[0]
     names = ["VGG", "VGG-BN", "ResNet"]
     counts = {(net, i): groups[net][i].sum(0) for net in names for i in (0, 1)}
 
@@ -98,17 +98,17 @@ def test_the_interval_is_the_jackknife_over_all_trials_written_out(groups):
 
 def test_without_a_twin_there_is_nothing_to_say(groups):
     some = {net: groups[net] for net in ("MLP", "VGG", "ResNet")}
-    assert batch_norm.table(some, {net: NETS[net] for net in some}, LABELS).empty
+    assert batch_norm.gain_table(some, {net: NETS[net] for net in some}, LABELS).empty
     alone = {net: groups[net] for net in ("VGG", "VGG-BN")}
-    assert batch_norm.table(alone, {net: NETS[net] for net in alone}, LABELS).empty
+    assert batch_norm.gain_table(alone, {net: NETS[net] for net in alone}, LABELS).empty
     with pytest.raises(UserError, match="which='best'"):
-        batch_norm.table(groups, NETS, LABELS, which="best")
+        batch_norm.gain_table(groups, NETS, LABELS, which="best")
 
 
 def test_the_printed_differences_are_those_of_table_1_d(groups):
     nets = NETS | {"DenseNet": "densenet121"}
-    found = batch_norm.table(groups | {"DenseNet": groups["MLP"][::-1]}, nets, LABELS)
-    printed_d = batch_norm.printed_difference(printed.table_1("tiny-imagenet-10@64"), found)
+    found = batch_norm.gain_table(groups | {"DenseNet": groups["MLP"][::-1]}, nets, LABELS)
+    printed_d = batch_norm.printed_difference(printed.rates("tiny-imagenet-10@64"), found)
     value = dict(zip(zip(found.partner, found.measure, strict=True), printed_d, strict=True))
     assert value["ResNet", "rate"] == pytest.approx(0.46 - 0.45)
     assert value["nets with batch norm", "rate"] == pytest.approx((0.46 + 0.42) / 2 - (0.45 + 0.26) / 2)
@@ -116,7 +116,7 @@ def test_the_printed_differences_are_those_of_table_1_d(groups):
     ceiling = 0.46 / (0.46 * 0.52) ** 0.5 - 0.45 / (0.78 * 0.52) ** 0.5
     assert value["ResNet", "of the ceiling"] == pytest.approx(ceiling)
     assert np.isnan(value["ResNet", "beyond classes"])
-    assert np.isnan(batch_norm.printed_difference(printed.table_1("patterns"), found)).all()
+    assert np.isnan(batch_norm.printed_difference(printed.rates("patterns"), found)).all()
 
 
 def test_a_jackknife_of_two_groups_is_matchings_own(groups):
@@ -132,9 +132,9 @@ def test_data_sets_stand_for_the_papers_two():
     assert [printed.stands_for(name) for name in ("patterns", "./birds")] == ["cifar10"] * 2
     for name in ("mini-imagenet@224", "tiny-imagenet-10@64", "tiny-imagenet-10", "patterns@64"):
         assert printed.stands_for(name) == "mini-imagenet"
-    assert printed.table_1("tiny-imagenet-10@64").equals(printed.table_1("mini-imagenet"))
-    assert len(printed.table_1("cifar10@64")) == 20
-    assert len(printed.table_1("mini-imagenet@224")) == 42
-    assert printed.table_1("patterns@64").empty
+    assert printed.rates("tiny-imagenet-10@64").equals(printed.rates("mini-imagenet"))
+    assert len(printed.rates("cifar10@64")) == 20
+    assert len(printed.rates("mini-imagenet@224")) == 42
+    assert printed.rates("patterns@64").empty
     with pytest.raises(UserError, match="no data set 'lena'"):
-        printed.table_1("lena")
+        printed.rates("lena")

@@ -44,7 +44,7 @@ class Clock:
 
 
 def setting(device="cpu", images=1024, seconds=0.01, precision="fp32"):
-    return bench.Setting(device, bench.noise(images), Recipe(precision=precision), 1, seconds)
+    return bench.Setting(device, bench.random_images(images), Recipe(precision=precision), 1, seconds)
 
 
 def test_loops_take_turns_and_each_timing_is_its_own():
@@ -106,7 +106,7 @@ def test_on_a_gpu_the_start_of_the_loader_does_not_shorten_the_timing(monkeypatc
 
 
 def test_resident_and_easel_train_on_the_same_numbers_in_other_layouts():
-    trial = bench.trial_on(bench.noise(300), "mlp-1x1", 256, Recipe())
+    trial = bench.trial_on(bench.random_images(300), "mlp-1x1", 256, Recipe())
     rows = list(speed.augmentation(trial, "cpu", torch.contiguous_format)())
     last = list(speed.augmentation(trial, "cpu")())
     assert [len(x) for x, _ in rows] == [128, 128]
@@ -118,7 +118,7 @@ def test_resident_and_easel_train_on_the_same_numbers_in_other_layouts():
 
 
 def test_the_plain_loop_normalises_and_crops_as_easel_does():
-    data = bench.noise(200)
+    data = bench.random_images(200)
     data.images.fill_(128)
     trial = bench.trial_on(data, "mlp-1x1", 128, Recipe())
     for batches in (bench.pil_loader(trial, "cpu"), speed.augmentation(trial, "cpu")()):
@@ -135,7 +135,7 @@ def test_every_loop_takes_a_step_a_batch(loop, monkeypatch):
     steps = []
     step = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: (steps.append(1), step(self, *a, **k))[1])
-    trial = bench.trial_on(bench.noise(600), "mlp-1x4", 512, Recipe(precision="fp32"))
+    trial = bench.trial_on(bench.random_images(600), "mlp-1x4", 512, Recipe(precision="fp32"))
     loop(trial, "cpu")[loop.__name__]()
     assert len(steps) == 4
 
@@ -152,16 +152,16 @@ def test_every_loop_takes_a_step_a_batch(loop, monkeypatch):
 )
 def test_what_cannot_be_measured_is_refused_in_one_line_before_anything_runs(wrong, word, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(bench, "noise", None)
+    monkeypatch.setattr(bench, "random_images", None)
     with pytest.raises(UserError, match=word) as fault:
-        bench.main(**wrong)
+        bench.run_bench(**wrong)
     assert "\n" not in str(fault.value)
 
 
 def test_two_processes_are_for_cpu_cores(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(UserError, match="parallel"):
-        bench.main(device="cuda", parallel=True)
+        bench.run_bench(device="cuda", parallel=True)
 
 
 def numbers(value):
@@ -172,12 +172,12 @@ def numbers(value):
 
 @pytest.mark.parametrize("precision", sorted({"fp32", run.precision()}))  # bf16 where it is not emulated
 def test_a_small_run_prints_a_row_and_writes_every_timing(precision, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "RESIDENT", {"cpu": 1024})
+    monkeypatch.setattr(bench, "TIMED_IMAGES", {"cpu": 1024})
     monkeypatch.setattr(run, "precision", lambda name="auto": precision)
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
     asked = {"models": ["mlp-1x10"], "device": "cpu", "repeats": 2, "parallel": False, "seconds": 0.01}
     path = tmp_path / "bench.json"
-    assert bench.main(**asked, json=str(path)) == 0
+    assert bench.run_bench(**asked, json=str(path)) == 0
     result, out = json.loads(path.read_text()), capsys.readouterr().out
     (net,) = result["nets"]
     names = {"plain", "easel", "evaluation"}
@@ -265,7 +265,7 @@ def profile(tmp_path, monkeypatch):
 
 
 def estimated(rows=None, auto="bf16", workers=1):
-    return bench.estimate("p", rows or [row("mlp-1x10", 1e-3, 4e-3)], auto, workers)
+    return bench.profile_estimate("p", rows or [row("mlp-1x10", 1e-3, 4e-3)], auto, workers)
 
 
 def put(*trials):
@@ -324,7 +324,7 @@ def test_every_profile_has_a_line_and_the_committed_ones_a_time():
     found, faults = bench.of_profiles([row("wrn-10-1", 1e-3, 4e-3)], "bf16", 2)
     assert not faults
     assert [one["profile"] for one in found] == ["smoke", "laptop", "gpu", "gpu-photographs", "paper"]
-    assert [job.stem for job in plan.plan("paper")] == found[-1]["without"]
+    assert [job.stem for job in plan.planned("paper")] == found[-1]["without"]
     for one in found[1:3]:
         receipts = (files.ROOT / "results" / one["profile"] / "receipts").glob("*.json")
         keys = {key for path in receipts for key in json.loads(path.read_text())["keys"]}

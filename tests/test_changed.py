@@ -254,7 +254,7 @@ def test_the_table_has_a_row_a_net_change_and_strength():
     views = dict(zip(["train", "colour=0", "low-pass=1.6"], world().values(), strict=True))
     grids = {"colour": {0: "colour=0", 1: "train"}, "low-pass": {1.6: "low-pass=1.6", 22.63: "train"}}
     found = {net: perturbations.measure(views, np.arange(400) % 4, which="hard") for net in ("a", "b")}
-    table = perturbations.table(found, grids)
+    table = perturbations.perturbed_rates(found, grids)
     assert table[["net", "change", "strength"]].apply(tuple, axis=1).is_unique
     assert len(table) == 8
     for name in ("same", "other", "blind", "within", "accuracy", "kept", "kept_same"):
@@ -281,7 +281,7 @@ def net(*values):
 
 
 def judge(nets, **where):
-    return claims.judge(perturbations.points(nets, lambda found: found.x), **where)
+    return claims.judge(perturbations.net_points(nets, lambda found: found.x), **where)
 
 
 def test_a_claim_about_all_nets_is_judged_by_the_worst():
@@ -344,7 +344,10 @@ def test_curves_go_through_the_tables_points_with_the_plain_images_at_the_right(
     )
     grids = {"colour": {0: "colour=0", 1: "train"}, "shuffle": {1: "train", 4: "shuffle=4"}}
     grids["low-pass"] = {1.6: "low-pass=1.6", 22.63: "train"}
-    nets = [perturbations.table({"a": perturbations.measure(views, which=which)}, grids) for which in ("easy", "hard")]
+    nets = [
+        perturbations.perturbed_rates({"a": perturbations.measure(views, which=which)}, grids)
+        for which in ("easy", "hard")
+    ]
     table = pd.concat(nets, ignore_index=True)
     axes = plot.changed_rates(table)
     assert axes.shape == (3, 3)
@@ -374,7 +377,7 @@ def test_a_fourth_change_registered_from_outside_is_a_view_and_runs_through_tabl
 
     own = {"example": 0.5, "grid": lambda size: [0.25, 0.5, 1.0], "title": "contrast", "axis": "share of contrast"}
     try:
-        changes.register(changes.Change(name="faint", make=faint, check=share, logarithmic=True, **own))
+        changes.register_change(changes.Change(name="faint", make=faint, check=share, logarithmic=True, **own))
         grids = {name: changes.grids(32, "short")[name] for name in ("colour", "faint")}
         assert grids["faint"] == {0.25: "faint=0.25", 0.5: "faint=0.5", 1.0: "train"}
         trial = tiny(views=("faint=0.5@1",))
@@ -386,7 +389,9 @@ def test_a_fourth_change_registered_from_outside_is_a_view_and_runs_through_tabl
         views = sorted({view for grid in grids.values() for view in grid.values()}, key=lambda view: view != "train")
         groups = world(strengths=range(len(views))).values()
         found = perturbations.measure(dict(zip(views, groups, strict=True)))
-        table = pd.concat([perturbations.table({"a": found}, grids).assign(which=w) for w in ("easy", "hard")])
+        table = pd.concat(
+            [perturbations.perturbed_rates({"a": found}, grids).assign(which=w) for w in ("easy", "hard")]
+        )
         axes = plot.changed_rates(table)
         assert [ax.get_title() for ax in axes[0]] == ["(a) colour", "(b) contrast"]
         assert axes[2, 1].get_xlabel() == "share of contrast"
@@ -404,7 +409,7 @@ def test_a_fourth_change_registered_from_outside_is_a_view_and_runs_through_tabl
 @pytest.mark.parametrize("name", ["", "a=b", "a@3", "a b", "colour", "low-pass"])
 def test_a_change_needs_a_name_of_its_own(name):
     with pytest.raises(UserError, match="name"):
-        changes.register(replace(changes.CHANGES["colour"], name=name))
+        changes.register_change(replace(changes.CHANGES["colour"], name=name))
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------

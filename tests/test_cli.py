@@ -177,7 +177,7 @@ def test_ctrl_c_is_status_130_and_one_line(capsys, monkeypatch):
 
 def test_bench_gets_only_what_was_given(monkeypatch):
     asked = []
-    fake = types.SimpleNamespace(main=lambda **given: asked.append(given) or 0)
+    fake = types.SimpleNamespace(run_bench=lambda **given: asked.append(given) or 0)
     monkeypatch.setitem(sys.modules, "easel.bench", fake)
     monkeypatch.setattr("easel.bench", fake, raising=False)
     assert cli.main(["bench"]) == 0

@@ -65,7 +65,7 @@ def test_the_rooms_words_are_there_and_torch_is_not_imported_before_one_is_used(
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert easel.data.load is sets.load
-    assert {"load", "subset", "choose", "describe", "Dataset", "Name", "register_published"} <= set(dir(easel.data))
+    assert {"load", "subset", "choose", "describe", "Dataset", "Name", "register_set"} <= set(dir(easel.data))
     with pytest.raises(AttributeError, match="nothing"):
         _ = easel.data.nothing
 
@@ -199,7 +199,7 @@ def test_photographs_are_the_users_imagenet_else_tiny_imagenet_else_drawn(tmp_pa
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     monkeypatch.delenv("EASEL_IMAGENET", raising=False)
     monkeypatch.setattr(download, "fetch", lambda *a, **k: pytest.fail("downloaded"))
-    monkeypatch.setattr(download, "within", lambda *a, **k: pytest.fail("downloaded"))
+    monkeypatch.setattr(download, "fetch_within", lambda *a, **k: pytest.fail("downloaded"))
 
     def lay(folder, classes):
         for split in ("train", "val"):
@@ -316,7 +316,7 @@ def batch(**changes) -> bytes:
 
 
 def test_the_small_batch_of_these_tests_is_a_pickle_and_is_read_as_pickle_reads_it():
-    table = published.parse(batch())
+    table = published.read_cifar_pickle(batch())
     assert table["labels"] == [6, 9]
     assert table["data"].tolist() == [[0, 1, 2], [3, 4, 5]]
     theirs = pickle.loads(batch().replace(b"numpy.core", b"numpy._core"), encoding="bytes")
@@ -337,7 +337,7 @@ class Evil:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_malicious_pickle_is_refused_and_never_run(tmp_path, protocol):
     trap = pickle.dumps({b"data": Evil(tmp_path / "sprung"), b"labels": []}, protocol)
-    refusal(published.parse, trap)
+    refusal(published.read_cifar_pickle, trap)
     assert not (tmp_path / "sprung").exists()
     pickle.loads(trap)  # it would have worked
     assert (tmp_path / "sprung").exists()
@@ -348,12 +348,12 @@ def test_a_malicious_pickle_is_refused_and_never_run(tmp_path, protocol):
     [b"cposix\nsystem\n", b"cbuiltins\neval\n", b"cnumpy.core.multiarray\nfromfile\n", b"cnumpy\nload\n"],
 )
 def test_no_global_but_numpys_array_is_accepted(name):
-    assert "which no CIFAR batch does" in refusal(published.parse, batch(name=name))
+    assert "which no CIFAR batch does" in refusal(published.read_cifar_pickle, batch(name=name))
 
 
 @pytest.mark.parametrize("end", [0, 1, 2, 10, 40, 90, -30, -8, -1])
 def test_a_pickle_cut_short_is_refused(end):
-    refusal(published.parse, batch()[:end])
+    refusal(published.read_cifar_pickle, batch()[:end])
 
 
 def test_random_damage_to_a_pickle_is_refused_or_read_but_nothing_else():
@@ -363,7 +363,7 @@ def test_random_damage_to_a_pickle_is_refused_or_read_but_nothing_else():
         damaged = whole.copy()
         damaged[rng.integers(0, len(whole), 3)] = rng.integers(0, 256, 3)
         try:
-            assert isinstance(published.parse(damaged.tobytes()), dict)
+            assert isinstance(published.read_cifar_pickle(damaged.tobytes()), dict)
         except UserError as error:
             assert "\n" not in str(error)  # noqa: PT017 - either outcome is right, a third is not
 
@@ -374,7 +374,9 @@ def test_wrong_bytes_are_refused_before_a_byte_is_interpreted(tmp_path, monkeypa
     for split in CIFAR.files.values():
         for file, _ in split:
             (folder / file).write_bytes(pickle.dumps(Evil(tmp_path / "sprung"), 2))
-    monkeypatch.setattr(published, "parse", lambda content: pytest.fail("interpreted before it was checked"))
+    monkeypatch.setattr(
+        published, "read_cifar_pickle", lambda content: pytest.fail("interpreted before it was checked")
+    )
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     found = hashlib.md5((folder / "data_batch_1").read_bytes()).hexdigest()
     message = refusal(sets.load, "cifar10")
@@ -431,7 +433,7 @@ def test_without_data_and_network_auto_is_patterns_in_seconds_and_asked_once(tmp
     start = time.monotonic()
     assert sets.choose("auto") == "patterns"
     assert time.monotonic() - start < 10
-    monkeypatch.setattr(download, "estimate", lambda *a, **k: pytest.fail("asked twice"))
+    monkeypatch.setattr(download, "mirror_speeds", lambda *a, **k: pytest.fail("asked twice"))
     assert sets.choose("auto") == "patterns"
 
 
@@ -468,7 +470,7 @@ def test_cifar10_is_read_as_pickle_reads_it(real):
 
 @pytest.mark.cifar
 def test_cifar10_has_the_official_class_names(real):
-    meta = published.parse(CIFAR.content(real, *CIFAR.beside[0]))
+    meta = published.read_cifar_pickle(CIFAR.content(real, *CIFAR.beside[0]))
     assert tuple(meta["label_names"]) == sets.load("cifar10").classes
 
 

@@ -247,7 +247,7 @@ def test_a_name_look_up_that_hangs_does_not_hang_the_download(tmp_path, monkeypa
     start = time.monotonic()
     with pytest.raises(UserError, match=r"no answer within 1 s"):
         download.fetch(["http://mirror.invalid/f"], tmp_path / "f", MD5, patience=QUICK, show=None)
-    assert download.estimate(["http://mirror.invalid/f"], patience=QUICK) == {"http://mirror.invalid/f": 0}
+    assert download.mirror_speeds(["http://mirror.invalid/f"], patience=QUICK) == {"http://mirror.invalid/f": 0}
     assert time.monotonic() - start < 10
     hold.set()
 
@@ -283,7 +283,7 @@ def test_progress_is_told_in_megabytes_speed_and_host(get, server):
 
 def test_an_estimate_is_a_rate_and_nothing_for_those_that_fail(server):
     urls = {kind: server.url(kind) for kind in ("good", "slow", "404", "other", "hang")}
-    rates = download.estimate(list(urls.values()), size=len(CONTENT), patience=QUICK)
+    rates = download.mirror_speeds(list(urls.values()), size=len(CONTENT), patience=QUICK)
     assert rates[urls["good"]] > rates[urls["slow"]] > 0
     assert [rates[urls[kind]] for kind in ("404", "other", "hang")] == [0, 0, 0]
 
@@ -292,7 +292,7 @@ def within(monkeypatch, tmp_path, *urls, seconds):
     monkeypatch.setenv("EASEL_MIRRORS", " ".join(urls))
     monkeypatch.setattr(download, "_REFUSED", set())
     options = {"seconds": seconds, "size": len(CONTENT), "patience": QUICK, "show": None}
-    return lambda: download.within(download.mirrors("file.bin"), tmp_path / "file.bin", MD5, **options)
+    return lambda: download.fetch_within(download.mirrors("file.bin"), tmp_path / "file.bin", MD5, **options)
 
 
 def test_a_mirror_that_delivers_in_time_is_used_at_once(server, tmp_path, monkeypatch):

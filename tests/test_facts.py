@@ -39,7 +39,7 @@ def another_process() -> None:
 
 
 def unread(monkeypatch) -> None:
-    for module, name in ((sets, "read"), (sets, "_load"), (folders, "_opened"), (patterns, "draw")):
+    for module, name in ((sets, "read_split"), (sets, "_load"), (folders, "_opened"), (patterns, "draw")):
         monkeypatch.setattr(module, name, lambda *a, **k: pytest.fail("an image was read"))
 
 

@@ -67,9 +67,9 @@ def test_fewer_epochs_by_hand():
 
 def test_gains_are_paired_by_seed_in_percentage_points():
     curves = table(fixed=[[0.2, 0.5], [0.3, 0.6], [0.1, 0.1]], chosen=[[0.4, 0.6], [0.1, 0.5]])
-    gains = hard_minibatches.gains(curves, "resnet18", "highest loss, 0.5")
+    gains = hard_minibatches.paired_gains(curves, "resnet18", "highest loss, 0.5")
     assert gains.to_dict() == pytest.approx({0: 10, 1: -10})
-    assert hard_minibatches.gains(curves, "resnet18", "highest loss, 0.5", epoch=1)[0] == pytest.approx(20)
+    assert hard_minibatches.paired_gains(curves, "resnet18", "highest loss, 0.5", epoch=1)[0] == pytest.approx(20)
 
 
 def test_curves_and_batch_losses_are_those_of_the_records(store):

@@ -74,3 +74,16 @@ def test_every_public_definition_says_what_it_is():
                 bare.append(f"{name}.{node.name}")
     assert bare == []
     assert all(ast.get_docstring(tree) for tree in modules().values())
+
+
+def test_a_public_name_stands_in_one_module():
+    where = {}
+    for name, tree in modules().items():
+        for node in tree.body:
+            defined = [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            defined += [target.id for target in targets if isinstance(target, ast.Name)]
+            for word in defined:
+                where.setdefault(word, []).append(name)
+    twice = {word: names for word, names in where.items() if len(names) > 1 and not word.startswith("_")}
+    assert twice == {}, "a name that means two things means neither"

@@ -134,11 +134,11 @@ def test_a_budget_is_a_number_and_a_unit(wrong, capsys):
 
 def test_budgets_in_seconds():
     assert [budget.seconds(text) for text in ("90s", "8m", "1.5h")] == [90, 480, 5400]
-    with budget.within(0.0), pytest.raises(budget.OutOfTime):
+    with budget.time_limit(0.0), pytest.raises(budget.OutOfTime):
         budget.ask()
-    with budget.within(60):
+    with budget.time_limit(60):
         budget.ask()
-        with budget.within(None):
+        with budget.time_limit(None):
             assert not budget.spent()
     budget.ask()
 
@@ -307,7 +307,7 @@ def test_the_work_of_a_record_is_that_of_its_trial(tiny):
 
     trial = tiny(epochs=3, edit=Edit(keep=range(0, 100, 2)), views=("test:150", "colour=0.3@2", "test:150@3"))
     record = train(trial)
-    trained, evaluated = cost.images(record)
+    trained, evaluated = cost.images_seen(record)
     assert (trained, evaluated) == (150, 3 * 100 + 3 * 150 + 100 + 150)
     done = cost.image(trial.model) * (3 * trained + evaluated)
     assert done == pytest.approx(3 * cost.work(trial))

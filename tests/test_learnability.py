@@ -82,7 +82,7 @@ def test_weights_are_repetitions(runs, seed):
     times = rng.integers(0, 3, runs.shape[1])
     times[:2], labels[:2] = 1, [0, 1]
     again = np.repeat(runs, times, axis=1)
-    for kind in correlations.KINDS:
+    for kind in correlations.CORRELATIONS:
         weighted = correlations.correlations(runs, kind, labels=labels, weights=times)
         assert np.allclose(
             weighted, correlations.correlations(again, kind, labels=np.repeat(labels, times)), equal_nan=True
@@ -221,7 +221,7 @@ def test_the_order_of_nets_changes_nothing():
 def test_over_epochs_ends_at_the_whole_learnability():
     rng = np.random.default_rng(6)
     correct = {net: rng.random((2, 4, 50)) < rng.random(50) for net in "ab"}
-    table = learnability.over_epochs(correct, [1, 4], resamples=5)
+    table = learnability.correlations_over_epochs(correct, [1, 4], resamples=5)
     whole = correlated.agreement({k: learnability.of_trials(v) for k, v in correct.items()}, resamples=5)
     last = table[(table.epochs == 4) & (table.a != table.b)].iloc[0]
     assert last.r == pytest.approx(whole.r("a", "b").estimate)
@@ -361,7 +361,7 @@ def test_figures_are_drawn_of_what_the_tables_hold():
     rng = np.random.default_rng(10)
     correct = {net: rng.random((3, 4, 80)) < rng.random(80) for net in ("ResNet-20", "VGG-16", "a net of one's own")}
     runs = {net: learnability.of_trials(of_net) for net, of_net in correct.items()}
-    growth = learnability.over_epochs(correct, [1, 2, 4], resamples=3)
+    growth = learnability.correlations_over_epochs(correct, [1, 2, 4], resamples=3)
     axis = plot.learnability_growth(growth)
     assert len(axis.get_legend_handles_labels()[1]) == 6  # three pairs, three nets
     by_m = [learnability.by_epoch(c, [1, 4], resamples=3).assign(net=net) for net, c in correct.items()]
@@ -383,8 +383,8 @@ def test_figures_are_drawn_of_what_the_tables_hold():
 
 
 def test_the_printed_correlations_are_those_of_three_pairs():
-    table = printed.learnability("cifar10@64")
-    assert printed.learnability("patterns").empty
+    table = printed.sl_correlations("cifar10@64")
+    assert printed.sl_correlations("patterns").empty
     assert set(table.paper) == {0.796, 0.713, 0.774}
     assert set(table.paper_in_parentheses) == {0.867, 0.792, 0.782}
     assert {frozenset(pair) for pair in zip(table.a, table.b, strict=True)} == {

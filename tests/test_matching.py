@@ -338,7 +338,7 @@ def nets():
 @pytest.mark.parametrize("which", cuts.WHICH)
 def test_the_table_says_what_the_single_functions_say(nets, which, ties):
     labels = np.arange(500) % 10
-    table = matching.table(nets, which=which, fraction=0.1, ties=ties, labels=labels)
+    table = matching.rate_table(nets, which=which, fraction=0.1, ties=ties, labels=labels)
     assert (table.a + table.b).tolist() == ["xx", "xy", "xz", "yy", "yz", "zz"]
     assert list(table.columns) == [
         "a",
@@ -385,8 +385,8 @@ def test_the_table_says_what_the_single_functions_say(nets, which, ties):
 
 
 def test_swapping_two_nets_changes_nothing_and_intervals_can_be_left_out(nets):
-    forward = matching.table({"x": nets["x"], "y": nets["y"]}, which="easy", level=None).set_index(["a", "b"])
-    back = matching.table({"y": nets["y"], "x": nets["x"]}, which="easy", level=None).set_index(["a", "b"])
+    forward = matching.rate_table({"x": nets["x"], "y": nets["y"]}, which="easy", level=None).set_index(["a", "b"])
+    back = matching.rate_table({"y": nets["y"], "x": nets["x"]}, which="easy", level=None).set_index(["a", "b"])
     assert forward.rate["x", "y"] == back.rate["y", "x"]
     assert forward[["low", "high", "stratified_chance"]].isna().all(axis=None)
 
@@ -395,7 +395,7 @@ def test_the_table_finds_a_cut_once_for_each_group_and_trial_not_for_each_pair(n
     calls = []
     cut = cuts.cut_at
     monkeypatch.setattr(matching, "cut_at", lambda *args, **more: calls.append(1) or cut(*args, **more))
-    matching.table(nets, which="easy")
+    matching.rate_table(nets, which="easy")
     assert len(calls) == 6 * (2 + 5)  # six groups: with ties open, under the rule, and without each of five trials
 
 
@@ -425,8 +425,8 @@ def test_the_table_finds_a_cut_once_for_each_group_and_trial_not_for_each_pair(n
         (lambda: intervals.jackknife(np.ones((2, 3), bool), np.ones((2, 4), bool), np.mean), "same examples"),
         (lambda: intervals.jackknife(np.ones((2, 3), bool), None, np.mean, level=95), "between 0 and 1"),
         (lambda: intervals.jackknife(np.ones((2, 3, 4), bool), None, np.mean), "one epoch"),
-        (lambda: matching.table({}, which="easy"), "two groups"),
-        (lambda: matching.table({"x": (np.ones((2, 3), bool),)}, which="easy"), "two groups"),
+        (lambda: matching.rate_table({}, which="easy"), "two groups"),
+        (lambda: matching.rate_table({"x": (np.ones((2, 3), bool),)}, which="easy"), "two groups"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line(call, says):
@@ -457,7 +457,7 @@ def test_a_contrast_is_the_difference_of_two_means_of_the_table():
     ease = rng.random(120)
     nets = {"a": ease, "b": ease, "c": rng.random(120), "d": rng.random(120)}
     groups = {net: tuple(rng.random((4, 120)) < e for _ in range(2)) for net, e in nets.items()}
-    rates = matching.table(groups, which="hard").set_index(["a", "b"]).rate
+    rates = matching.rate_table(groups, which="hard").set_index(["a", "b"]).rate
     found = matching.contrast(groups, [("a", "b")], [("a", "c"), ("d", "b")], which="hard")
     assert found.estimate == pytest.approx(rates["a", "b"] - (rates["a", "c"] + rates["b", "d"]) / 2)
     assert found.n == 32
@@ -474,7 +474,7 @@ def test_a_share_of_the_ceiling_by_hand_and_with_the_interval_of_its_trials():
     rng = np.random.default_rng(5)
     ease = rng.random(300)
     groups = {net: tuple(rng.random((6, 300)) < ease for _ in range(2)) for net in "ab"}
-    table = matching.table(groups, which="hard").set_index(["a", "b"])
+    table = matching.rate_table(groups, which="hard").set_index(["a", "b"])
     row = table.loc[("a", "b")]
     assert row.share == pytest.approx(row.rate / np.sqrt(table.rate["a", "a"] * table.rate["b", "b"]))
     assert np.isnan(table.share["a", "a"])
@@ -513,9 +513,9 @@ def test_graded_easiness_needs_no_tie_rule():
     rng = np.random.default_rng(7)
     ease = rng.normal(0, 1, 400)
     sure = {net: tuple(1 / (1 + np.exp(-ease - rng.normal(0, 0.5, (4, 400)))) for _ in range(2)) for net in "ab"}
-    table = matching.table(sure, which="hard")
+    table = matching.rate_table(sure, which="hard")
     assert (table.tie_low == table.rate).all()
     assert (table.tie_high == table.rate).all()
-    assert table.equals(matching.table(sure, which="hard", ties="index"))
+    assert table.equals(matching.rate_table(sure, which="hard", ties="index"))
     right = {net: tuple(g > 0.5 for g in pair) for net, pair in sure.items()}
-    assert (table.rate > matching.table(right, which="hard").rate).all()  # a hit is a coarse measurement
+    assert (table.rate > matching.rate_table(right, which="hard").rate).all()  # a hit is a coarse measurement

@@ -211,7 +211,7 @@ def test_labels_are_the_papers_words():
         "resnet18",
         "vgg11_bn",
     ]
-    assert plot.colour("resnet-56") == plot.colour("resnet-20-0.5x") == plot.NETS["ResNet-20"]
+    assert plot.net_colour("resnet-56") == plot.net_colour("resnet-20-0.5x") == plot.NETS["ResNet-20"]
 
 
 # Machado et al. 2009, full protanopia, deuteranopia and tritanopia, on linear RGB

@@ -249,7 +249,7 @@ def test_changed_images_are_the_pinned_ones(view):
 )
 def test_a_view_that_cannot_be_is_refused_in_one_line(view, size, word):
     with pytest.raises(UserError) as refusal:
-        changes.check(view, size)
+        changes.check_view(view, size)
     assert word in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -287,7 +287,7 @@ def test_every_grid_is_of_views_that_its_images_allow(name):
             if view == "train":
                 assert strength == (1 if name != "low-pass" else pytest.approx(size / 2**0.5, abs=0.01))
             else:
-                changes.check(view, size)
+                changes.check_view(view, size)
                 assert view == f"{name}={strength:g}"
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from easel import plot
-from easel.plot.intervals import Look, Mark
+from easel.plot.intervals import Mark, Style
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_every_public_figure_says_what_it_shows():
 def test_a_forest_has_a_row_a_label_and_its_series_beside_one_another():
     table = pd.DataFrame({"name": ["p", "p", "q"], "kind": ["x", "y", "x"], "value": [0.2, 0.3, 0.4]})
     table = table.assign(low=table.value - 0.1, high=table.value + 0.1, printed=[0.9, np.nan, np.nan], none=np.nan)
-    looks = {"x": Look("first", "b", "o"), "y": Look("second", "r", "s")}
+    looks = {"x": Style("first", "b", "o"), "y": Style("second", "r", "s")}
     marks = {"printed": Mark("printed", "x"), "not there": Mark("none", "P"), "nor there": Mark("missing", "D")}
     style = {"marks": marks, "bands": {"band": ("low", "high")}, "zero": (0, "nothing"), "apart": 0.2, "scale": 100}
     axis = plot.forest(table, label="name", value="value", by="kind", looks=looks, **style)

@@ -259,9 +259,9 @@ def test_cifar100s_array_may_lie_column_by_column(host):
 
 def test_the_parser_reads_what_python_2_may_have_written_one_by_one():
     one_by_one = b"\x80\x02}U\x01a](K\x01eU\x01b]K\x02asX\x02\x00\x00\x00\xc3\xa9K\x05s."
-    assert published.parse(b"\x80\x02}U\x01a]K\x01aK\x02as.") == {"a": [1, 2]}
-    assert published.parse(b"\x80\x02}X\x02\x00\x00\x00\xc3\xa9K\x05s.") == {"é": 5}
-    refusal(published.parse, one_by_one[:-4])
+    assert published.read_cifar_pickle(b"\x80\x02}U\x01a]K\x01aK\x02as.") == {"a": [1, 2]}
+    assert published.read_cifar_pickle(b"\x80\x02}X\x02\x00\x00\x00\xc3\xa9K\x05s.") == {"é": 5}
+    refusal(published.read_cifar_pickle, one_by_one[:-4])
 
 
 class Evil:
@@ -302,7 +302,9 @@ def test_a_file_that_is_not_cifar100s_is_named(host, name, content, said):
 
 
 def test_a_cifar100_archive_with_a_wrong_checksum_is_refused_and_nothing_unpacked(host, monkeypatch):
-    monkeypatch.setattr(published, "parse", lambda content: pytest.fail("interpreted before it was checked"))
+    monkeypatch.setattr(
+        published, "read_cifar_pickle", lambda content: pytest.fail("interpreted before it was checked")
+    )
     archive = host.folder / PUBLISHED["cifar100"].archive
     for content in (
         host.files[PUBLISHED["cifar100"].archive][:-100],
@@ -333,7 +335,9 @@ def test_one_wrong_byte_in_a_file_of_cifar100_is_found_before_it_is_interpreted(
     sets.prepare("cifar100")
     path = host.folder / "cifar-100-python" / "test"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(published, "parse", lambda content: pytest.fail("interpreted before it was checked"))
+    monkeypatch.setattr(
+        published, "read_cifar_pickle", lambda content: pytest.fail("interpreted before it was checked")
+    )
     assert f"{path}: wrong bytes" in refusal(sets.load, "cifar100", "test")
 
 
@@ -523,7 +527,7 @@ def test_a_set_is_added_from_outside_by_one_literal_and_a_reader(host, monkeypat
         notice="greys: drawn by a test",
     )
     try:
-        assert published.register(mine) is mine
+        assert published.register_set(mine) is mine
         assert sets.names()[-2:] == ("greys", "mini-imagenet")
         assert "greys" in refusal(sets.load, "grays")
         assert "easel data greys gets it" in sets.describe("greys")["where"]
@@ -533,9 +537,9 @@ def test_a_set_is_added_from_outside_by_one_literal_and_a_reader(host, monkeypat
         assert asked(host) == ["greys.tar.gz"]
         assert sets.describe("greys")["images"] == {"train": 32, "test": 2}
         assert sets.choose("greys") == "greys"
-        brighter = published.register(replace(mine, read=lambda *a: (grey(*a)[0] | 1, *grey(*a)[1:])))
+        brighter = published.register_set(replace(mine, read=lambda *a: (grey(*a)[0] | 1, *grey(*a)[1:])))
         assert sets.load("greys@8").images[0].min() == 1  # another reader: read again
-        assert "taken by greys.tar.gz" in refusal(published.register, replace(brighter, md5="0" * 32))
+        assert "taken by greys.tar.gz" in refusal(published.register_set, replace(brighter, md5="0" * 32))
     finally:
         PUBLISHED.pop("greys", None)
 

@@ -66,7 +66,7 @@ def test_a_figure_may_come_as_figure_axes_array_of_axes_or_grid(page):
 
     figure, axes = plt.subplots(2, 2)
     for thing in (figure, axes, axes[0, 0], list(axes[0]), SimpleNamespace(figure=figure)):
-        assert figures.of(thing) is figure
+        assert figures.figure_of(thing) is figure
     with pytest.raises(ValueError, match="a str is no figure"):
         page.figure("curves", "curves", caption="Words.")
     plt.close(figure)

@@ -62,7 +62,7 @@ def test_a_notebook_is_source_in_the_houses_form(path):
     assert words > 3 * sum(map(len, lines))
     assert notebook["cells"][0]["cell_type"] == "markdown"
     assert "".join(code[-1]["source"]).startswith("page.close(")
-    values = parameters.read(path)
+    values = parameters.parameters_of(path)
     assert 1 <= len(values) <= 8
     assert next(iter(values)) == "profile"
     cell = next(c for c in code if "parameters" in c["metadata"].get("tags", []))
@@ -86,9 +86,9 @@ def test_profiles_run_every_notebook_and_the_first_ones_on_photographs_too(profi
     profiles = yaml.safe_load((ROOT / "notebooks" / "profiles.yaml").read_text())
     entries = profiles[profile]
     assert set(stems) <= set(entries)
-    assert {job.stem for job in plan.plan(profile)} == set(entries)
+    assert {job.stem for job in plan.planned(profile)} == set(entries)
     if profile == "gpu":  # its photographs are a profile of their own
-        assert {job.stem for job in plan.plan("gpu-photographs")} == set(profiles["gpu-photographs"]) - set(stems)
+        assert {job.stem for job in plan.planned("gpu-photographs")} == set(profiles["gpu-photographs"]) - set(stems)
         entries |= profiles["gpu-photographs"]
     for stem in stems:
         if "01" <= stem[:2] <= "05":  # the sections of EH that have two data sets
@@ -97,7 +97,7 @@ def test_profiles_run_every_notebook_and_the_first_ones_on_photographs_too(profi
 
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "gpu", "paper"])
 def test_the_nets_of_the_profiles_exist_and_take_images_of_their_size(profile):
-    for job in plan.plan(profile):
+    for job in plan.planned(profile):
         name, _, pixels = str(job.effective.get("data", "")).partition("@")
         size = int(pixels) if pixels else 32 if name in ("auto", "cifar10", "cifar100", "patterns") else None
         for net in plan._nets(job.effective):

@@ -146,7 +146,7 @@ def test_the_table_has_one_row_an_example_net_and_m():
     ledger = FakeLedger(
         {"wide": RECORD, "narrow": RECORD[:1]}, ids=np.array([7, 3, 11, 40, 5]), labels=np.array([1, 0, 1, 9, 9])
     )
-    table = scores.table(ledger, [1, 3], "cifar10")
+    table = scores.easiness_table(ledger, [1, 3], "cifar10")
     assert list(table.columns) == ["dataset", "example", "label", "model", "m", "n_trials", "correct_count", "easiness"]
     assert len(table) == 2 * 2 * 5
     assert table.groupby("model").n_trials.unique().map(list).to_dict() == {"wide": [2], "narrow": [1]}
@@ -159,7 +159,7 @@ def test_the_table_has_one_row_an_example_net_and_m():
 
 
 def test_the_table_survives_parquet(tmp_path):
-    table = scores.table(FakeLedger({"net": RECORD}), [1, 2], "patterns")
+    table = scores.easiness_table(FakeLedger({"net": RECORD}), [1, 2], "patterns")
     table.to_parquet(tmp_path / "easiness.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "easiness.parquet"), table)
 
@@ -243,7 +243,7 @@ def test_a_projection_is_repeatable_from_its_seed_and_takes_either_end(known_cha
     first, again = (scores.projected(few, seed=4) for _ in range(2))
     assert first.equals(again)
     assert not first.equals(scores.projected(few, seed=5))
-    assert first.trials.unique().tolist() == list(scores.SIZES)
+    assert first.trials.unique().tolist() == list(scores.GROUP_SIZES)
     hard = scores.projected(few, sizes=20, which="hard", seed=4)
     assert hard["mean"].tolist() == first.query("trials == 20 and measure == 'hard'")["mean"].tolist()
 
@@ -274,8 +274,8 @@ def test_examples_that_are_all_alike_are_projected_to_chance():
         (lambda: scores.learnability(FakeLedger({})), "0 nets"),
         (lambda: scores.mean_loss(FakeLedger({"x": RECORD, "y": RECORD}, {"loss": RECORD * 1.0})), "2 nets"),
         (lambda: scores.mean_loss(np.full((1, 1, 2), np.nan)), "loss is not finite for example 0"),
-        (lambda: scores.table(FakeLedger({}), [1], "cifar10"), "no trials or no m"),
-        (lambda: scores.table(FakeLedger({"x": RECORD}), [], "cifar10"), "no trials or no m"),
+        (lambda: scores.easiness_table(FakeLedger({}), [1], "cifar10"), "no trials or no m"),
+        (lambda: scores.easiness_table(FakeLedger({"x": RECORD}), [], "cifar10"), "no trials or no m"),
         (lambda: scores.split_half(RECORD[:1]), "two disjoint groups"),
         (lambda: scores.split_half(RECORD, repeats=0), "at least 1"),
         (lambda: scores.reliability_curve(RECORD, 1, [2]), r"1\.\.1"),

@@ -37,7 +37,7 @@ def test_both_measures_are_the_mean_over_all_ways_to_break_the_ties(seed, n, lev
     rng = np.random.default_rng(seed)
     counts, points = rng.integers(0, levels, n), rng.random((n, 2)).round(1)  # rounded: equal distances occur
     distance = np.linalg.norm(points[:, None] - points, axis=2)
-    found = similarity.within(distance, counts, which=which, fraction=k / n)
+    found = similarity.distances_within(distance, counts, which=which, fraction=k / n)
     assert found == pytest.approx(brute_force(distance, counts, which, k), abs=1e-12)
 
 
@@ -70,7 +70,7 @@ def test_neighbours_put_in_order_once_give_what_going_through_all_of_them_gives(
     distance = np.linalg.norm(points[:, None] - points, axis=2)
     counts = rng.binomial(levels - 1, 0.9, 150)  # nearly all tied at the easy end, few at the hard end
     for which in ("easy", "hard"):
-        found = similarity.within(distance, counts, which=which, fraction=k / 150)
+        found = similarity.distances_within(distance, counts, which=which, fraction=k / 150)
         assert found == pytest.approx(slow(distance, counts, which, k / 150), abs=1e-8)
 
 
@@ -79,9 +79,9 @@ def test_a_set_far_from_most_is_measured_on_all_others():
     at = np.arange(1500.0)
     distance, counts = np.abs(at[:, None] - at), np.zeros(1500)
     counts[[0, -1]] = 1
-    assert similarity.within(distance, counts, fraction=2 / 1500) == (1499, 1499)
+    assert similarity.distances_within(distance, counts, fraction=2 / 1500) == (1499, 1499)
     counts[[0, -1]], counts[[1, -2]] = 2, 1  # and one of two tied ones, each next to a sure one
-    mean, nearest = similarity.within(distance, counts, fraction=3 / 1500)
+    mean, nearest = similarity.distances_within(distance, counts, fraction=3 / 1500)
     assert (mean, nearest) == pytest.approx(((1499 + 1 + 1498) / 3, (1 + 1 + 1498) / 3))
 
 
@@ -91,7 +91,7 @@ def test_sets_measured_together_are_those_measured_alone_and_equal_ones_are_equa
     rankings = [rng.binomial(8, 0.5, 300).astype(float) for _ in range(distances.PART + 5)]
     sets = [distances.cut_of(c, which, 0.1) for c in [*rankings, rankings[0]] for which in cuts.WHICH]
     found = distances.measures(distance, sets)
-    alone = [similarity.within(distance, c, which=which) for c in rankings[:9] for which in cuts.WHICH]
+    alone = [similarity.distances_within(distance, c, which=which) for c in rankings[:9] for which in cuts.WHICH]
     assert found[: len(alone)] == pytest.approx(np.array(alone), rel=1e-6)
     assert (found[:2] == found[-2:]).all()
 
@@ -99,9 +99,12 @@ def test_sets_measured_together_are_those_measured_alone_and_equal_ones_are_equa
 def test_three_points_on_a_line_by_hand():
     at = np.array([0.0, 1.0, 10.0])
     distance = np.abs(at[:, None] - at)
-    assert similarity.within(distance, [2, 2, 0], fraction=2 / 3) == (1.0, 1.0)
-    assert similarity.within(distance, [2, 2, 0], which="hard", fraction=2 / 3) == (9.5, 9.5)  # 10, and 0 or 1
-    assert similarity.within(distance, [1, 1, 1], fraction=1.0) == pytest.approx((20 / 3, 11 / 3))
+    assert similarity.distances_within(distance, [2, 2, 0], fraction=2 / 3) == (1.0, 1.0)
+    assert similarity.distances_within(distance, [2, 2, 0], which="hard", fraction=2 / 3) == (
+        9.5,
+        9.5,
+    )  # 10, and 0 or 1
+    assert similarity.distances_within(distance, [1, 1, 1], fraction=1.0) == pytest.approx((20 / 3, 11 / 3))
 
 
 def test_distances_are_euclidean_with_nothing_on_the_diagonal():
@@ -138,11 +141,11 @@ def test_large_images_are_averaged_down_before_pixels_are_compared():
 
 
 def test_images_looked_at_in_parts_give_what_each_gives_alone():
-    images = torch.randint(0, 256, (similarity.PART + 7, 3, 48, 48), dtype=torch.uint8)
+    images = torch.randint(0, 256, (similarity.IMAGES_AT_ONCE + 7, 3, 48, 48), dtype=torch.uint8)
     for space in (similarity.pixels, similarity.colours):
         whole = space(images)
         assert len(whole) == len(images)
-        for at in (0, similarity.PART - 1, similarity.PART, len(images) - 1):
+        for at in (0, similarity.IMAGES_AT_ONCE - 1, similarity.IMAGES_AT_ONCE, len(images) - 1):
             assert whole[at] == pytest.approx(space(images[at : at + 1])[0], abs=1e-4)
 
 
@@ -180,7 +183,7 @@ def test_clustered_easy_images_are_found_alike_and_random_counts_are_not():
     points = rng.normal(0, 1, (200, 3))
     points[::10] *= 0.1
     spaces = {"made": points, "unrelated": rng.normal(0, 1, (200, 3))}
-    table = similarity.table(correct, labels, spaces, classes=("one", "two"))
+    table = similarity.similarity_table(correct, labels, spaces, classes=("one", "two"))
     assert len(table) == 2 * 2 * 2 * 3
     overall = table[(table["class"] == "all") & (table.measure == "mean distance")].set_index(["space", "which"])
     easy = overall.loc[("made", "easy")]
@@ -198,14 +201,14 @@ def test_clustered_easy_images_are_found_alike_and_random_counts_are_not():
 def test_the_interval_is_the_delete_one_jackknife_over_trials():
     rng = np.random.default_rng(2)
     correct, points = rng.random((5, 40)) < rng.random(40), rng.normal(0, 1, (40, 2))
-    table = similarity.table(correct, np.zeros(40, int), {"x": points}, fraction=0.25, draws=5)
+    table = similarity.similarity_table(correct, np.zeros(40, int), {"x": points}, fraction=0.25, draws=5)
     row = table[(table["class"] == "0") & (table.which == "hard") & (table.measure == "nearest neighbour")].iloc[0]
     distance = similarity.distances(points)
-    random = similarity.within(distance, np.zeros(40), fraction=0.25)[1]
+    random = similarity.distances_within(distance, np.zeros(40), fraction=0.25)[1]
     groups = intervals.jackknife(
         correct,
         None,
-        lambda c: similarity.within(distance, c, which="hard", fraction=0.25)[1] / random,
+        lambda c: similarity.distances_within(distance, c, which="hard", fraction=0.25)[1] / random,
         limits=(0, np.inf),
     )
     assert (row.ratio, row.low, row.high) == pytest.approx(groups[:3])
@@ -218,13 +221,13 @@ def test_several_nets_at_once_have_the_values_that_each_has_alone():
     labels, points = np.arange(90) % 3, rng.normal(0, 1, (90, 3))
     spaces = {"x": points, "y": points[:, :1]}
     nets = {name: rng.random((trials, 90)) < rng.random(90) for name, trials in (("one", 4), ("two", 30))}
-    together = similarity.table(nets, labels, spaces, fraction=0.2, draws=9)
+    together = similarity.similarity_table(nets, labels, spaces, fraction=0.2, draws=9)
     assert list(together.columns)[-1] == "net"
     for name, correct in nets.items():
-        alone = similarity.table(correct, labels, spaces, fraction=0.2, draws=9)
+        alone = similarity.similarity_table(correct, labels, spaces, fraction=0.2, draws=9)
         own = together[together.net == name].drop(columns="net").reset_index(drop=True)
         pd.testing.assert_frame_equal(own, alone, atol=1e-6)
-    some = similarity.table(nets, labels, spaces, fraction=0.2, draws=9, only={"y": ["two"]})
+    some = similarity.similarity_table(nets, labels, spaces, fraction=0.2, draws=9, only={"y": ["two"]})
     left = together[(together.space == "x") | (together.net == "two")].reset_index(drop=True)
     pd.testing.assert_frame_equal(some, left, atol=1e-6)
 
@@ -296,13 +299,19 @@ def test_spaces_are_had_by_name_and_only_the_trained_net_s_is_trained_for(tiny, 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda d: similarity.within(d, np.arange(9), fraction=0.1), "a set of 1 of 9 examples has no pair"),
-        (lambda d: similarity.within(d, np.arange(8)), "give \\(examples, examples\\)"),
-        (lambda d: similarity.within(d, np.arange(9), which="best"), "which='best'"),
-        (lambda d: similarity.within(d, np.arange(9), fraction=2), "fraction=2"),
-        (lambda d: similarity.table({}, [], {}), "rankings of no examples"),
-        (lambda d: similarity.table({"a": d[:2] == 0, "b": d[:2, :5] == 0}, [0] * 9, {}), "rankings of \\[5, 9\\]"),
-        (lambda d: similarity.table({"a": d == 0}, [0] * 9, {}, only={"x": ["b"]}), "no ranking 'b'; there are: a"),
+        (lambda d: similarity.distances_within(d, np.arange(9), fraction=0.1), "a set of 1 of 9 examples has no pair"),
+        (lambda d: similarity.distances_within(d, np.arange(8)), "give \\(examples, examples\\)"),
+        (lambda d: similarity.distances_within(d, np.arange(9), which="best"), "which='best'"),
+        (lambda d: similarity.distances_within(d, np.arange(9), fraction=2), "fraction=2"),
+        (lambda d: similarity.similarity_table({}, [], {}), "rankings of no examples"),
+        (
+            lambda d: similarity.similarity_table({"a": d[:2] == 0, "b": d[:2, :5] == 0}, [0] * 9, {}),
+            "rankings of \\[5, 9\\]",
+        ),
+        (
+            lambda d: similarity.similarity_table({"a": d == 0}, [0] * 9, {}, only={"x": ["b"]}),
+            "no ranking 'b'; there are: a",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(call, said):

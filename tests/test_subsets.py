@@ -8,7 +8,7 @@ from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe
 from easel.nets import names
-from easel.sections.subsets import cost, costs, epochs_for, plan, shorter, updates, wanted
+from easel.sections.subsets import compression_plan, cost, costs, epochs_for, shorter, updates, wanted
 from easel.train import ensure as run
 
 RECIPE = Recipe(precision="fp32", batch_size=10)
@@ -33,7 +33,7 @@ def test_equal_updates_by_hand(whole):
 
 def test_the_trials_of_a_plan(whole):
     arms = {"keeps": [50, 100], "hows": ("easiest", "random"), "seeds": range(2), "view": "test:50"}
-    points = plan(whole, {"own": EASINESS, "cheap": -EASINESS}, budget="updates", **arms)
+    points = compression_plan(whole, {"own": EASINESS, "cheap": -EASINESS}, budget="updates", **arms)
     assert len(points) == 2 * 2 * 2 * 2
     kept = points[(points.how == "easiest") & (points.keep == 50)].set_index("chooser").trial
     assert kept["own"].iloc[0].edit.keep.tolist() == list(range(50))
@@ -51,19 +51,21 @@ def test_all_examples_for_the_cost_of_a_subset(whole):
     assert points.epochs.tolist() == [1, 1, 2, 2, 4, 4]  # a tenth of 4 epochs is rounded up to one
     assert {t.edit for t in points.trial} == {None}
     assert [(t.recipe.horizon, t.views) for t in points.trial[:3]] == [(1, ("test:50@1",))] * 2 + [(2, ("test:50@2",))]
-    plain = plan(whole, {"own": EASINESS}, keeps=[100], hows=["random"], seeds=[0], budget="epochs", view="test:50")
+    plain = compression_plan(
+        whole, {"own": EASINESS}, keeps=[100], hows=["random"], seeds=[0], budget="epochs", view="test:50"
+    )
     assert points.trial[4].key == plain.trial[0].key
 
 
 def test_weight_decay_is_the_same_for_equal_updates(whole):
-    points = plan(whole, {"own": EASINESS}, budget="updates", keeps=[50, 100], hows=["easiest"], seeds=[0])
+    points = compression_plan(whole, {"own": EASINESS}, budget="updates", keeps=[50, 100], hows=["easiest"], seeds=[0])
     decays = [t.recipe.weight_decay(row.images) for row, t in zip(points.itertuples(), points.trial, strict=True)]
     assert decays[0] == pytest.approx(decays[1])  # it is normalised by images x horizon
 
 
 def test_accuracies_come_from_ledgers_of_several_lengths(whole, tmp_path):
     arms = {"keeps": [50, 100], "hows": ["easiest"], "seeds": [0, 1], "view": "test:50"}
-    points = plan(whole, {"own": EASINESS}, budget="updates", **arms)
+    points = compression_plan(whole, {"own": EASINESS}, budget="updates", **arms)
     ensure = {"workers": 0, "store": Store(tmp_path), "quiet": True}
     ledgers = run.ensure_each(dict.fromkeys(points.trial), **ensure)
     assert [(one.epochs, len(one), one.trained) for one in ledgers] == [(8, 2, 2), (4, 2, 2)]
@@ -81,7 +83,7 @@ def test_costs_by_hand(whole):
     full = cost("mlp-1x10", 100, 4, classes=10, size=32)
     bills = {}
     for budget in ("epochs", "updates"):
-        points = plan(whole, {"own": EASINESS}, budget=budget, keeps=[50, 100], hows=["easiest"], seeds=[0])
+        points = compression_plan(whole, {"own": EASINESS}, budget=budget, keeps=[50, 100], hows=["easiest"], seeds=[0])
         bills[budget] = costs(points, {"own": 1.6 * full}).set_index("keep").loc[50]
     assert bills["epochs"][["choosing", "training", "total", "pays_after"]].tolist() == pytest.approx(
         [1.6, 0.5, 2.1, 4]
@@ -101,12 +103,21 @@ def test_costs_by_hand(whole):
         (lambda whole: epochs_for(whole, 101, "updates"), "kept=101"),
         (lambda whole: epochs_for(whole, 50, "seconds"), "epochs, updates"),
         (
-            lambda whole: plan(whole, {"own": EASINESS}, keeps=[0], hows=["easiest"], seeds=[0], budget="epochs"),
+            lambda whole: compression_plan(
+                whole, {"own": EASINESS}, keeps=[0], hows=["easiest"], seeds=[0], budget="epochs"
+            ),
             "share",
         ),
-        (lambda whole: plan(whole, {"own": EASINESS}, keeps=[50], hows=["best"], seeds=[0], budget="epochs"), "how"),
         (
-            lambda whole: plan(whole, {"own": EASINESS[:9]}, keeps=[50], hows=["random"], seeds=[0], budget="epochs"),
+            lambda whole: compression_plan(
+                whole, {"own": EASINESS}, keeps=[50], hows=["best"], seeds=[0], budget="epochs"
+            ),
+            "how",
+        ),
+        (
+            lambda whole: compression_plan(
+                whole, {"own": EASINESS[:9]}, keeps=[50], hows=["random"], seeds=[0], budget="epochs"
+            ),
             "9",
         ),
     ],

@@ -18,7 +18,7 @@ from easel.sections import validation
 
 
 def judge(rows, above, **more):
-    points = validation.points(rows)
+    points = validation.row_points(rows)
     return claims.judge(points, above=dict(zip(points, np.broadcast_to(above, len(points)), strict=True)), **more)
 
 
@@ -36,7 +36,7 @@ def test_five_images_by_hand():
     counts, wrong = [0, 3, 0, 2, 3], [1, 0, 0, 1, 0]  # hardest: 0 and 2, then 3
     assert validation.share_hard(counts, wrong, fraction=0.4) == 0.5  # image 0 of the errors 0 and 3
     assert validation.share_hard(counts, wrong, fraction=0.2) == 0.25  # image 0 or image 2 is the hardest
-    assert validation.bounds(counts, wrong, fraction=0.2) == (0.0, 0.5)
+    assert validation.share_bounds(counts, wrong, fraction=0.2) == (0.0, 0.5)
     assert validation.share_hard(counts, wrong, fraction=0.6) == 1.0
     assert validation.most(wrong, fraction=0.2) == 0.5  # one hard image cannot be two errors
     # 6 pairs of a right and a wrong image: 1 and 4 are easier than both errors, image 2 ties with 0 and loses to 3
@@ -53,7 +53,7 @@ def test_the_share_is_the_mean_over_all_ways_to_break_the_ties_and_the_bounds_ar
     shares = [wrong[members].sum() / wrong.sum() for members in every_hard_set(easiness, k)]
     of = {"fraction": k / n}
     assert validation.share_hard(easiness, wrong, **of) == pytest.approx(np.mean(shares))
-    assert validation.bounds(easiness, wrong, **of) == pytest.approx((min(shares), max(shares)))
+    assert validation.share_bounds(easiness, wrong, **of) == pytest.approx((min(shares), max(shares)))
     best = max(wrong[list(members)].sum() for members in combinations(range(n), k)) / wrong.sum()
     assert validation.most(wrong, **of) == pytest.approx(best)
     if bit:
@@ -140,7 +140,7 @@ def test_kappa_by_hand():
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
     a = np.array([[1, 1, 0, 0, 1, 1, 1, 1, 1, 0]])  # wrong: 0, 1, 9
     b = np.array([[1, 0, 0, 0, 1, 1, 1, 1, 0, 0]])  # wrong: 0, 8, 9
-    kappa, within, shared, same = consistency.agreement(a, b, labels)
+    kappa, within, shared, same = consistency.error_agreement(a, b, labels)
     expected = 0.3 * 0.3 + 0.7 * 0.7  # both wrong or both right, independently
     assert kappa == pytest.approx((0.8 - expected) / (1 - expected))
     in_classes = (4 * (0.5 * 0.25 + 0.5 * 0.75) + 6 * (1 / 6 * 2 / 6 + 5 / 6 * 4 / 6)) / 10
@@ -153,18 +153,18 @@ def test_nets_that_err_alike_or_not_at_all():
     rng = np.random.default_rng(0)
     labels = np.arange(300) % 3
     a = np.where(rng.random(300) < 0.4, (labels + 1) % 3, labels)
-    assert consistency.agreement(np.stack([a, a]), None, labels) == pytest.approx([1, 1, 1, 1])
+    assert consistency.error_agreement(np.stack([a, a]), None, labels) == pytest.approx([1, 1, 1, 1])
     other = np.where(a != labels, (labels + 2) % 3, labels)  # the same images, always another wrong class
-    assert consistency.agreement(a[None], other[None], labels) == pytest.approx([1, 1, 1, 0])
+    assert consistency.error_agreement(a[None], other[None], labels) == pytest.approx([1, 1, 1, 0])
     apart = np.where(a == labels, (labels + 1) % 3, labels)
-    kappa, _, shared, same = consistency.agreement(a[None], apart[None], labels)
+    kappa, _, shared, same = consistency.error_agreement(a[None], apart[None], labels)
     assert kappa < -0.5
     assert shared == 0
     assert np.isnan(same)
-    perfect = consistency.agreement(labels[None], a[None], labels)
+    perfect = consistency.error_agreement(labels[None], a[None], labels)
     assert perfect[:2] == pytest.approx([0, 0])  # chance: nothing to share
     assert np.isnan(perfect[2:]).all()
-    assert np.isnan(consistency.agreement(labels[None], labels[None], labels)).all()
+    assert np.isnan(consistency.error_agreement(labels[None], labels[None], labels)).all()
 
 
 def test_by_chance_is_the_mean_over_all_ways_to_shuffle_one_net_within_the_classes():
@@ -172,7 +172,7 @@ def test_by_chance_is_the_mean_over_all_ways_to_shuffle_one_net_within_the_class
     a = np.array([0, 1, 2, 0, 1, 0, 0, 2])
     b = np.array([1, 0, 0, 2, 2, 1, 2, 0])
     both = [[*one, *two] for one, two in product(permutations(b[:4]), permutations(b[4:]))]
-    shuffled = np.array([consistency.agreement(a[None], np.array([net]), labels) for net in both])
+    shuffled = np.array([consistency.error_agreement(a[None], np.array([net]), labels) for net in both])
     chance = consistency.by_chance(a[None], b[None], labels)
     assert chance[:3] == pytest.approx(shuffled[:, :3].mean(0))
     met = sum(((a != labels) & (a == net)).sum() for net in both)  # joint errors with one name, over all shuffles
@@ -182,10 +182,10 @@ def test_by_chance_is_the_mean_over_all_ways_to_shuffle_one_net_within_the_class
 def test_the_pairs_within_a_group_are_each_taken_once():
     rng = np.random.default_rng(2)
     labels, nets = np.arange(60) % 4, rng.integers(0, 4, (3, 60))
-    pairs = [consistency.agreement(nets[[i]], nets[[j]], labels) for i, j in combinations(range(3), 2)]
-    assert consistency.agreement(nets, None, labels) == pytest.approx(np.mean(pairs, axis=0))
+    pairs = [consistency.error_agreement(nets[[i]], nets[[j]], labels) for i, j in combinations(range(3), 2)]
+    assert consistency.error_agreement(nets, None, labels) == pytest.approx(np.mean(pairs, axis=0))
     order = rng.permutation(60)  # the order of the examples is nothing
-    assert consistency.agreement(nets[:, order], None, labels[order]) == pytest.approx(np.mean(pairs, axis=0))
+    assert consistency.error_agreement(nets[:, order], None, labels[order]) == pytest.approx(np.mean(pairs, axis=0))
 
 
 def test_times_wrong_beside_independent_nets():
@@ -228,7 +228,7 @@ def test_the_table_says_which_rows_are_circular_and_what_is_possible():
     labels, hard = np.arange(300) % 5, rng.random(300)
     right = {net: rng.random((4, 300)) > hard for net in ("A", "B")}
     wrong = {net: rng.random((3, 300)) < hard for net in ("A", "B")}
-    found = validation.table(right, wrong, labels, fractions=(0.1, 0.5), resamples=40)
+    found = validation.share_table(right, wrong, labels, fractions=(0.1, 0.5), resamples=40)
     assert len(found) == 2 * 3 * 5
     assert dict(zip(found.easiness_of + found.errors_of, found.nets, strict=True)) == {
         "AA": "same", "AB": "other", "Aboth": "both", "BA": "other", "BB": "same", "Bboth": "both",
@@ -255,7 +255,7 @@ def test_the_table_says_which_rows_are_circular_and_what_is_possible():
 def test_without_errors_nothing_is_claimed():
     labels = np.arange(40) % 4
     right = {net: np.random.default_rng(0).random((3, 40)) < 0.5 for net in ("A", "B")}
-    found = validation.table(right, {net: np.zeros((3, 40), bool) for net in right}, labels, resamples=5)
+    found = validation.share_table(right, {net: np.zeros((3, 40), bool) for net in right}, labels, resamples=5)
     assert found[found.measure == "AUC"][["value", "low", "high"]].isna().all(axis=None)
     assert judge(found, 0.5).verdict == "open"
     pairs = consistency.consistency({net: np.stack([labels] * 3) for net in right}, labels, resamples=5)
@@ -283,7 +283,7 @@ def test_intervals_cover_the_expectation_over_trials_nets_and_images():
         labels, theta = np.arange(600) % 6, rng.normal(0, 1.5, 600)
         right = rng.random((5, 600)) < 1 / (1 + np.exp(-theta - rng.normal(0, 0.8, (5, 6))[:, labels]))
         wrong = rng.random((4, 600)) < 1 / (1 + np.exp(1 + theta + rng.normal(0, 0.3, (4, 6))[:, labels]))
-        row = validation.table({"A": right}, {"B": wrong}, labels, resamples=60)
+        row = validation.share_table({"A": right}, {"B": wrong}, labels, resamples=60)
         found.append(row[row.nets == "other"][["value", "low", "high"]].to_numpy())
     value, low, high = np.moveaxis(found, 2, 0)
     cover = ((low <= value.mean(0)) & (value.mean(0) <= high)).mean(0)
@@ -326,9 +326,9 @@ def test_two_nets_are_named_by_their_family_where_that_tells_them_apart():
         (lambda: validation.weights(np.zeros((2, 3), bool), "all"), "one net, most nets"),
         (lambda: validation.binned([2.0], [0.5], [0]), "0..1"),
         (lambda: intervals.crossed(lambda g, _: [0], np.zeros((1, 3)), labels=np.zeros(3)), "two units"),
-        (lambda: consistency.agreement(np.zeros((1, 3), int), None, np.zeros(3, int)), "2 or more nets"),
-        (lambda: consistency.agreement(np.zeros((2, 3)), None, np.zeros(3, int)), "int"),
-        (lambda: consistency.agreement(np.zeros((2, 3), int), None, np.zeros(4, int)), "same examples"),
+        (lambda: consistency.error_agreement(np.zeros((1, 3), int), None, np.zeros(3, int)), "2 or more nets"),
+        (lambda: consistency.error_agreement(np.zeros((2, 3)), None, np.zeros(3, int)), "int"),
+        (lambda: consistency.error_agreement(np.zeros((2, 3), int), None, np.zeros(4, int)), "same examples"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(call, named):
@@ -354,6 +354,6 @@ def test_figures_show_what_is_in_their_tables():
         validation.predictors({"counts": rng.random((3, 90)), "noise": rng.random((3, 90))}, wrong, labels)
     )
     assert [text.get_text() for text in axis.get_yticklabels()] == ["counts", "noise"]
-    axis = plot.times_wrong(consistency.times_wrong(wrong, labels))
+    axis = plot.wrong_counts(consistency.times_wrong(wrong, labels))
     assert sum(bar.get_height() for bar in axis.patches) == pytest.approx(100)
     plot.base.plt.close("all")

@@ -184,7 +184,7 @@ def test_images_are_the_right_way_up_and_in_their_true_colours(collection):
     assert sprite.shape == (64, 96, 3)
     assert sprite[32, 32].tolist() == [250, 0, 120]  # the fifth, on the second line
     assert not sprite[32:, 64:].any()  # no sixth
-    assert (decoded(pictures.encoded(sprite, "webp")) == sprite).all()
+    assert (decoded(pictures.picture_bytes(sprite, "webp")) == sprite).all()
 
 
 def test_the_widget_follows_its_controls_and_opens_an_image(collection):
@@ -269,7 +269,7 @@ IDS = "shown.map(i => set.ids[i])"
 def test_the_page_is_opened_filtered_and_clicked_in_a_browser(collection, tmp_path):
     classes = (AWKWARD, *collection.examples.classes[1:])
     collection.examples = replace(collection.examples, classes=classes)
-    page = explorer.save(collection, tmp_path / "results", title="what is easy", variant="photographs")
+    page = explorer.save_explorer(collection, tmp_path / "results", title="what is easy", variant="photographs")
     assert page.name == "explorer-photographs.html"
     with browsing(page.as_uri(), tmp_path / "profile", SHOWN) as browser:
         assert browser.ask("document.title") == "what is easy"
@@ -327,7 +327,7 @@ def test_the_page_is_opened_filtered_and_clicked_in_a_browser(collection, tmp_pa
 
 @pytest.mark.slow
 def test_the_page_works_by_keyboard_and_names_what_it_shows(collection, tmp_path):
-    page = explorer.save(collection, tmp_path / "results", limit=60)
+    page = explorer.save_explorer(collection, tmp_path / "results", limit=60)
     with browsing(page.as_uri(), tmp_path / "profile", SHOWN) as browser:
         assert "60 of 100 images" in browser.ask("$('intro').textContent")
         assert browser.ask("$('line').textContent").startswith("48 of 100 images")

@@ -45,10 +45,10 @@ MODELS = {
     "cpu": ("wrn-10-1", "densenet-bc-16-8", "resnext-11-4x8d", "mlp-3x512"),
     "cuda": ("wrn-16-4", "densenet-bc-100-12", "resnext-29-4x64d", "mlp-3x512"),
 }
-RESIDENT = {"cpu": 10_000, "cuda": 50_000}  # images that lie in memory; a timing trains on some of them
+TIMED_IMAGES = {"cpu": 10_000, "cuda": 50_000}  # images that lie in memory; a timing trains on some of them
 SECONDS = {"cpu": 1.5, "cuda": 3.0}  # of one timing of the plain loop; on a GPU long beside the start of an epoch
 FEWEST_BATCHES = 4  # of a timing, however slow the net
-COLUMNS = "{:<20}{:>8}{:>9}{:>9}{:>24}{:>11}{:>9}{:>9}{:>9}"
+_COLUMNS = "{:<20}{:>8}{:>9}{:>9}{:>24}{:>11}{:>9}{:>9}{:>9}"
 Tasks = dict[str, Callable[[], object]]  # by name: what trains or evaluates once over a trial's images
 
 
@@ -68,7 +68,7 @@ class Setting:
         return trial_on(self.data, model, images, recipe)
 
 
-def main(
+def run_bench(
     *,
     models: list[str] | None = None,
     device: str | None = None,
@@ -94,13 +94,17 @@ def main(
     target = _writable(json)
     with _as_device(device), one_thread() if device == "cpu" else contextlib.nullcontext():
         setting = Setting(
-            device, noise(RESIDENT[device]), Recipe(precision=run.precision()), repeats, seconds or SECONDS[device]
+            device,
+            random_images(TIMED_IMAGES[device]),
+            Recipe(precision=run.precision()),
+            repeats,
+            seconds or SECONDS[device],
         )
         precision = setting.recipe.precision
         print("\n".join(opening(setting)), flush=True)
         rows = []
         for name in names:
-            rows.append(measure(name, setting))
+            rows.append(time_net(name, setting))
             print(table_row(rows[-1]), flush=True)
         pair = measure_parallel(names[0], repeats, setting.seconds) if parallel else None
         estimated, unknown = of_profiles(rows, precision, run.cores() if device == "cpu" else 1)
@@ -125,8 +129,8 @@ def main(
 
 def _device(name: str | None) -> str:
     name = name or run.device()
-    if name not in RESIDENT:
-        raise UserError(f"device {name!r}: one of {', '.join(RESIDENT)}")
+    if name not in TIMED_IMAGES:
+        raise UserError(f"device {name!r}: one of {', '.join(TIMED_IMAGES)}")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device cuda: PyTorch finds no GPU on this machine; measure with device cpu")
     return name
@@ -158,7 +162,7 @@ def _as_device(name: str) -> Iterator[None]:
 # the loops -----------------------------------------------------------------------------------------------------------
 
 
-def noise(images: int, size: int = 32) -> Dataset:
+def random_images(images: int, size: int = 32) -> Dataset:
     """Images and labels drawn at random: uint8 (images, 3, size, size), ten classes."""
     draws = stream(0, "bench")
     pixels = torch.randint(0, 256, (images, 3, size, size), generator=draws, dtype=torch.uint8)
@@ -314,7 +318,7 @@ def _loops(model: str, setting: Setting, images: int) -> dict[str, Callable[[], 
     return loops
 
 
-def measure(model: str, setting: Setting, loops: Callable = _loops) -> dict:
+def time_net(model: str, setting: Setting, loops: Callable = _loops) -> dict:
     """One net's row: raw seconds of every timing, and what follows from them. loops: as `_loops`."""
     device, batch = setting.device, setting.recipe.batch_size
     probe = [build_tasks() for build_tasks in loops(model, setting, 2 * batch).values()]
@@ -406,7 +410,7 @@ def _beside(rank: int, model: str, repeats: int, seconds: float, barrier, answer
     torch.set_num_threads(1)
     recipe = Recipe(precision=run.precision())
     images = 8 * recipe.batch_size
-    epoch = easel(trial_on(noise(images), model, images, recipe), "cpu")["easel"]
+    epoch = easel(trial_on(random_images(images), model, images, recipe), "cpu")["easel"]
     epoch()
 
     def rate() -> float:
@@ -438,13 +442,13 @@ def of_profiles(rows: list[dict], auto: str, workers: int, store: Store | None =
         return [], [f"no profiles.yaml to read in {plan.notebooks_dir()} ({type(fault).__name__})"]
     for name in names:
         try:
-            found.append(estimate(name, rows, auto, workers, store))
+            found.append(profile_estimate(name, rows, auto, workers, store))
         except UserError as fault:
             faults.append(str(fault))
     return found, faults
 
 
-def estimate(profile: str, rows: list[dict], auto: str, workers: int, store: Store | None = None) -> dict:
+def profile_estimate(profile: str, rows: list[dict], auto: str, workers: int, store: Store | None = None) -> dict:
     """What it takes to train the trials that a profile's receipts name, each once, on `workers` cores or GPUs.
 
     The receipts are those of this machine's results, else the committed ones; the records are the store's or released.
@@ -452,7 +456,7 @@ def estimate(profile: str, rows: list[dict], auto: str, workers: int, store: Sto
     trials: that the estimate is of; missing: named, but no record is at hand; without: the profile's notebooks that
     have no receipt; scaled: nets that were not measured. seconds: None where there is no trial.
     """
-    stems = [job.stem for job in plan.plan(profile)]
+    stems = [job.stem for job in plan.planned(profile)]
     receipts = site.receipts(files.results_dir() / profile) or site.receipts(files.ROOT / "results" / profile)
     keys = dict.fromkeys(key for receipt in receipts if receipt["notebook"] in stems for key in receipt["keys"])
     store, seconds, missing, nets = store or Store(), 0.0, 0, set()
@@ -461,8 +465,8 @@ def estimate(profile: str, rows: list[dict], auto: str, workers: int, store: Sto
         if record is None:
             missing += 1
             continue
-        trained, evaluated = cost.images(record)
-        computed = cost.precision(record) if cost.precision(record) in rows[0]["image_s"] else auto
+        trained, evaluated = cost.images_seen(record)
+        computed = cost.precision_of(record) if cost.precision_of(record) in rows[0]["image_s"] else auto
         model, size = record.identity["model"], cost.size(record) or 32
         training, evaluation = image_seconds(model, computed, rows, size)
         seconds += (trained * training + evaluated * evaluation) / workers
@@ -503,15 +507,15 @@ def opening(setting: Setting) -> list[str]:
         f"{here['device']}; PyTorch {here['torch']}; {how}; batches of {setting.recipe.batch_size}; "
         f"easel computes in {setting.recipe.precision}",
         "images/s of training; easel/plain: median (smallest..largest) of paired timings; epoch: with its evaluation",
-        COLUMNS.format("", "", "", "", "", "", "of an", "epoch", "epoch"),
-        COLUMNS.format("net", "images", "plain", "easel", "easel/plain", "evaluation", "epoch", "10,000", "50,000"),
+        _COLUMNS.format("", "", "", "", "", "", "of an", "epoch", "epoch"),
+        _COLUMNS.format("net", "images", "plain", "easel", "easel/plain", "evaluation", "epoch", "10,000", "50,000"),
     ]
 
 
 def table_row(row: dict) -> str:
     """A net's line of the table."""
     rate, epoch = row["images_per_s"], next(iter(row["epoch_s"].values()))
-    return COLUMNS.format(
+    return _COLUMNS.format(
         row["model"],
         f"{row['images']:,}",
         *(f"{rate[arm]:,.0f}" for arm in ("plain", "easel")),

@@ -193,7 +193,9 @@ def _train(options) -> int:
         from easel.train import budget
 
         spell = budget.seconds(options.budget)
-    return inprocess.train(options.profile, options.only, options.dataset, _settings(options), spell, options.pack)
+    return inprocess.train_profile(
+        options.profile, options.only, options.dataset, _settings(options), spell, options.pack
+    )
 
 
 def _settings(options) -> dict[str, str]:
@@ -229,7 +231,7 @@ def _bench(options) -> int:
     from easel import bench
 
     given = {name: getattr(options, name) for name in ("models", "device", "repeats", "json", "parallel")}
-    return bench.main(**{name: value for name, value in given.items() if value is not None})
+    return bench.run_bench(**{name: value for name, value in given.items() if value is not None})
 
 
 def _data(options) -> int:
@@ -283,7 +285,7 @@ def _info(options) -> int:
     from easel.notebook import inventory
 
     content = inventory.content()
-    print(json.dumps(content, indent=1) if options.json else inventory.in_words(content))
+    print(json.dumps(content, indent=1) if options.json else inventory.as_text(content))
     return 0
 
 

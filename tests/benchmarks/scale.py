@@ -56,7 +56,7 @@ def nets(count: int = 10, trials: int = 10) -> dict[str, tuple[np.ndarray, np.nd
 def match(groups: dict) -> list:
     """All pairs of nets, easy and hard, with jackknife intervals, as 01_matching makes them."""
     labels = np.arange(EXAMPLES) % 10
-    return [matching.table(groups, which=which, labels=labels) for which in ("easy", "hard")]
+    return [matching.rate_table(groups, which=which, labels=labels) for which in ("easy", "hard")]
 
 
 def timed(task: Callable[[], object], clock=time.perf_counter) -> float:

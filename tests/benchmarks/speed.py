@@ -103,7 +103,7 @@ def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
         trial = setting.trial(model, images)
         return bench._loops(model, setting, images) | {"resident": lambda: resident(trial, setting.device)}
 
-    row = bench.measure(model, setting, loops)
+    row = bench.time_net(model, setting, loops)
     precision, batch, size = setting.recipe.precision, setting.recipe.batch_size, setting.data.images.shape[-1]
     reached = {"flops": 1e9 * ceilings[f"{precision}_gflops"], "bandwidth": 1e9 * ceilings["copy_gb_per_s"]}
     least = roofline.step(model, batch, precision, size=size, **reached)["seconds"] / batch
@@ -115,7 +115,9 @@ def main(models: list[str], repeats: int = 5) -> None:
     device = run.device()
     with one_thread() if device == "cpu" else contextlib.nullcontext():
         recipe = Recipe(precision=run.precision())
-        setting = Setting(device, bench.noise(bench.RESIDENT[device]), recipe, repeats, bench.SECONDS[device])
+        setting = Setting(
+            device, bench.random_images(bench.TIMED_IMAGES[device]), recipe, repeats, bench.SECONDS[device]
+        )
         ceilings = measure_ceilings(device, recipe.precision)
         print(", ".join(f"{name} {value:,.0f}" for name, value in ceilings.items()))
         print(COLUMNS.format("net", "plain", "resident", "easel", "easel/plain", "roofline"))

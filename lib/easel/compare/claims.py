@@ -27,7 +27,7 @@ from easel.errors import UserError
 VERDICTS = ("holds", "fails", "no difference", "open", "as printed", "not as printed")
 REASONS = ("trials", "images", "design")
 MARGIN = 0.10  # of a rate or correlation against a printed one
-MOST = 50  # times as many trials: beyond that "more trials" is no advice
+_MOST = 50  # times as many trials: beyond that "more trials" is no advice
 
 
 class Finding(NamedTuple):
@@ -171,6 +171,6 @@ def _needed(one: Interval, bar: float, margin: float | None) -> int | None:
 
 def _times(n: int, reach: float, room: float) -> int | None:
     """n times (reach / room)^2, rounded up; None where no sensible number of trials makes the reach so small."""
-    if room <= 0 or not reach / room < MOST**0.5:
+    if room <= 0 or not reach / room < _MOST**0.5:
         return None
     return int(np.ceil(n * (reach / room) ** 2 - 1e-6))

@@ -17,7 +17,7 @@ from easel.errors import UserError
 MEASURES = ("kappa", "kappa within classes", "shared errors", "same wrong class")
 
 
-def agreement(a, b, labels) -> np.ndarray:
+def error_agreement(a, b, labels) -> np.ndarray:
     """How alike the errors of two groups of nets are, mean over their pairs of nets: float (4,), MEASURES' order.
 
     a, b: predicted classes, (nets, examples) each, of the same examples; b None: the pairs of nets within a.
@@ -164,7 +164,7 @@ def _statistic(a: np.ndarray, *rest: np.ndarray) -> np.ndarray:
     *b, labels = rest
     if not b and len(a) < 2:
         return np.full(len(MEASURES), np.nan)
-    return agreement(a, b[0] if b else None, labels)
+    return error_agreement(a, b[0] if b else None, labels)
 
 
 def bool_nets(wrong) -> np.ndarray:

@@ -32,7 +32,7 @@ from easel.errors import UserError
 
 PLAIN = ("pearson", "spearman")
 BY_CLASS = ("pearson within classes", "spearman within classes", "classes alone")
-KINDS = PLAIN + BY_CLASS
+CORRELATIONS = PLAIN + BY_CLASS
 
 
 # ---- two rankings --------------------------------------------------------------------------------------------------
@@ -89,8 +89,8 @@ class Runs:
     """Runs made ready to be correlated under many weights: levels are found once, so that ranks need no sort."""
 
     def __init__(self, runs: np.ndarray, kind: str, labels):
-        if kind not in KINDS:
-            raise UserError(f"kind={kind!r}: give one of {', '.join(map(repr, KINDS))}")
+        if kind not in CORRELATIONS:
+            raise UserError(f"kind={kind!r}: give one of {', '.join(map(repr, CORRELATIONS))}")
         if kind in BY_CLASS and labels is None:
             raise UserError(f"kind={kind!r} needs labels, one for each example")
         self.runs, self.kind = runs, kind
@@ -302,7 +302,7 @@ def share_within(runs: Mapping[str, np.ndarray], labels, *, resamples: int = RES
     pair whose correlation is not clearly above 0 (its interval is not): there is no agreement to take apart.
     """
     whole, alone = (
-        agreement(runs, kind, labels=labels, resamples=resamples, seed=seed) for kind in ("pearson", KINDS[4])
+        agreement(runs, kind, labels=labels, resamples=resamples, seed=seed) for kind in ("pearson", CORRELATIONS[4])
     )
     clear = np.array([[whole.r(a, b).low > 0 for b in whole.groups] for a in whole.groups])
 

@@ -10,7 +10,7 @@ import torch
 from easel.compare import cuts
 from easel.errors import UserError
 
-MEASURES = ("mean distance", "nearest neighbour")
+DISTANCES = ("mean distance", "nearest neighbour")
 PART = 512  # rows, or sets, worked on together: so few that they stay near the processor
 CLOSE = 0.03  # of the squared lengths: two vectors with less between them are subtracted number by number
 ORDERED = 1024  # nearest others of an example that are put in order, at most
@@ -35,7 +35,9 @@ def distances(vectors) -> np.ndarray:
     return found
 
 
-def within(distance: np.ndarray, counts, *, which: str = "easy", fraction: float = 0.10) -> tuple[float, float]:
+def distances_within(
+    distance: np.ndarray, counts, *, which: str = "easy", fraction: float = 0.10
+) -> tuple[float, float]:
     """(mean distance, nearest neighbour) within the easiest or hardest k examples, expected over all tie-breakings.
 
     mean distance: over the pairs of the set; nearest neighbour: to the closest other member, mean over members.

@@ -170,7 +170,7 @@ class _Group:
     ranks: np.ndarray | None
 
 
-def table(
+def rate_table(
     groups: Mapping[str, tuple],
     *,
     which: str = "easy",

@@ -16,7 +16,7 @@ from scipy import stats
 from easel.compare import correlation as correlations, cuts, matching
 from easel.errors import UserError
 
-SIZES = (1, 2, 5, 10, 20, 50, 100, 200)  # trials in a group that a projection goes through
+GROUP_SIZES = (1, 2, 5, 10, 20, 50, 100, 200)  # trials in a group that a projection goes through
 DRAWS = 5  # simulated pairs of groups a size
 GRID = np.sin(np.linspace(0, np.pi / 2, 201)) ** 2  # success probabilities, closest where counts are: near 0 and 1
 GAIN = 0.01  # nats, of all examples together: the fit ends at the step that adds less
@@ -99,7 +99,7 @@ def probability(ledger, m: int | None = None) -> np.ndarray:
     return _mean(ledger, "probability", m)
 
 
-def table(ledger, m_values, dataset_name: str) -> pd.DataFrame:
+def easiness_table(ledger, m_values, dataset_name: str) -> pd.DataFrame:
     """EH's easiness as a table: one row an example, net and m; columns exactly COLUMNS.
 
     ledger: of one net or several, a block of rows for each. example: index in the data set's official order.
@@ -167,7 +167,7 @@ def reliability_curve(
 
 
 def projected(
-    correct, m: int = 1, sizes=SIZES, *, which=cuts.WHICH, fraction: float = 0.10, seed: int = 0
+    correct, m: int = 1, sizes=GROUP_SIZES, *, which=cuts.WHICH, fraction: float = 0.10, seed: int = 0
 ) -> pd.DataFrame:
     """How alike two groups of `trials` trials of one net would be: `reliability_curve` carried on to any size.
 

@@ -12,30 +12,21 @@ changes     perturbations: a registry
 Nothing in this room trains or normalises. These words are imported when they are first used.
 """
 
-from importlib import import_module
+from easel.faces import face
 
-_WORDS = {
-    "load": ("sets", "load"),
-    "subset": ("sets", "subset"),
-    "choose": ("sets", "choose"),
-    "describe": ("sets", "describe"),
-    "names": ("sets", "names"),
-    "Dataset": ("sets", "Dataset"),
-    "Name": ("sets", "Name"),
-    "Published": ("published", "Published"),
-    "register_published": ("published", "register"),
-    "Change": ("changes", "Change"),
-    "register_change": ("changes", "register"),
-}
-__all__ = sorted(_WORDS)
-
-
-def __getattr__(word: str) -> object:
-    if word not in _WORDS:
-        raise AttributeError(f"module {__name__!r} has no attribute {word!r}")
-    module, name = _WORDS[word]
-    return getattr(import_module(f"{__name__}.{module}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_WORDS})
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        "load": "sets",
+        "subset": "sets",
+        "choose": "sets",
+        "describe": "sets",
+        "names": "sets",
+        "Dataset": "sets",
+        "Name": "sets",
+        "Published": "published",
+        "register_set": "published",
+        "Change": "changes",
+        "register_change": "changes",
+    },
+)

@@ -60,7 +60,7 @@ OURS = ("colour", "shuffle", "low-pass")  # the paper's
 CHANGES: dict[str, Change] = {}  # by name, in the order of the figures
 
 
-def register(change: Change) -> Change:
+def register_change(change: Change) -> Change:
     """Makes a change known by its name; again, it takes the place of what had the name.
 
     Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
@@ -161,7 +161,7 @@ def examples() -> tuple[str, ...]:
     return tuple(change.view(change.example) for change in CHANGES.values())
 
 
-def check(view: str, size: int | None = None) -> None:
+def check_view(view: str, size: int | None = None) -> None:
     """Raise UserError, one line, unless `view` is a change, written in its one form, that images of this side allow."""
     _split(view, size)
 
@@ -217,7 +217,7 @@ class Changed(Dataset):
     """
 
     def __init__(self, source: Dataset, view: str):
-        check(view, source.images.shape[-1])
+        check_view(view, source.images.shape[-1])
         version = CHANGES[view.partition("=")[0]].version or VERSION
         mark = hashlib.sha256(f"{version}/{view}/{source.fingerprint}/".encode())
         mark.update(source.ids.astype("<i8").tobytes())
@@ -310,7 +310,7 @@ def _mix(x: Tensor) -> Tensor:
 
 # ---- the registry --------------------------------------------------------------------------------------------------
 
-register(
+register_change(
     Change(
         name="colour",
         make=lambda images, ids, alpha: colour(images, alpha),
@@ -322,7 +322,7 @@ register(
         symbol="s",
     )
 )
-register(
+register_change(
     Change(
         name="shuffle",
         make=lambda images, ids, tiles: shuffle(images, ids, tiles),
@@ -339,7 +339,7 @@ register(
         symbol="^",
     )
 )
-register(
+register_change(
     Change(
         name="low-pass",
         make=lambda images, ids, radius: low_pass(images, radius),

@@ -59,7 +59,9 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def estimate(urls: Sequence[str], *, size: int | None = None, patience: Patience | None = None) -> dict[str, float]:
+def mirror_speeds(
+    urls: Sequence[str], *, size: int | None = None, patience: Patience | None = None
+) -> dict[str, float]:
     """Bytes a second that each mirror gives right now, 0 for one that does not answer or has another file; all at once.
 
     Takes patience.probe seconds at most, whatever the network does.
@@ -245,7 +247,7 @@ def fetch(
     return job.path
 
 
-def within(
+def fetch_within(
     urls: Sequence[str],
     path: Path,
     md5: str,
@@ -266,7 +268,7 @@ def within(
     start = time.monotonic()
     part = _part(Path(path))
     missing = size - (part.stat().st_size if part.exists() else 0)
-    rates = estimate(urls, size=size, patience=patience)
+    rates = mirror_speeds(urls, size=size, patience=patience)
     left = seconds - (time.monotonic() - start)
     able = sorted((url for url, rate in rates.items() if rate * left > missing), key=lambda url: -rates[url])
     if able:

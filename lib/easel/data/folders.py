@@ -18,12 +18,12 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 LARGEST = 224  # pixels: the side images get unless they all share a smaller one (the paper's mini-ImageNet size)
 SMALLEST = 8  # pixels: what is smaller is stretched to it
-SPLITS = {"train": ("train",), "test": ("val", "test")}  # ours: the folder's, the first that is there
+FOLDER_SPLITS = {"train": ("train",), "test": ("val", "test")}  # ours: the folder's, the first that is there
 
 
 def split_folder(root: Path, split: str) -> Path | None:
     """The folder of "train" or "test" in root (val/ before test/), or None where there is none."""
-    return next((root / name for name in SPLITS[split] if (root / name).is_dir()), None)
+    return next((root / name for name in FOLDER_SPLITS[split] if (root / name).is_dir()), None)
 
 
 def listing(root: Path, split: str, classes: tuple[str, ...] | None = None) -> dict[str, list[Path]]:
@@ -35,7 +35,7 @@ def listing(root: Path, split: str, classes: tuple[str, ...] | None = None) -> d
     _entries(root)  # says so where the root itself is missing or unreadable
     folder = split_folder(root, split)
     if folder is None:
-        names = " or ".join(f"{name}/" for name in SPLITS[split])
+        names = " or ".join(f"{name}/" for name in FOLDER_SPLITS[split])
         raise UserError(f"{root}: no folder {names} in it; a set of images is laid out as train/CLASS/…, val/CLASS/…")
     here = sorted(e.name for e in _entries(folder) if e.is_dir() and not e.name.startswith("."))
     if not here:
@@ -102,7 +102,7 @@ def common_side(files: list[Path]) -> int:
     return max(sides.pop(), SMALLEST)
 
 
-def read(files: list[Path], size: int, crop: float = 1.0) -> np.ndarray:
+def read_pictures(files: list[Path], size: int, crop: float = 1.0) -> np.ndarray:
     """Pictures as (n, 3, size, size) uint8 RGB: the short side brought to size / crop, then the centre cut out.
 
     crop: side of the cut over the short side, 0..1 (224/256 is ImageNet's "resize 256, centre crop 224").

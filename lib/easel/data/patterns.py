@@ -24,12 +24,12 @@ CLASSES = (
 )  # fmt: skip
 KINDS = ("frequent", "rare", "contradicted")
 SHARES = (75, 10, 15)  # percent of every class, in the order of KINDS
-SPLITS = {"train": (10_000, 1), "test": (2_000, 2)}  # images, stream
+PATTERN_SPLITS = {"train": (10_000, 1), "test": (2_000, 2)}  # images, stream
 SEED = 20_190  # of the released set; another seed draws another set of the same patterns
 EMBLEMS = 6  # rare patterns a class
 
 SIDE = 32
-COLOURS = np.array([(208, 52, 44), (222, 184, 40), (58, 158, 66), (44, 92, 200), (146, 62, 180)], np.int32)
+_COLOURS = np.array([(208, 52, 44), (222, 184, 40), (58, 158, 66), (44, 92, 200), (146, 62, 180)], np.int32)
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "diamond", "bow", "frame", "bar", "chevron", "moon")
 OWN_SHAPES = 5  # the first five belong to the classes, the others to the emblems and to what merely lies about
 RADII = (3, 4, 7, 8, 9, 10, 11)  # pixels: half the side of a shape's box
@@ -72,7 +72,7 @@ def draw(split: str, images: int | None = None, seed: int = SEED) -> tuple[np.nd
 
     images: how many instead, a multiple of 200 (so that 75, 10 and 15% of each class are whole). About 2 s for 10,000.
     """
-    count, stream = SPLITS[split]
+    count, stream = PATTERN_SPLITS[split]
     count = images or count
     bits = _Bits(seed, stream)
     order = bits.order(count)
@@ -100,7 +100,7 @@ def _pictures(labels: np.ndarray, kinds: np.ndarray, bits: _Bits) -> np.ndarray:
     shape = np.where(rare, _EMBLEM_SHAPE[labels, emblem], _SHAPE_OF[labels])
     size = np.where(loud, bits.below(SMALL[1], n), LARGE[0] + bits.below(LARGE[1] - LARGE[0], n))
     turn_and_place = _stamped(shape, size, bits, reach=np.where(loud, 10, 5))
-    ink = COLOURS[np.where(rare, _EMBLEM_COLOUR[labels, emblem], _COLOUR_OF[labels])]
+    ink = _COLOURS[np.where(rare, _EMBLEM_COLOUR[labels, emblem], _COLOUR_OF[labels])]
     ink = ink + bits.below(49, n, 3) - 24 + bits.below(33, n, 1) - 16
     strength = np.where(loud, 150 + bits.below(60, n), 220 + bits.below(36, n))
     picture = _laid(picture, ink, turn_and_place * strength[:, None, None] // 255)

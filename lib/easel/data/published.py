@@ -86,7 +86,7 @@ class Published:
 
     def lay(self, root: Path) -> None:
         """Unpacks root/archive into root/folder, once its MD5 is right; UserError if it is not."""
-        check(root / self.archive, self.md5, self.name)
+        check_file(root / self.archive, self.md5, self.name)
         self.unpack(self, root)
 
     def mirrors(self) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class Published:
 PUBLISHED: dict[str, Published] = {}  # by name
 
 
-def register(this: Published) -> Published:
+def register_set(this: Published) -> Published:
     """Makes a published set known by its name; again, it takes the place of the same archive's.
 
     Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
@@ -125,7 +125,7 @@ def checked(path: Path, md5: str, name: str) -> bytes:
     return content  # the bytes that were checked, not the file's, which may change
 
 
-def check(path: Path, md5: str, name: str) -> None:
+def check_file(path: Path, md5: str, name: str) -> None:
     """UserError as `checked`, for a file too large to hold."""
     with _readable(path, name):
         found = download.md5_of(path)
@@ -205,7 +205,7 @@ def _cifar100(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.n
     ((meta, md5),) = this.files["meta"]
     content = this.content(root, meta, md5)
     with _as(what, root / this.folder / meta, this):
-        names = tuple(parse(content)["fine_label_names"])
+        names = tuple(read_cifar_pickle(content)["fine_label_names"])
         if len(set(names)) != 100:
             raise UserError(f"it holds {len(set(names))} names, not 100")
     return images, labels, names
@@ -222,7 +222,7 @@ def _batches(this: Published, root: Path, split: str, key: str, classes: int, wh
         file, md5 = files[k]
         content = this.content(root, file, md5)
         with _as(what, root / this.folder / file, this):
-            table = parse(content)
+            table = read_cifar_pickle(content)
             data, marks = table["data"], np.asarray(table[key], np.int64)
             if data.shape != (each, 3072) or marks.shape != (each,) or marks.min() < 0 or marks.max() >= classes:
                 raise UserError(f"it holds {data.shape} pixels and {marks.shape} labels, not {each} images")
@@ -274,7 +274,7 @@ class _Table(pickle._Unpickler):
         return _Said
 
 
-def parse(content: bytes) -> dict:
+def read_cifar_pickle(content: bytes) -> dict:
     """The dictionary in a CIFAR file, a pickle of Python 2: its strings as str, its array as uint8.
 
     UserError for a pickle that names anything but NumPy's array, or that is damaged.
@@ -380,7 +380,7 @@ def _places(this: Published, zipped: zipfile.ZipFile) -> list[tuple[str, str]]:
 # Byte-identical copies that others have verified; CIFAR's official host last: it has given about 70 kB/s since June
 # 2026. Whatever a mirror sends, it is the MD5 that decides. MD5s of files as in torchvision.
 
-register(
+register_set(
     Published(
         name="cifar10",
         archive="cifar-10-python.tar.gz",
@@ -410,7 +410,7 @@ register(
         channels=((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),  # [A, notes]
     )
 )
-register(
+register_set(
     Published(
         name="cifar100",  # its 100 fine classes
         archive="cifar-100-python.tar.gz",
@@ -433,7 +433,7 @@ register(
         read=_cifar100,
     )
 )
-register(
+register_set(
     Published(
         name="stl10",
         archive="stl10_binary.tar.gz",
@@ -460,7 +460,7 @@ register(
         read=_stl10,
     )
 )
-register(
+register_set(
     Published(
         name="tiny-imagenet-10",
         archive="tiny-imagenet-200.zip",

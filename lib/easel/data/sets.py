@@ -130,7 +130,7 @@ def delivered(name: str, seconds: float) -> bool:
         return True
     published = PUBLISHED[name]
     wanted = {"md5": published.md5, "size": published.bytes}
-    if not download.within(published.mirrors(), archive(name), seconds=seconds, **wanted):
+    if not download.fetch_within(published.mirrors(), archive(name), seconds=seconds, **wanted):
         return False
     fetch_missing(name)
     return True
@@ -213,7 +213,7 @@ def own_size(name: str, marks: tuple) -> int:
     return own_side(name) or folders.common_side(_paths(_listing(name, root(name), "train")))
 
 
-def read(name: str, split: str, size: int) -> Raw:
+def read_split(name: str, split: str, size: int) -> Raw:
     """The "train" or "test" split of a set that is on disk, brought to this side. UserError for what is damaged."""
     if _of_folders(name):
         return _folder(name, split, size)
@@ -242,7 +242,7 @@ def _folder(name: str, split: str, size: int) -> Raw:
     words = class_folders(name)
     crop = 224 / 256 if name == "mini-imagenet" else 1.0
     notice = PUBLISHED[name].notice if name in PUBLISHED else ""
-    return Raw(folders.read(paths, size, crop), labels, tuple(words.get(k, k) for k in files), notice)
+    return Raw(folders.read_pictures(paths, size, crop), labels, tuple(words.get(k, k) for k in files), notice)
 
 
 def room(where: str, images: int, size: int) -> None:
@@ -463,7 +463,7 @@ def _load(name: str, split: str, size: int, marks: tuple) -> Dataset:
         mark = fingerprint(images, labels, train.classes)
         ids = np.arange(len(labels))
         return replace(train, split=split, images=images, labels=labels, ids=ids, kinds=kinds, fingerprint=mark)
-    raw = read(name, split, size)
+    raw = read_split(name, split, size)
     if name in PUBLISHED and PUBLISHED[name].channels:
         mean, std = PUBLISHED[name].channels
     elif split == "train":

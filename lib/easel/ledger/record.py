@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from easel.errors import UserError
-from easel.ledger.trial import QUANTITIES, Edit, Recipe, Timed, Trial, View, canonical
+from easel.ledger.quantities import QUANTITIES
+from easel.ledger.trial import Edit, Recipe, Timed, Trial, View, canonical
 
 FORMAT = 3  # 2: the number of epochs was part of a trial's identity, and so of its key
 _COMMENT = 7 + 64  # b"sha256:" and the digest in hex

@@ -19,10 +19,10 @@ import numpy as np
 from easel.data import changes as perturb, sets as datasets
 from easel.data.facts import Facts, of as facts_of
 from easel.errors import UserError
+from easel.ledger.quantities import QUANTITIES
 from easel.nets import names as models
 
 RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/test_golden.py notices)
-QUANTITIES = ("margin", "loss", "probability", "prediction")
 SETTINGS = {
     "optimizer": ("adamw", "sgd"),
     "normalisation": ("channel", "image"),
@@ -204,7 +204,7 @@ class View(Timed):
     def check(self) -> None:
         """UserError unless this is a view that a trial can record. (Whether tiles fit the images: view_examples.)"""
         if self.change and perturb.is_change(self.change):
-            perturb.check(self.change)
+            perturb.check_view(self.change)
         elif self.base not in ("train", "online", "test") and not self.count:
             changes = ", ".join(perturb.examples())
             raise UserError(f"view {self.base!r}: one of test, test:2000 (a part of it), online, {changes}")

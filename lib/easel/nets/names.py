@@ -52,7 +52,7 @@ class Family:
 
 
 def _torchvision(function: str, label: str, smallest: int = 1) -> Family:
-    return Family(function, partial(models_torchvision.build, function), function, label, smallest)
+    return Family(function, partial(models_torchvision.torchvision_net, function), function, label, smallest)
 
 
 FAMILIES: dict[str, Family] = {

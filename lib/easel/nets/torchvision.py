@@ -28,7 +28,7 @@ class Subsampled(nn.Conv2d):
         return F.conv2d(x[:, :, ::down, ::across], self.weight, self.bias)
 
 
-def build(function: str, *, classes: int, size: int, width: float) -> nn.Module:
+def torchvision_net(function: str, *, classes: int, size: int, width: float) -> nn.Module:
     """The net that torchvision.models.`function` builds, untrained, with `width` times its channels."""
     import torchvision
 

@@ -25,14 +25,14 @@ from pathlib import Path
 from easel import files
 from easel.errors import UserError
 from easel.notebook import site
-from easel.notebook.plan import Job, check_inputs, plan
+from easel.notebook.plan import Job, check_inputs, planned
 
 DRAFTS = ("draft.ipynb", "log.txt")  # of a stage; not results
 STOP_S = 1.5  # given to a stopped notebook to end by itself, before it is killed
 STOPPED = "stopped; finished trials are kept, the same command goes on from here"
 LINES, LINES_PER_S = 10, 1.0  # of a notebook's own output that are passed on: at once, and in the long run
 BAR_S = 5.0  # between two states of a progress bar that overwrites itself
-WIDTH = 160  # letters of a line that are passed on
+LINE_WIDTH = 160  # letters of a line that are passed on
 
 
 @dataclass
@@ -53,7 +53,7 @@ def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = 
     """
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise UserError(f"--jobs {jobs} does not fit; it takes a whole number from 1 up")
-    plans = plan(profile, only, dataset, settings or {})
+    plans = planned(profile, only, dataset, settings or {})
     folder = files.results_dir().absolute() / profile
     for needed in (folder, files.store_dir()):
         files.make_folder(needed)
@@ -64,7 +64,7 @@ def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = 
     print(f"easel: profile {profile}, {count}, {jobs} at a time, into {_short(folder)}", flush=True)
     started = time.monotonic()
     outcomes = _run_all(plans, folder, jobs)
-    index = site.build(folder)
+    index = site.write_site(folder)
     good = [one.receipt for one in outcomes if one.receipt]
     print(f"easel: {_summary(good, time.monotonic() - started)}")
     for one in outcomes:
@@ -196,7 +196,7 @@ def _readable(stream):
                 continue
             allowance -= 1
             overwritten = now if bar else overwritten
-            yield line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+            yield line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…"
 
 
 def _judge(job: Job, stage: Path, scratch: Path, token: str, status: int) -> tuple[dict | None, str]:

@@ -46,7 +46,7 @@ def thumbs(pictures: np.ndarray, side: int = THUMB) -> np.ndarray:
     return np.stack([np.asarray(p).transpose(2, 0, 1) for p in small])
 
 
-def encoded(picture: np.ndarray, kind: str = "png") -> bytes:
+def picture_bytes(picture: np.ndarray, kind: str = "png") -> bytes:
     """uint8 (H, W, 3) as "png", as lossless "webp", or as "webp90", which loses a little."""
     from PIL import Image
 
@@ -270,7 +270,7 @@ def page(
     return template.replace('"EASEL-DATA"', text)
 
 
-def save(
+def save_explorer(
     collections: Collection | Iterable[Collection],
     folder: Path,
     *,
@@ -317,7 +317,7 @@ def _packed(one: Collection, limit: int) -> dict:
         "side": shown.shape[-1],
         "columns": columns,
         "lossless": lossless,
-        "sprite": "data:image/webp;base64," + _base64(encoded(sprite(shown, columns), kind)),
+        "sprite": "data:image/webp;base64," + _base64(picture_bytes(sprite(shown, columns), kind)),
         "nets": nets,
     }
 
@@ -414,7 +414,7 @@ class Explorer:
             cell.layout.display = None if place < len(self.shown) else "none"
             if place < len(self.shown):
                 at = self.shown[place]
-                image.value = encoded(_enlarged(shown[place], 64))
+                image.value = picture_bytes(_enlarged(shown[place], 64))
                 with button.hold_sync():  # one message for both
                     button.description = f"{counts[at]}/{trials}"
                     button.tooltip = (
@@ -435,7 +435,7 @@ def story_html(one: Collection, position: int, m: int) -> str:
     A strip has a row an epoch and a column a trial, blue = right. The wrong class stands where it was recorded.
     """
     name, number = html.escape(_class(one, position)), one.examples.ids[position]
-    png = encoded(_enlarged(one.examples.images[position].numpy(), 256))
+    png = picture_bytes(_enlarged(one.examples.images[position].numpy(), 256))
     alt = f"image {number} of {html.escape(one.examples.name)}, labelled {name}, enlarged"
     parts = [
         f'<h3 style="margin:0">{name}</h3>',

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from easel import files
 from easel.errors import UserError
-from easel.notebook.plan import Job, check_inputs, plan
+from easel.notebook.plan import Job, check_inputs, planned
 
 TRAINING = ("ensure", "ensure_each", "watch")  # what a cell calls that trains, whatever the module's name there
 ABSENT = (
@@ -32,7 +32,9 @@ ABSENT = (
 )
 
 
-def train(profile: str, only=None, dataset=None, settings=None, spell: float | None = None, pack: str = "trained.zip"):
+def train_profile(
+    profile: str, only=None, dataset=None, settings=None, spell: float | None = None, pack: str = "trained.zip"
+):
     """Trains what a profile's notebooks ask for, in the order of `only`, else the profile's; returns the exit status.
 
     only, dataset, settings: as in `plan`. spell: seconds after which nothing more is begun. pack: a .zip file for what
@@ -45,19 +47,19 @@ def train(profile: str, only=None, dataset=None, settings=None, spell: float | N
     target = Path(pack)
     if target.suffix != ".zip":
         raise UserError(f"--pack {pack} must end in .zip")
-    jobs = _in_order(plan(profile, only, dataset, settings or {}), only)
+    chosen = _in_order(planned(profile, only, dataset, settings or {}), only)
     files.make_folder(target.parent)
     held, store = ledger.held(target), ledger.Store()
-    check_inputs(jobs, here=True)
+    check_inputs(chosen, here=True)
     before, started, failed, whole, end = _marks(store), time.monotonic(), False, False, ""
     try:
-        with budget.within(spell):
-            for job in jobs:
+        with budget.time_limit(spell):
+            for job in chosen:
                 print(f"easel: {job.stem}", flush=True)
                 failed |= not _execute(job)
         whole = not failed
     except budget.OutOfTime as out:
-        rest = [f", all of {one.stem}" for one in jobs[jobs.index(job) + 1 :]]
+        rest = [f", all of {one.stem}" for one in chosen[chosen.index(job) + 1 :]]
         left = f"{out.left:,} trial{'s' * (out.left != 1)} of {job.stem}{''.join(rest)}, and what depends on them"
         end = f"the time is spent; left: {left}; the same command goes on from here"
     finally:  # also when a scheduler or Ctrl-C ends it

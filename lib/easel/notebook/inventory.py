@@ -24,8 +24,8 @@ PARQUET = {  # small and exact, but easiness, which is a quotient: examples as d
     "use_dictionary": [column for column in scores.COLUMNS if column != "example"],
     "column_encoding": {"example": "DELTA_BINARY_PACKED"},
 }
-TYPES = {"example": "int32", "easiness": "float32"}
-TYPES |= dict.fromkeys(("label", "m", "n_trials", "correct_count"), "uint16")
+_U16 = ("label", "m", "n_trials", "correct_count")
+TYPES = {"example": "int32", "easiness": "float32"} | dict.fromkeys(_U16, "uint16")
 EVERY_M, STEP = 10, 10  # the scores table has every m up to the first, then each further so many epochs, and the last
 
 
@@ -52,7 +52,7 @@ def content(store: Store | None = None) -> dict:
     return {"folder": str(store.folder), **totals, "bad": bad, "groups": rows}
 
 
-def in_words(found: dict) -> str:
+def as_text(found: dict) -> str:
     """The store as a table to read."""
     if not found["groups"] and not found["bad"]:
         return f"{found['folder']}: no trials yet; easel run trains some"
@@ -102,7 +102,7 @@ def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: s
             if (name, model, m) not in taken and ledger.correct()[:, m - 1].any():
                 taken.add((name, model, m))
                 used |= {record.key: record for record in ledger.records}
-                parts.append(scores.table(ledger, [m], name))
+                parts.append(scores.easiness_table(ledger, [m], name))
     if not parts and absent:
         raise UserError(f"{', '.join(sorted(absent))}: not on this machine; easel data NAME gets a data set")
     if not parts:

@@ -20,7 +20,7 @@ from pathlib import Path
 START_TIMEOUT_S = 120  # a kernel starts in seconds; a minute on a machine that is busy with training
 
 
-def main() -> int:
+def execute_job() -> int:
     """Executes the job that stands in the first line of standard input; returns the exit status."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored in what started us (nohup, &)
     job = json.loads(sys.stdin.readline())
@@ -38,9 +38,9 @@ def main() -> int:
         outcome = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "outcome.json"  # the stage's disk may be full
         outcome.write_text(json.dumps({"error": explain(error, draft)}))
         if draft.exists():
-            save(draft, stage / f"{job['stem']}.failed.ipynb", job)
+            save_notebook(draft, stage / f"{job['stem']}.failed.ipynb", job)
         return 1
-    save(draft, stage / f"{job['stem']}.ipynb", job)
+    save_notebook(draft, stage / f"{job['stem']}.ipynb", job)
     from easel.notebook import site
 
     (stage / f"{job['stem']}.html").write_text(site.notebook_html(stage / f"{job['stem']}.ipynb"), encoding="utf-8")
@@ -67,7 +67,7 @@ def execute(job: dict, draft: Path) -> None:
     )
 
 
-def save(draft: Path, path: Path, job: dict) -> None:
+def save_notebook(draft: Path, path: Path, job: dict) -> None:
     """Writes the executed notebook without what differs from run to run or names this machine, and without widgets'
     live state, which GitHub refuses and no static page can show."""
     import nbformat
@@ -140,4 +140,4 @@ def _stop_with_caller() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(execute_job())

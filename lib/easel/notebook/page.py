@@ -29,7 +29,7 @@ from easel import files
 from easel.compare import claims
 from easel.ledger import provenance
 
-VERDICTS = {
+VERDICT_WORDS = {
     "holds": "✓ holds",
     "fails": "✗ fails",
     "no difference": "= no difference",
@@ -84,12 +84,12 @@ class Page:
         caption: the paper's figure, n, the interval, what was left out (diverged trials). Raises ValueError if empty.
         """
         caption = _said("caption", caption)
-        figure = of(figure)
+        figure = figure_of(figure)
         if self._notice:
             width = max(30, round(figure.get_figwidth() * 17))  # letters a line at 7 points
             lines = "\n".join(textwrap.wrap(self._notice, width))
             figure.text(0, 1.01, lines, fontsize=7, style="italic", va="bottom", transform=figure.transFigure)
-        data, kind, (width, height) = encoded(figure)
+        data, kind, (width, height) = figure_bytes(figure)
         path = self._path("figures", name, {"png": "png", "jpeg": "jpg"}[kind], self._figures, caption)
         files.write_atomically(path, data)
         metadata = {f"image/{kind}": {"width": width, "height": height, "alt": caption}}
@@ -132,8 +132,8 @@ class Page:
         is missing or not finite can only be open. reason: of an open one: trials, images or design; needed: trials that
         would decide. Raises ValueError otherwise.
         """
-        if verdict not in VERDICTS:
-            raise ValueError(f"verdict is {verdict!r}; it is one of {', '.join(VERDICTS)}")
+        if verdict not in VERDICT_WORDS:
+            raise ValueError(f"verdict is {verdict!r}; it is one of {', '.join(VERDICT_WORDS)}")
         row = {"claim": _said("claim", claim), "paper": _value(paper), "here": _value(here)}
         row |= {"low": _number("low", low), "high": _number("high", high), "n": _number("n", n)}
         row |= {"verdict": verdict, "why": _said("why", why)}
@@ -210,7 +210,7 @@ def verdict_cells(row: dict) -> tuple[str, str, str, str, str]:
     if row.get("reason"):
         more = f", about {row['needed']:,} would decide" if row.get("needed") else ""
         why = f"open for {row['reason']}{more}; {why}"
-    return row["claim"], _words(row["paper"]), here, VERDICTS[row["verdict"]], why
+    return row["claim"], _words(row["paper"]), here, VERDICT_WORDS[row["verdict"]], why
 
 
 def _data_name(asked: dict) -> str:
@@ -272,7 +272,7 @@ SEEN, SPARED = 6, 0.012  # levels of 256, share of pixels: where more is off, 25
 QUALITY = 85  # of a JPEG
 
 
-def encoded(figure) -> tuple[bytes, str, tuple[int, int]]:
+def figure_bytes(figure) -> tuple[bytes, str, tuple[int, int]]:
     """Draws and closes a Figure: its bytes, "png" or "jpeg", and (width, height) to show it at, in pixels.
 
     A drawing gets a palette of 256 colours, a third of the bytes, where that shows in hardly any pixel. Sheets of
@@ -308,7 +308,7 @@ def with_palette(picture) -> bytes | None:
     return buffer.getvalue()
 
 
-def of(thing):
+def figure_of(thing):
     """The matplotlib Figure that an Axes, an array or list of Axes, a SubFigure or a seaborn grid belongs to."""
     from matplotlib.figure import Figure
 

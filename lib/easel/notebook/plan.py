@@ -28,7 +28,7 @@ import yaml
 from easel import files
 from easel.errors import UserError
 
-NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
+_NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 
 
@@ -51,7 +51,7 @@ def notebooks_dir() -> Path:
     return Path(os.environ.get("EASEL_NOTEBOOKS") or files.ROOT / "notebooks").expanduser()
 
 
-def plan(profile: str, only=None, dataset: str | None = None, settings=None) -> list[Job]:
+def planned(profile: str, only=None, dataset: str | None = None, settings=None) -> list[Job]:
     """The jobs of a profile, every name and value checked against the notebooks; UserError otherwise.
 
     only: a number stands for its notebook and that one's variants, a name for itself alone; None: all there are.
@@ -72,7 +72,7 @@ def plan(profile: str, only=None, dataset: str | None = None, settings=None) -> 
         settings["data"] = path + "/" * settings["data"].endswith("/")  # it says that no @PIXELS is meant
     runs = _runs(found, overrides)
     chosen = _chosen(runs, only, own_data="data" not in settings)
-    defaults = {stem: read(found[stem]) for stem in found}
+    defaults = {stem: parameters_of(found[stem]) for stem in found}
     for name in settings:
         asked = dict.fromkeys(runs[run] for run in chosen)
         if not any(name in defaults[stem] for stem in asked):
@@ -192,7 +192,7 @@ def _inspected(sets: list[str], nets: list[str], values: list[dict]) -> dict[str
 
 def _nets(values: dict) -> list[str]:
     """The names of nets among a notebook's parameters; a default of None names none."""
-    found = [value for name, value in values.items() if NETS.fullmatch(name) and value]
+    found = [value for name, value in values.items() if _NETS.fullmatch(name) and value]
     return [net for one in found for net in (one if isinstance(one, list) else [one])]
 
 
@@ -235,7 +235,7 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
         for net in _nets(given):
             models.check(net, size)
         for tiles in given.get("tiles", []):
-            changes.check(f"shuffle={tiles}", size)
+            changes.check_view(f"shuffle={tiles}", size)
         if {"images", "epochs"} <= set(given):
             recipe = Recipe.of(name, precision=run.precision(given.get("precision", "auto")))
             images = min(given["images"], most)  # as the notebooks do
@@ -255,7 +255,7 @@ RANGES = {  # of lists of numbers, by name: what is in range, and that in words
 }
 
 
-def read(notebook: Path) -> dict[str, object]:
+def parameters_of(notebook: Path) -> dict[str, object]:
     """The parameters of a notebook and their defaults, in the order of its parameters cell."""
     try:
         cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]

@@ -37,7 +37,7 @@ def receipts(folder: Path) -> list[dict]:
     return found
 
 
-def build(folder: Path) -> Path:
+def write_site(folder: Path) -> Path:
     """Writes verdicts.csv and index.html of results/<profile>/ and returns the path of index.html."""
     import pandas as pd
 

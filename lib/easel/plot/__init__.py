@@ -1,6 +1,17 @@
 """One function a figure: a tidy table and an axis in, the axis out. Nothing here loads, trains, computes or saves."""
 
-from easel.plot.base import COLOURS, NETS, WHICH, WRONG_RIGHT, beside, colour, images, key, labelled_rows, use_style
+from easel.plot.base import (
+    COLOURS,
+    NETS,
+    WHICH_COLOURS,
+    WRONG_RIGHT,
+    beside,
+    images,
+    key,
+    labelled_rows,
+    net_colour,
+    use_style,
+)
 from easel.plot.intervals import (
     arm_differences,
     batch_norm,
@@ -32,7 +43,7 @@ from easel.plot.lines import (
 from easel.plot.perturbation import changed_images, changed_rates, figure_2, rates_against_accuracy
 from easel.plot.tables import (
     by_class,
-    counts,
+    count_distribution,
     learnability_joint,
     ledger,
     matching,
@@ -40,15 +51,15 @@ from easel.plot.tables import (
     score_correlations,
     table_1,
     tenths_kept,
-    times_wrong,
+    wrong_counts,
 )
 
 __all__ = [
-    "COLOURS", "NETS", "WHICH", "WRONG_RIGHT", "ablation", "arm_differences", "arms_over_updates", "batch_norm",
-    "batch_spread", "beside", "by_class", "captured", "changed_images", "changed_rates", "colour", "compression",
-    "counts", "differences", "figure_2", "figure_4", "forest", "gains", "images", "key", "labelled_rows",
-    "learnability_by_m", "learnability_growth", "learnability_joint", "learnability_pairs", "learnability_spread",
-    "ledger", "matching", "over_epochs", "overlap", "pairs", "rates_against_accuracy", "relation", "reliability",
-    "score_correlations", "share_left", "shares", "signs", "similarity", "table_1", "tenths_kept", "tie_rules",
-    "times_wrong", "use_style",
+    "COLOURS", "NETS", "WHICH_COLOURS", "WRONG_RIGHT", "ablation", "arm_differences", "arms_over_updates",
+    "batch_norm", "batch_spread", "beside", "by_class", "captured", "changed_images", "changed_rates",
+    "compression", "count_distribution", "differences", "figure_2", "figure_4", "forest", "gains", "images",
+    "key", "labelled_rows", "learnability_by_m", "learnability_growth", "learnability_joint",
+    "learnability_pairs", "learnability_spread", "ledger", "matching", "net_colour", "over_epochs", "overlap",
+    "pairs", "rates_against_accuracy", "relation", "reliability", "score_correlations", "share_left", "shares",
+    "signs", "similarity", "table_1", "tenths_kept", "tie_rules", "use_style", "wrong_counts",
 ]  # fmt: skip

@@ -30,12 +30,12 @@ NETS = (
     | {"ResNet-20": BLUE, "VGG-16": ORANGE_RED, "MobileNet": MUSTARD}
     | {"ResNet-50": SKY, "EfficientNet-B4": ORANGE_RED, "EfficientNetV2-S": TAN, "MobileNetV3-S": MUSTARD}
 )
-WHICH = {"easy": COLOURS[0], "hard": COLOURS[1], "random": (0.5, 0.5, 0.5)}
+WHICH_COLOURS = {"easy": COLOURS[0], "hard": COLOURS[1], "random": (0.5, 0.5, 0.5)}
 WRONG_RIGHT = ListedColormap(["#e8e4de", "#2f6d9e"])
 MARKS, DASHES = "os^DvPX<>", ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 # what is mainly taken (notebook 04)
-MODES = {
-    mode: {"color": WHICH[mode], "marker": mark, "linestyle": dash}
+MODE_STYLES = {
+    mode: {"color": WHICH_COLOURS[mode], "marker": mark, "linestyle": dash}
     for mode, mark, dash in (("easy", "o", "-"), ("hard", "s", "--"), ("random", "^", ":"))
 }
 
@@ -48,7 +48,7 @@ def use_style() -> None:
     )
 
 
-def colour(net: str, at: int = 0) -> tuple:
+def net_colour(net: str, at: int = 0) -> tuple:
     """A net's colour, by its label or name, else its family's; a net of another kind has that of its place `at`.
 
     A ResNet-8, a resnet-56 and a resnet-20-0.5x have the ResNet-20's.
@@ -74,7 +74,9 @@ def looks(labels: Iterable[str]) -> dict[str, dict]:
 def net_looks(nets: Iterable[str]) -> dict[str, dict]:
     """A look for each net of a figure: its own colour, a mark and a dash by place."""
     ways = enumerate(dict.fromkeys(nets))
-    return {net: {"color": colour(net, at), "linestyle": DASHES[at % 4], "marker": MARKS[at % 9]} for at, net in ways}
+    return {
+        net: {"color": net_colour(net, at), "linestyle": DASHES[at % 4], "marker": MARKS[at % 9]} for at, net in ways
+    }
 
 
 def arm_look(arm: str) -> dict:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from easel.plot.base import COLOURS, MODES, WHICH, WIDTH, arm_look, key, new
+from easel.plot.base import COLOURS, MODE_STYLES, WHICH_COLOURS, WIDTH, arm_look, key, new
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """How a series of estimates is drawn: its words in the key (None: not in it), colour, marker."""
 
     words: str | None
@@ -29,8 +29,8 @@ class Mark(NamedTuple):
     aside: float = 0.0
 
 
-BOTH = {"easy": Look("easy", WHICH["easy"], "o"), "hard": Look("hard", WHICH["hard"], "s")}
-HERE = {which: look._replace(words=f"{which}, here") for which, look in BOTH.items()}
+BOTH = {"easy": Style("easy", WHICH_COLOURS["easy"], "o"), "hard": Style("hard", WHICH_COLOURS["hard"], "s")}
+_HERE = {which: look._replace(words=f"{which}, here") for which, look in BOTH.items()}
 
 
 def forest(
@@ -39,7 +39,7 @@ def forest(
     label: str,
     value: str | None,
     by: str | None = None,
-    looks: Mapping[str | None, Look] | None = None,
+    looks: Mapping[str | None, Style] | None = None,
     apart: float = 0.32,
     marks: Mapping[str, Mark] | None = None,
     bands: Mapping[str, tuple[str, str]] | None = None,
@@ -56,7 +56,7 @@ def forest(
     such number. zero: where the line is, and its words. order: the rows, else as they come. scale: of all numbers.
     """
     order = order or list(dict.fromkeys(table[label]))
-    looks = looks or {None: Look(None)}
+    looks = looks or {None: Style(None)}
     ax = ax or new(1.6 + (0.36 + 0.1 * (apart > 0) * len(looks)) * len(order))
     row = {name: at for at, name in enumerate(order)}
     for words, (low, high) in (bands or {}).items():
@@ -95,7 +95,7 @@ def pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: pair, which, rate, low, high, stratified_chance, paper (nan where not printed).
     """
     marks = {"chance, classes kept": Mark("stratified_chance", "|", "0.35", 11), "printed": Mark("paper", "x")}
-    ax = forest(table, label="pair", value="rate", by="which", looks=HERE, marks=marks, zero=(0.1, "chance"), ax=ax)
+    ax = forest(table, label="pair", value="rate", by="which", looks=_HERE, marks=marks, zero=(0.1, "chance"), ax=ax)
     ax.set(xlabel="matching rate", xlim=(-0.02, 1.02))
     return ax
 
@@ -106,7 +106,7 @@ def shares(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: pair, which ("easy" | "hard"), share, low, high, printed (the printed table's own share; nan: none).
     """
     marks, line = {"printed": Mark("printed", "x", size=9)}, (1, "as alike as each net with itself")
-    ax = forest(table, label="pair", value="share", by="which", looks=HERE, marks=marks, zero=line, ax=ax)
+    ax = forest(table, label="pair", value="share", by="which", looks=_HERE, marks=marks, zero=line, ax=ax)
     seen = [column for column in ("share", "high", "printed") if column in table]
     ax.set(xlabel="share of the ceiling", xlim=(min(0, table.low.min()), max(1.1, 1.05 * table[seen].max().max())))
     return ax
@@ -164,8 +164,8 @@ def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     table: label (a row each, in order), mode (its colour), estimate, low, high (0..1 scale).
     """
-    modes = [mode for mode in MODES if (table["mode"] == mode).any()]
-    looks = {mode: Look(mode, MODES[mode]["color"], MODES[mode]["marker"]) for mode in modes}
+    modes = [mode for mode in MODE_STYLES if (table["mode"] == mode).any()]
+    looks = {mode: Style(mode, MODE_STYLES[mode]["color"], MODE_STYLES[mode]["marker"]) for mode in modes}
     line = {"zero": (0, None), "scale": 100, "ax": ax}
     ax = forest(table, label="label", value="estimate", by="mode", looks=looks, apart=0, **line)
     ax.set(xlabel="difference in accuracy (points)")
@@ -178,7 +178,7 @@ def arm_differences(table: pd.DataFrame, *, xlabel: str, value: str = "gain", ax
     table: arm, mean, low, high, and the column `value`, of a seed; an arm without interval shows its seeds alone.
     """
     table = table.assign(mean=table["mean"].where(np.isfinite(table.low)))
-    looks = {arm: Look(None, arm_look(arm)["color"], arm_look(arm)["marker"]) for arm in dict.fromkeys(table.arm)}
+    looks = {arm: Style(None, arm_look(arm)["color"], arm_look(arm)["marker"]) for arm in dict.fromkeys(table.arm)}
     style = {"marks": {"one seed": Mark(value, ".", size=6, aside=0.26)}, "apart": 0, "zero": (0, None)}
     ax = forest(table, label="arm", value="mean", by="arm", looks=looks, ax=ax, **style)
     ax.plot([], [], ".", color="0.4", label="one seed")
@@ -200,7 +200,7 @@ def learnability_pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     marks["printed in parentheses"] = Mark("paper_in_parentheses", "+", COLOURS[3], 11)
     marks["ceiling: the nets' own seeds"] = Mark("ceiling", "|", "0.2", 16)
     marks["classes alone"] = Mark("alone", "|", "0.65", 16)
-    looks = {None: Look("Pearson, with 95% interval")}
+    looks = {None: Style("Pearson, with 95% interval")}
     ax = ax or new(2 + 0.7 * len(table), WIDTH)
     forest(table, label="pair", value="r", looks=looks, marks=marks, ax=ax)
     low = min(0, table[["low", "alone", "online"]].min().min() - 0.05)
@@ -213,7 +213,7 @@ def signs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     table: sign, measure ("AUC" | "AUC within classes"), value, low, high.
     """
-    looks = {"AUC": Look("all pairs"), "AUC within classes": Look("within a class", "0.35", "s")}
+    looks = {"AUC": Style("all pairs"), "AUC within classes": Style("within a class", "0.35", "s")}
     style = {"by": "measure", "looks": looks, "apart": 0.26, "zero": (0.5, "chance")}
     ax = forest(table, label="sign", value="value", ax=ax, **style)
     ax.set(xlabel="P(a right example is easier than a wrong one)", xlim=(min(0.45, table.low.min()), 1))

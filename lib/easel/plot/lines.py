@@ -5,13 +5,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from easel.plot.base import COLOURS, MODES, WHICH, arm_look, key, looks, net_looks, new
+from easel.plot.base import COLOURS, MODE_STYLES, WHICH_COLOURS, arm_look, key, looks, net_looks, new
 
 # of what is dropped (notebook 08); a label that is none of these takes the next of OTHERS
 HOWS = {
-    "easiest": MODES["easy"],
-    "hardest": MODES["hard"],
-    "random": MODES["random"],
+    "easiest": MODE_STYLES["easy"],
+    "hardest": MODE_STYLES["hard"],
+    "random": MODE_STYLES["random"],
     "balanced": {"color": COLOURS[2], "marker": "D", "linestyle": "-."},
     "window": {"color": COLOURS[4], "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
     "all": {"color": "0.15", "marker": "x", "linestyle": (0, (1, 1))},
@@ -19,7 +19,7 @@ HOWS = {
 OTHERS = [(COLOURS[4], "D", "-"), (COLOURS[2], "v", "--"), (COLOURS[5], "P", "-.")]
 
 
-def curve(ax: Axes, x, y, low=None, high=None, *, bars: bool = False, shade: float = 0.15, **look) -> None:
+def draw_line(ax: Axes, x, y, low=None, high=None, *, bars: bool = False, shade: float = 0.15, **look) -> None:
     """One line through its points, from left to right; its interval a band of that shade, or bars."""
     order = np.argsort(x, kind="stable")
     x, y, low, high = (None if of is None else np.asarray(of)[order] for of in (x, y, low, high))
@@ -43,7 +43,7 @@ def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax, own = ax or new(4.6), looks(table.pair)
     for at, (pair, rows) in enumerate(table.groupby("pair", sort=False)):
         faint = {"shade": min(0.1, 0.5 / len(own)), "markevery": (at % 6, 6)}  # bands that lie on each other
-        curve(ax, 100 * rows.fraction, rows.rate, rows.low, rows.high, label=pair, **faint, **own[pair])
+        draw_line(ax, 100 * rows.fraction, rows.rate, rows.low, rows.high, label=pair, **faint, **own[pair])
     ax.plot(100 * rows.fraction, rows.chance, ":", color="0.4", label="chance")
     ax.set(xlabel="images in the set (%)", ylabel="matching rate", ylim=(0, 1), xlim=(0, 50))
     key(ax)
@@ -56,7 +56,7 @@ def over_epochs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(4 + 0.14 * len(own))
     for at, (pair, rows) in enumerate(table.groupby("pair", sort=False)):
         aside = rows.m + 0.18 * (at / len(own) - 0.5)
-        curve(ax, aside, rows.rate, rows.low, rows.high, bars=True, label=pair, **own[pair])
+        draw_line(ax, aside, rows.rate, rows.low, rows.high, bars=True, label=pair, **own[pair])
     ax.axhline(0.1, color="0.5", linestyle=":", label="chance")
     ax.set(xlabel="m, epochs before counting", ylabel="matching rate", ylim=(0, 1), xticks=sorted(table.m.unique()))
     ax.set_xlim(table.m.min() - 0.3, table.m.max() + 0.3)
@@ -79,17 +79,22 @@ def reliability(
     ax = ax or new(4.4)
     names = {"spearman": ("Spearman's correlation, all images", "0.3", "D")}
     names |= {
-        which: (f"{which} 10%: matching rate", WHICH[which], mark) for which, mark in zip(WHICH, "os", strict=False)
+        which: (f"{which} 10%: matching rate", WHICH_COLOURS[which], mark)
+        for which, mark in zip(WHICH_COLOURS, "os", strict=False)
     }
     for measure, rows in table.groupby("measure", sort=False):
         words, shade, mark = names[measure]
         look = {"color": shade, "marker": mark, "linestyle": "--" if measure == "hard" else "-", "label": words}
-        curve(ax, rows.trials, rows["mean"], rows.low, rows.high, **look)
+        draw_line(ax, rows.trials, rows["mean"], rows.low, rows.high, **look)
     for measure, rows in () if projected is None else projected.groupby("measure", sort=False):
         open_mark = {"marker": names[measure][2], "markerfacecolor": "white", "linestyle": (0, (1, 1))}
-        curve(ax, rows.trials, rows["mean"], color=WHICH[measure], label=f"{measure} 10%: projected", **open_mark)
+        draw_line(
+            ax, rows.trials, rows["mean"], color=WHICH_COLOURS[measure], label=f"{measure} 10%: projected", **open_mark
+        )
     for which, rate in () if printed is None else printed.items():
-        ax.axhline(rate, color=WHICH[which], linewidth=1.2, linestyle=(0, (6, 3)), label=f"{which} 10%: printed")
+        ax.axhline(
+            rate, color=WHICH_COLOURS[which], linewidth=1.2, linestyle=(0, (6, 3)), label=f"{which} 10%: printed"
+        )
     ax.axhline(0.1, color="0.5", linestyle=":", label="chance for a matching rate")
     ax.set(xlabel="trials in each of the two groups", ylabel="agreement", ylim=(0, 1))
     if projected is None:
@@ -113,7 +118,7 @@ def ablation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     the frame.
     """
     ax = ax or new(4.4)
-    modes = [(mode, look, table[table["mode"] == mode]) for mode, look in MODES.items()]
+    modes = [(mode, look, table[table["mode"] == mode]) for mode, look in MODE_STYLES.items()]
     gap, shifts = _gap(table.rate), {"easy": -0.13, "hard": 0.13, "random": 0}
     for mode, look, rows in modes:
         _trials(ax, rows, "rate", shifts[mode] * gap, 0.045 * gap, look | {"label": mode}, small=4)
@@ -133,10 +138,10 @@ def share_left(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = ax or new(4.4)
     ends = {"easiest": {"linewidth": 2.4, "markersize": 6}, "hardest": {"linewidth": 0.9, "markersize": 4}}
-    for mode, look in MODES.items():
+    for mode, look in MODE_STYLES.items():
         rows = table[table["mode"] == mode].groupby("rate", as_index=False)[list(ends)].mean()
         for end, weight in ends.items() if len(rows) else ():
-            curve(ax, rows.rate, 100 * rows[end], label=f"{mode}: {end} tenth", **look | weight)
+            draw_line(ax, rows.rate, 100 * rows[end], label=f"{mode}: {end} tenth", **look | weight)
     ax.set(xlabel="rate", ylabel="left of the tenth (%)", ylim=(-4, 104), xticks=sorted(table.rate.unique()))
     key(ax)
     return ax
@@ -213,7 +218,7 @@ def gains(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         rows = table[table.label == label]
         look = HOWS.get(label) or dict(zip(("color", "marker", "linestyle"), next(others), strict=True))
         x = rows.keep + 0.07 * gap * (i - (len(labels) - 1) / 2)
-        curve(ax, x, 100 * rows.estimate, 100 * rows.low, 100 * rows.high, bars=True, label=label, **look)
+        draw_line(ax, x, 100 * rows.estimate, 100 * rows.low, 100 * rows.high, bars=True, label=label, **look)
     ax.axhline(0, color="0.35", linewidth=1.2)
     ax.set(xlabel="images kept (%)", ylabel="difference in accuracy (points)", xticks=sorted(table.keep.unique()))
     ax.grid(False, axis="x")
@@ -234,7 +239,7 @@ def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for at, (name, rows) in enumerate(table.groupby("line", sort=False)):
         x, shade = 100 * rows.fraction, COLOURS[at]
         look = {"color": shade, "marker": "os^DvPX<>"[at], "linewidth": 2, "markevery": max(1, len(rows) // 10)}
-        curve(ax, x, rows.share, rows.tie_low, rows.tie_high, label=name, **look)
+        draw_line(ax, x, rows.share, rows.tie_low, rows.tie_high, label=name, **look)
         ax.plot(x, rows.most, "--", color=shade, linewidth=1)
         ax.plot(x, rows.class_chance, "-.", color=shade, linewidth=1)
     ax.plot(x, rows.chance, ":", color="0.4", label="chance")
@@ -275,10 +280,10 @@ def learnability_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for at, ((a, b), rows) in enumerate(others.groupby(["a", "b"], sort=False)):
         look = {"color": COLOURS[(2, 4, 7, 5, 9, 6)[at % 6]], "marker": "os^DvP"[at % 6], "label": f"{a} – {b}"}
         aside = rows.epochs * 1.015**at  # so that the bars do not hide each other
-        curve(ax, aside, rows.r, rows.low, rows.high, bars=True, **look)
+        draw_line(ax, aside, rows.r, rows.low, rows.high, bars=True, **look)
     for net, rows in own.groupby("a", sort=False):
         look = net_looks(own.a)[net] | {"linestyle": "--", "markerfacecolor": "white", "label": f"{net}, two seeds"}
-        curve(ax, rows.epochs, rows.r, **look)
+        draw_line(ax, rows.epochs, rows.r, **look)
     ax.set(xlabel="epochs counted, from the first", ylabel="Pearson's correlation")
     ax.set_ylim(min(0, table.r.min() - 0.05), 1)
     _epochs(ax, table.epochs)
@@ -293,7 +298,7 @@ def learnability_by_m(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax, own = ax or new(4.4), net_looks(table.net)
     for at, (net, rows) in enumerate(table.groupby("net", sort=False)):
-        curve(ax, rows.m, rows.r, rows.low, rows.high, label=net, **own[net])
+        draw_line(ax, rows.m, rows.r, rows.low, rows.high, label=net, **own[net])
         top, ring = rows.loc[rows.r.idxmax()], {"fillstyle": "none", "markeredgewidth": 2}
         ax.plot(top.m, top.r, "o", color=own[net]["color"], markersize=10 + 4 * at, **ring)
     ax.set(xlabel="m, epochs before counting", ylabel="correlation with learnability")
@@ -314,7 +319,7 @@ def arms_over_updates(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(5)
     means = table.groupby(["arm", "epoch"], sort=False).accuracy.mean()
     for arm in dict.fromkeys(table.arm):
-        curve(ax, means[arm].index, 100 * means[arm], label=arm, **arm_look(arm))
+        draw_line(ax, means[arm].index, 100 * means[arm], label=arm, **arm_look(arm))
     ax.set(xlabel="updates / number of mini-batches (epochs of plain training)", ylabel="test accuracy (%)")
     ax.xaxis.get_major_locator().set_params(integer=True)
     key(ax)
@@ -346,7 +351,7 @@ def _trials(ax: Axes, rows: pd.DataFrame, x: str, shift: float, aside: float, lo
         ax.plot(rows[x] + shift - aside, 100 * rows.accuracy, linestyle="none", **style)
     points = rows.drop_duplicates(x)
     mean, low, high = (100 * points[column] for column in ("mean", "low", "high"))
-    curve(ax, points[x] + shift, mean, low, high, bars=True, **look | {"markersize": 6, "linewidth": 1.8})
+    draw_line(ax, points[x] + shift, mean, low, high, bars=True, **look | {"markersize": 6, "linewidth": 1.8})
 
 
 def _gap(values: pd.Series, alone: float = 0.1) -> float:

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from easel.data.changes import CHANGES
-from easel.plot.base import COLOURS, WHICH, key, net_looks, new
-from easel.plot.lines import curve
+from easel.plot.base import COLOURS, WHICH_COLOURS, key, net_looks, new
+from easel.plot.lines import draw_line
 
 SHADES = [COLOURS[k] for k in (3, 2, 4, 0, 1, *range(5, len(COLOURS)))]  # of the changes, in the registry's order
 
@@ -58,7 +58,7 @@ def figure_2(table: pd.DataFrame, *, value: str = "other", ax: np.ndarray | None
         for (net, which), rows in table[table.change == name].groupby(["net", "which"], sort=False):
             hard = {"linestyle": "--", "markerfacecolor": "white"} if which == "hard" else {"linestyle": "-"}
             ends = (rows[f"{value}_low"], rows[f"{value}_high"])
-            curve(one, _places(name, rows.strength), rows[value], *ends, shade=0.1, **looks[net] | hard)
+            draw_line(one, _places(name, rows.strength), rows[value], *ends, shade=0.1, **looks[net] | hard)
         one.axhline(table.chance.iloc[0], color="0.4", linestyle=":")
         change = CHANGES[name]
         one.set(title=f"({letter}) {change.title or name}", xlabel=textwrap.fill(change.axis, 20), ylim=(0, 1))
@@ -88,7 +88,7 @@ def changed_rates(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.nd
             _rates(one, table[(table.change == name) & (table.which == which)], name, which)
         rows = table[(table.change == name) & (table.which == "easy")]
         ends = (rows.accuracy_low, rows.accuracy_high)
-        curve(column[2], _places(name, rows.strength), rows.accuracy, *ends, color="0.25", marker="D")
+        draw_line(column[2], _places(name, rows.strength), rows.accuracy, *ends, color="0.25", marker="D")
         for one in column:
             _ticks(one, name, rows.strength, apart=0.16)
         column[0].set_title(f"({ascii_lowercase[names.index(name)]}) {CHANGES[name].title or name}")
@@ -121,12 +121,12 @@ def rates_against_accuracy(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
 
 
 def _rates(ax: Axes, rows: pd.DataFrame, name: str, which: str) -> None:
-    x, look = _places(name, rows.strength), {"color": WHICH[which], "marker": {"easy": "o", "hard": "s"}[which]}
+    x, look = _places(name, rows.strength), {"color": WHICH_COLOURS[which], "marker": {"easy": "o", "hard": "s"}[which]}
     ax.vlines(x, rows.tie_low, rows.tie_high, color="0.85", linewidth=7)
-    curve(ax, x, rows.other, rows.other_low, rows.other_high, shade=0.18, **look)
+    draw_line(ax, x, rows.other, rows.other_low, rows.other_high, shade=0.18, **look)
     ax.plot(x, rows.same, linestyle="none", markerfacecolor="white", markersize=6, **look)
-    curve(ax, x, rows.blind, color="0.25", linestyle="--", linewidth=1.4)
-    curve(ax, x, rows.stratified_chance, color="0.5", linestyle="-.", linewidth=1.2)
+    draw_line(ax, x, rows.blind, color="0.25", linestyle="--", linewidth=1.4)
+    draw_line(ax, x, rows.stratified_chance, color="0.5", linestyle="-.", linewidth=1.2)
     ax.axhline(rows.chance.iloc[0], color="0.5", linestyle=":")
 
 
@@ -134,7 +134,7 @@ def _legend() -> list:
     marks = {"easy": "o", "hard": "s"}
     words = {"other trials (95%)": {"linestyle": "-"}, "same trials": {"linestyle": "", "markerfacecolor": "white"}}
     own = [
-        Line2D([], [], color=WHICH[which], marker=mark, markersize=5, label=f"{which}, {said}", **look)
+        Line2D([], [], color=WHICH_COLOURS[which], marker=mark, markersize=5, label=f"{which}, {said}", **look)
         for which, mark in marks.items()
         for said, look in words.items()
     ]

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.patches import Patch, Rectangle
 
-from easel.plot.base import COLOURS, WHICH, WIDTH, WRONG_RIGHT, key, new
+from easel.plot.base import COLOURS, WHICH_COLOURS, WIDTH, WRONG_RIGHT, key, new
 
 # how our value stands to the printed one: a cell's colour and its sign
-VERDICTS = {"as printed": ("#cfe4f5", "="), "not as printed": ("#fbd9b0", "≠"), "open": ("#ececec", "?")}
+_VERDICTS = {"as printed": ("#cfe4f5", "="), "not as printed": ("#fbd9b0", "≠"), "open": ("#ececec", "?")}
 STANDS = LinearSegmentedColormap.from_list("stands", ["#6fa8dc", "white", "#f2a65a"])  # printed less .5 .. printed + .5
 
 
@@ -38,10 +38,10 @@ def table_1(best: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
         one.set_title(f"{which} 10%: share in common", fontsize=13, pad=18)
         for row in best[best.which == which].itertuples():
             at, to = sorted((nets.index(row.a), nets.index(row.b)))
-            shade, sign = VERDICTS.get(row.verdict, ("white", "")) if judged else (_stands(row.rate - row.paper), "")
+            shade, sign = _VERDICTS.get(row.verdict, ("white", "")) if judged else (_stands(row.rate - row.paper), "")
             _cell(one, to, at, row, shade, sign)
     ends = {"ours .4 lower": (_stands(-0.4), ""), "ours .4 higher": (_stands(0.4), "")}
-    shades = VERDICTS if judged else ends
+    shades = _VERDICTS if judged else ends
     handles = [Patch(color=shade, label=f"{sign} {words}".strip()) for words, (shade, sign) in shades.items()]
     said = "each cell: printed, below it ours (bold) and its 95% interval"
     ax[0].figure.legend(handles=handles, title=said, ncol=3, loc="outside lower center", fontsize=12, title_fontsize=12)
@@ -80,7 +80,7 @@ def ledger(correct: np.ndarray, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def counts(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def count_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """How many examples were right in c of N trials, beside what trials that ignore the image would give (Eq. 1).
 
     table: count (0..N), share (of examples, 0..1), chance (share if all images were equally easy).
@@ -90,12 +90,12 @@ def counts(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def times_wrong(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def wrong_counts(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """How many nets misclassify an example, beside what nets that err independently would give (Secs 1 and 7.1).
 
     table: `consistency.times_wrong`: count, share, chance (0..1).
     """
-    ax = _bars(table, WHICH["hard"], "seen", "if nets erred independently", ax)
+    ax = _bars(table, WHICH_COLOURS["hard"], "seen", "if nets erred independently", ax)
     ax.set(xlabel=f"nets that misclassify it (of {table['count'].max()})", ylabel="test examples (%)")
     return ax
 

@@ -21,7 +21,7 @@ from easel.compare.intervals import jackknife_of
 from easel.errors import UserError
 from easel.nets import names as models
 
-MEASURES = ("rate", "beyond classes", "of the ceiling")
+GAINS = ("rate", "beyond classes", "of the ceiling")
 PARTNERS = {True: "nets with batch norm", False: "CNNs without"}
 
 
@@ -38,7 +38,7 @@ def twins(nets: Sequence[str]) -> list[tuple[str, str]]:
     return [(name.replace("_bn", ""), name) for name in nets if "_bn" in name and name.replace("_bn", "") in nets]
 
 
-def table(
+def gain_table(
     groups: Mapping[str, tuple],
     nets: Mapping[str, str],
     labels,
@@ -75,12 +75,12 @@ def table(
             found = _Rates(dict(zip(names, zip(counts[::2], counts[1::2], strict=True), strict=True)), codes, cut)
             both = [
                 [np.mean([found.of(measure, one, other) for other in others]) for one in (plain, normal)]
-                for others, measure in product(partners.values(), MEASURES)
+                for others, measure in product(partners.values(), GAINS)
             ]
             return np.array([[a, b, b - a] for a, b in both]).ravel()
 
         found = jackknife_of(arrays, levels, level=level)
-        for at, (partner, measure) in enumerate(product(partners, MEASURES)):
+        for at, (partner, measure) in enumerate(product(partners, GAINS)):
             without, with_it, difference = found[3 * at : 3 * at + 3]
             over = partners[partner]
             n = sum(len(half) for net in (plain, normal, *over) for half in groups[net])
@@ -148,4 +148,4 @@ class _Rates:
         if measure == "of the ceiling":
             ceiling = np.sqrt(self.own(a) * self.own(b))
             return rate / ceiling if ceiling else np.nan
-        raise UserError(f"measure {measure!r}: one of {', '.join(MEASURES)}")
+        raise UserError(f"measure {measure!r}: one of {', '.join(GAINS)}")

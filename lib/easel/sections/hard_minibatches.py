@@ -116,7 +116,9 @@ def to_target(table: pd.DataFrame, against: str = FIXED, share: float = 0.95) ->
     return found
 
 
-def gains(table: pd.DataFrame, model: str, arm: str, against: str = FIXED, epoch: int | None = None) -> pd.Series:
+def paired_gains(
+    table: pd.DataFrame, model: str, arm: str, against: str = FIXED, epoch: int | None = None
+) -> pd.Series:
     """Accuracy of an arm minus that of another at equal updates, seed by seed: float, index seed, in percentage points.
 
     table: `curves`'s; epoch: None = the last. Seeds that either lacks are left out.

@@ -33,7 +33,7 @@ def spaced(epochs: int, most: int = 12) -> list[int]:
     return np.unique(np.geomspace(1, epochs, most).round().astype(int)).tolist()
 
 
-def over_epochs(
+def correlations_over_epochs(
     correct: Mapping[str, np.ndarray],
     epochs: Sequence[int],
     kind: str = "pearson",

@@ -48,8 +48,8 @@ from easel.compare.matching import identified
 from easel.data.changes import CHANGES
 from easel.errors import UserError
 
-PLAIN = "train"  # the view of unchanged images
-QUANTITIES = ("same", "other", "rank", "blind", "within", "accuracy")
+UNCHANGED = "train"  # the view of unchanged images
+MEASURED = ("same", "other", "rank", "blind", "within", "accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Measured:
         """
         rates = getattr(self, of)
         chance = 0.0 if of == "rank" else self.chance
-        room = rates[PLAIN] - chance
+        room = rates[UNCHANGED] - chance
         return np.where(room > 1e-9, (rates[view] - chance) / np.where(room > 1e-9, room, 1), np.nan)
 
     def difference(self, one: str, two: str, views: Sequence[str]) -> np.ndarray:
@@ -165,9 +165,11 @@ def measure(
     UserError: no plain view, groups of other shapes, fewer than two trials in a group, `which` or `fraction`.
     """
     which, fraction = asked(which, fraction)
-    if PLAIN not in groups:
-        raise UserError(f"views {', '.join(groups) or 'none'}: the plain images, view {PLAIN!r}, must be among them")
-    plain = tuple(trials_of(correct, least=2) for correct in groups[PLAIN])
+    if UNCHANGED not in groups:
+        raise UserError(
+            f"views {', '.join(groups) or 'none'}: the plain images, view {UNCHANGED!r}, must be among them"
+        )
+    plain = tuple(trials_of(correct, least=2) for correct in groups[UNCHANGED])
     pairs = {view: tuple(_pair(p, c)[1] for p, c in zip(plain, of, strict=True)) for view, of in groups.items()}
     n = plain[0].shape[1]
     classes, every = _classes(labels, n), np.zeros(n, np.int64)
@@ -190,8 +192,8 @@ def measure(
         found.other[view], found.same[view] = _other(base, here), _same(base, here)
         found.rank[view] = _other(ranked, tuple(map(ranks, changed)), correlation)
         for into, turns, of in ((found.blind, chances[0], every), (found.within, chances[1], classes)):
-            if view == PLAIN or (into is found.within and labels is None):
-                into[view] = found.other[view] if view == PLAIN else found.other[view] * np.nan
+            if view == UNCHANGED or (into is found.within and labels is None):
+                into[view] = found.other[view] if view == UNCHANGED else found.other[view] * np.nan
                 continue
             thin = (tuple(cuts(_thin(t, c, of)) for t, c in zip(draw, changed, strict=True)) for draw in turns)
             into[view] = np.mean([_other(base, drawn) for drawn in thin], axis=0)
@@ -246,7 +248,7 @@ def _pair(plain, changed) -> tuple[np.ndarray, np.ndarray]:
 # ---- along a grid of strengths -------------------------------------------------------------------------------------
 
 
-def table(
+def perturbed_rates(
     measured: Mapping[str, Measured], grids: Mapping[str, Mapping[float, str]], *, level: float = 0.95
 ) -> pd.DataFrame:
     """Fig. 2, tidy: one row a net, change and strength.
@@ -261,7 +263,7 @@ def table(
         for change, grid in grids.items():
             for strength, view in grid.items():
                 row = {"net": net, "which": found.which, "change": change, "strength": strength, "view": view}
-                for name in QUANTITIES:
+                for name in MEASURED:
                     row |= _ends(
                         name,
                         found.interval(
@@ -283,7 +285,7 @@ def _ends(name: str, found: Interval) -> dict:
 # ---- claims --------------------------------------------------------------------------------------------------------
 
 
-def points(nets: Mapping[str, Measured], quantity: Callable[[Measured], np.ndarray]) -> Points:
+def net_points(nets: Mapping[str, Measured], quantity: Callable[[Measured], np.ndarray]) -> Points:
     """For `claims.judge`: a quantity of every net, given as replicates, as {net: its interval at a level}."""
     values = {net: np.asarray(quantity(found)) for net, found in nets.items()}
     return {net: partial(_of_replicates, values[net], found.trials) for net, found in nets.items()}
@@ -341,7 +343,7 @@ def at_accuracy(found: Measured, grid: Mapping[float, str], accuracy) -> np.ndar
 
 def _way(grid: Mapping[float, str]) -> list[float]:
     """The strengths from the plain images to the strongest change."""
-    start = [strength for strength, view in grid.items() if view == PLAIN]
+    start = [strength for strength, view in grid.items() if view == UNCHANGED]
     if not start:
-        raise UserError(f"grid of {len(grid)} strengths: one of them must be the plain images, view {PLAIN!r}")
+        raise UserError(f"grid of {len(grid)} strengths: one of them must be the plain images, view {UNCHANGED!r}")
     return sorted(grid, key=lambda strength: abs(strength - start[0]))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from easel.data import sets as datasets
+from easel.ledger.trial import PHOTOGRAPHS
 
 _CIFAR = ["MLP", "WRN", "DenseNet-BC", "ResNeXt"]
 _MINI = ["MLP", "AlexNet", "VGG", "VGG-BN", "ResNet", "DenseNet"]
@@ -44,7 +45,6 @@ PLACES = {
     "cifar10": {"easy": "a", "hard": "b", "sheets": "Figs 1 (a-d) and 6"},
     "mini-imagenet": {"easy": "c", "hard": "d", "sheets": "Figs 1 (e-h) and 7"},
 }
-PHOTOGRAPHS = ("mini-imagenet", "tiny-imagenet-10")  # the paper's second data set, and what stands in for it
 
 
 def stands_for(data: str) -> str:
@@ -59,7 +59,7 @@ def stands_for(data: str) -> str:
     return "mini-imagenet" if plain in PHOTOGRAPHS or (pixels or 32) > 32 else "cifar10"
 
 
-def table_1(data: str = "cifar10") -> pd.DataFrame:
+def rates(data: str = "cifar10") -> pd.DataFrame:
     """EH Table 1 (a, b: CIFAR-10; c, d: mini ImageNet), tidy: a, b, which, paper; one row a pair and set.
 
     data: a name of easel.data, with @PIXELS or without; "tiny-imagenet-10" has mini ImageNet's numbers beside it. No
@@ -79,7 +79,7 @@ def table_1(data: str = "cifar10") -> pd.DataFrame:
 
 # SL = "Comparing sample-wise learnability across deep neural network models" (arXiv:1901.02347): linear correlations of
 # two nets' learnability, and the second number that it prints beside each in parentheses without saying what it is
-def shares(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
+def share_of_ceiling(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     """The printed rates over the geometric mean of both nets' printed diagonals, for rows with a, b, which: (rows,).
 
     nan where the table does not say or prints 0 on the diagonal. printed: of `table_1`.
@@ -104,7 +104,7 @@ _LEARNABILITY = [
 ]
 
 
-def learnability(data: str = "cifar10") -> pd.DataFrame:
+def sl_correlations(data: str = "cifar10") -> pd.DataFrame:
     """SL's correlations between nets, tidy: a, b, paper, paper_in_parentheses; one row a pair, a and b in this order.
 
     data: a name of easel.data, with @PIXELS or without. No rows for another set than CIFAR-10; UserError for none.

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from easel import files
 from easel.compare import cuts, matching
 from easel.compare.distances import (  # noqa: F401 - within is offered here
-    MEASURES,
+    DISTANCES,
     cut_of,
     distances,
+    distances_within,
     measures,
     set_of,
-    within,
 )
 from easel.compare.intervals import Interval, from_left_out
 from easel.errors import UserError
@@ -36,7 +36,9 @@ from easel.train.loop import Run
 
 SPACES = ("pixels", "colours", "untrained net", "trained net")
 GROUPS = 20  # of trials at most, each left out once for an interval
-PART = 256  # images looked at together: large ones as whole numbers of 8 bytes would not fit into memory all at once
+IMAGES_AT_ONCE = (
+    256  # images looked at together: large ones as whole numbers of 8 bytes would not fit into memory all at once
+)
 
 
 # ---- spaces --------------------------------------------------------------------------------------------------------
@@ -48,13 +50,13 @@ def pixels(images: Tensor, side: int = 32) -> np.ndarray:
     images: uint8 (n, 3, H, W); those larger than `side` pixels are averaged down to it first.
     """
     found = None
-    for at, part in enumerate(images.split(PART)):
+    for at, part in enumerate(images.split(IMAGES_AT_ONCE)):
         x = part.float()
         small = (F.adaptive_avg_pool2d(x, side) if max(x.shape[2:]) > side else x).flatten(1)
         found = (
             torch.empty(len(images), small.shape[1]) if found is None else found
         )  # of all photographs: hundreds of MB
-        torch.div(small, small.shape[1] ** 0.5, out=found[at * PART : at * PART + len(small)])
+        torch.div(small, small.shape[1] ** 0.5, out=found[at * IMAGES_AT_ONCE : at * IMAGES_AT_ONCE + len(small)])
     return found.numpy()
 
 
@@ -64,7 +66,7 @@ def colours(images: Tensor, bins: int = 4) -> np.ndarray:
     0: the same colours in the same amounts, wherever they stand in the image; 1: no colour in common.
     """
     histograms = []
-    for part in images.split(PART):
+    for part in images.split(IMAGES_AT_ONCE):
         level = part.flatten(2).long() * bins // 256
         cell = (level[:, 0] * bins + level[:, 1]) * bins + level[:, 2]
         histograms.append(torch.zeros(len(part), bins**3).scatter_add_(1, cell, torch.ones(cell.shape)))
@@ -148,7 +150,7 @@ def _penultimate(going: Run, batch: int = 500) -> np.ndarray:
 # ---- the measurement -----------------------------------------------------------------------------------------------
 
 
-def table(
+def similarity_table(
     correct,
     labels,
     spaces: Mapping[str, np.ndarray],
@@ -195,7 +197,7 @@ def table(
     rows = {net: [] for net in counts}
     for space, vectors in spaces.items():
         here = [end for end in ends if end[0] in (only or {}).get(space, counts)]
-        ratios = {key: [] for key in ((*end, x) for end in here for x in MEASURES)}
+        ratios = {key: [] for key in ((*end, x) for end in here for x in DISTANCES)}
         bands = []
         for name, of, own in zip(names, members, sets, strict=True):
             everyone = cut_of(np.zeros(len(of)), "easy", fraction)
@@ -205,14 +207,14 @@ def table(
             (random,), plain, *found = np.split(found, np.cumsum([len(group) for group in groups])[:-1])
             bands.append(plain / random)
             for (net, which), values in zip(here, found, strict=True):
-                for at, measure in enumerate(MEASURES):
+                for at, measure in enumerate(DISTANCES):
                     ratio = values[:, at] / random[at]
                     ratios[net, which, measure].append(ratio)
                     row = (space, which, measure, name, everyone.k, values[0, at], random[at])
                     rows[net].append((*row, *_limits(ratio), *_band(bands[-1][:, at]), net))
         overall = np.mean(bands, axis=0)  # (draws, measures): one random set in every class
         for (net, which, measure), ratio in ratios.items():
-            band = _band(overall[:, MEASURES.index(measure)])
+            band = _band(overall[:, DISTANCES.index(measure)])
             row = (space, which, measure, "all", np.nan, np.nan, np.nan)
             rows[net].append((*row, *_limits(np.mean(ratio, 0)), *band, net))
     columns = "space which measure class k distance random ratio low high band_low band_high net"

@@ -42,7 +42,7 @@ from easel.ledger.trial import Edit, Trial
 from easel.nets import names as models
 
 MODES = {"easy": (3, 1), "hard": (1, 3), "random": (1, 1)}  # a, b of the Beta distribution of the rank (Sec. 7)
-CHANGES = ("drop", "label")
+TREATMENTS = ("drop", "label")
 CONTROLS = {  # how examples are taken from the ranking
     "Beta": {},  # the paper's way
     "top": {"deterministic": True},
@@ -95,7 +95,7 @@ def select(
     if balanced:
         labels = _labels(labels, len(easiness))
         groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-        counts = shares(count, np.array([len(g) for g in groups]))
+        counts = shared_out(count, np.array([len(g) for g in groups]))
     taken = []
     for group, k in zip(groups, counts, strict=True):
         if deterministic:
@@ -130,11 +130,11 @@ def random_labels(
     if not len(taken):
         return None
     changed = labels.copy()
-    changed[taken] = noise(len(labels), classes, rate, seed=seed)[taken]
+    changed[taken] = uniform_labels(len(labels), classes, rate, seed=seed)[taken]
     return Edit(labels=changed)
 
 
-def noise(examples: int, classes: int, rate: float, *, seed: int) -> np.ndarray:
+def uniform_labels(examples: int, classes: int, rate: float, *, seed: int) -> np.ndarray:
     """A random label for every example, uniform over all classes, drawn from (rate, seed) alone: int64 (examples,)."""
     if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 2:
         raise UserError(f"classes={classes!r}: a whole number from 2")
@@ -192,7 +192,7 @@ def sweep(
     class). Arms share their seeds: trial i of each has the same initial weights, streams, lots and random labels.
     Columns: change, control, mode, rate, trial; rate 0 is the plain trial in every mode. UserError as in `drop`.
     """
-    for what, value, allowed in (("change", change, CHANGES), ("control", control, CONTROLS)):
+    for what, value, allowed in (("change", change, TREATMENTS), ("control", control, CONTROLS)):
         if value not in allowed:
             raise UserError(f"{what} {value!r}: one of {', '.join(allowed)}")
     labels, classes = plain.examples.labels.numpy(), len(plain.examples.classes)
@@ -256,7 +256,7 @@ def _race(easiness: np.ndarray, cells: np.ndarray, count: int, tie: np.ndarray, 
     return ranked[np.argsort(arrival, kind="stable")[:count]]
 
 
-def shares(total: int, sizes: np.ndarray) -> list[int]:
+def shared_out(total: int, sizes: np.ndarray) -> list[int]:
     """`total` shared out in proportion to sizes, in whole numbers; what is left goes to the largest remainders."""
     counts, remainders = np.divmod(total * sizes, sizes.sum())
     counts[np.argsort(-remainders, kind="stable")[: total - counts.sum()]] += 1
@@ -320,7 +320,7 @@ def keep(
     if balanced or how == "balanced":
         labels = _labels_of(labels, len(easiness))
         groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-        counts = shares(count, np.array([len(group) for group in groups]))
+        counts = shared_out(count, np.array([len(group) for group in groups]))
     value, lot = easiness, _draws(len(easiness), seed, "ties")
     if how == "random":
         value, lot = np.zeros(len(easiness)), _draws(len(easiness), seed, "random")
@@ -378,7 +378,7 @@ def _labels_of(labels: np.ndarray | None, examples: int) -> np.ndarray:
 
 
 BUDGETS = ("epochs", "updates")
-COLUMNS = ["budget", "chooser", "how", "keep", "images", "epochs", "updates", "trial"]
+PLAN_COLUMNS = ["budget", "chooser", "how", "keep", "images", "epochs", "updates", "trial"]
 
 
 def wanted(models: Iterable[str], keeps: Iterable[float]) -> tuple[str, str, list[float]]:
@@ -415,7 +415,7 @@ def updates(trial: Trial, kept: int, epochs: int) -> int:
     return epochs * -(-kept // trial.recipe.batch_size)
 
 
-def plan(
+def compression_plan(
     whole: Trial,
     rankings: Mapping[str, np.ndarray],
     *,
@@ -452,7 +452,7 @@ def plan(
                     )
                     steps = updates(whole, len(kept), epochs)
                     rows.append((budget, chooser, how, float(percent), len(kept), epochs, steps, trial))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=PLAN_COLUMNS)
 
 
 def shorter(whole: Trial, *, keeps: Iterable[float], seeds: Iterable[int], view: str = "test") -> pd.DataFrame:
@@ -469,7 +469,7 @@ def shorter(whole: Trial, *, keeps: Iterable[float], seeds: Iterable[int], view:
             trial = replace(whole, seed=seed, epochs=epochs, recipe=recipe, views=(f"{view}@{epochs}",))
             images = len(whole.examples)
             rows.append(("epochs", "", "all", float(percent), images, epochs, updates(whole, images, epochs), trial))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=PLAN_COLUMNS)
 
 
 # ---- what it costs --------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def share_hard(easiness, wrong, *, fraction: float = 0.10) -> float:
     return _share(_hard(x, fraction).membership("expected"), w)
 
 
-def bounds(easiness, wrong, *, fraction: float = 0.10) -> tuple[float, float]:
+def share_bounds(easiness, wrong, *, fraction: float = 0.10) -> tuple[float, float]:
     """Lowest and highest `share_hard` that any breaking of the ties at the cut can give."""
     x, w = _both(easiness, wrong)
     cut, total = _hard(x, fraction), w.sum()
@@ -134,7 +134,7 @@ def curve(easiness, wrong, labels, fractions=None) -> pd.DataFrame:
         of = {"fraction": float(fraction)}
         chance = _hard(x, fraction).k / len(x)
         kept = class_chance(x, w, labels, **of)
-        rows.append((*of.values(), share_hard(x, w, **of), *bounds(x, w, **of), chance, kept, most(w, **of)))
+        rows.append((*of.values(), share_hard(x, w, **of), *share_bounds(x, w, **of), chance, kept, most(w, **of)))
     return pd.DataFrame(rows, columns=["fraction", "share", "tie_low", "tie_high", "chance", "class_chance", "most"])
 
 
@@ -179,7 +179,7 @@ def binned(easiness, probability, wrong, *, level: float = 0.95) -> pd.DataFrame
 # ---- tables, with intervals over trials, nets and images -----------------------------------------------------------
 
 
-def table(
+def share_table(
     right: Mapping[str, np.ndarray],
     wrong: Mapping[str, np.ndarray],
     labels,
@@ -234,7 +234,7 @@ def predictors(scores: Mapping[str, np.ndarray], wrong, labels, *, resamples: in
 # ---- helpers -------------------------------------------------------------------------------------------------------
 
 
-def points(rows: pd.DataFrame) -> dict[str, Interval]:
+def row_points(rows: pd.DataFrame) -> dict[str, Interval]:
     """For `claims.judge`: rows of `table` or `consistency` as {the first two columns: interval}."""
     names = rows.iloc[:, 0].astype(str) + " – " + rows.iloc[:, 1].astype(str)
     ends = rows[["value", "low", "high", "n"]].itertuples(index=False)

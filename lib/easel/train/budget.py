@@ -37,7 +37,7 @@ def seconds(text: str) -> float:
 
 
 @contextlib.contextmanager
-def within(spell: float | None) -> Iterator[None]:
+def time_limit(spell: float | None) -> Iterator[None]:
     """Whatever trains inside has so many seconds from now, of the wall clock; None: as many as it takes."""
     global _end
     before, _end = _end, None if spell is None else time.monotonic() + spell

@@ -41,7 +41,7 @@ def work(trial: Trial) -> float:
     return per_image * (3 * len(trial.trained_on) + evaluated)
 
 
-def images(record: Record) -> tuple[int, int]:
+def images_seen(record: Record) -> tuple[int, int]:
     """Images that the trial of a record trained on, and images that it was evaluated on, over all its epochs."""
     keep = record.arrays.get("keep")
     each = record.examples if keep is None else int(np.unpackbits(keep, count=record.examples).sum())
@@ -59,7 +59,7 @@ def size(record: Record) -> int | None:
     return name.pixels or sets.own_side(name.plain)
 
 
-def precision(record: Record) -> str:
+def precision_of(record: Record) -> str:
     """What a record was computed in: "bf16" | "fp32"."""
     return record.identity["recipe"].get("precision", Recipe.precision)
 
@@ -82,11 +82,11 @@ def speeds(store: Store, device: str, precisions: Iterable[str]) -> dict[tuple[s
         if provenance.get("device") != here or not provenance.get("seconds"):
             continue
         record = store.read(note.stem)
-        if record is None or precision(record) not in wanted or size(record) is None:
+        if record is None or precision_of(record) not in wanted or size(record) is None:
             continue
-        (train, evaluate), model = images(record), record.identity["model"]
+        (train, evaluate), model = images_seen(record), record.identity["model"]
         done = image(model, size=size(record)) * (3 * train + evaluate)
-        found.setdefault((model, precision(record)), []).append(provenance["seconds"] / done)
+        found.setdefault((model, precision_of(record)), []).append(provenance["seconds"] / done)
         count += 1
     return found
 
@@ -104,7 +104,7 @@ def expected(todo: Sequence[Trial], known: dict[tuple[str, str], list[float]], a
     return total / at_once
 
 
-def in_words(todo: Sequence[Trial]) -> str:
+def trials_in_words(todo: Sequence[Trial]) -> str:
     """Trials by net: "20 trials of wrn-16-4 (1 epoch, 50,000 images) and 4 of mlp-3x512 (2 epochs, 800 images)"."""
     groups: dict[str, list[Trial]] = {}
     for trial in todo:

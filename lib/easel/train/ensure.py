@@ -34,7 +34,7 @@ except ImportError:  # Windows: two drivers may train the same trial; the store 
     fcntl = None
 
 ENGINES = ("local", "ray")
-HERE = 3e11  # multiply-adds, some 5 s of a core: less is done in this process sooner than workers have started
+SMALL_WORK = 3e11  # multiply-adds, some 5 s of a core: less is done in this process sooner than workers have started
 
 
 def device() -> str:
@@ -296,12 +296,12 @@ def _announce(todo: list[Trial], engine: str, at_once: int, store: Store) -> Non
         how_long = "how long is not known: this store has no trial of this machine and precision yet"
         if spell is not None:
             how_long = f"about {minutes(spell)}, going by {count} earlier trial{'s' * (count != 1)} on this machine"
-    print(f"training {cost.in_words(todo)}: {how_long}", flush=True)
+    print(f"training {cost.trials_in_words(todo)}: {how_long}", flush=True)
 
 
 def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, progress: Progress) -> None:
     on = device()
-    here = workers == 0 or (workers is None and progress.work < HERE)
+    here = workers == 0 or (workers is None and progress.work < SMALL_WORK)
     processes = 1 if here or on == "cuda" else min(workers or cores(), len(todo))
     if not progress.quiet:
         if precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):

@@ -196,7 +196,7 @@ def draws(net: nn.Module) -> bool:
     return any("Dropout" in type(m).__name__ or type(m).__name__ == "StochasticDepth" for m in net.modules())
 
 
-MOST = 16  # trials at once
+MOST_PACKED = 16  # trials at once
 PAYS = 1.05  # twice as many at once must give this much more a second
 PROBE_STEPS = 10  # of a timing that decides it
 SHARE = 0.4  # of the GPU's memory that they may take
@@ -342,9 +342,9 @@ def _record(lane: Lane, at_once: int) -> Record:
     return record
 
 
-def width(trial: Trial, device: str, most: int = MOST) -> int:
+def width(trial: Trial, device: str, most: int = MOST_PACKED) -> int:
     """How many trials such as this one to train at once: doubled while that pays and the GPU's memory holds them."""
-    size, most = trial.examples.images.shape[-1], min(most, MOST)
+    size, most = trial.examples.images.shape[-1], min(most, MOST_PACKED)
     what = (trial.model, size, trial.recipe, device, most.bit_length())
     if what not in _widths:
         net = names.build(trial.model, classes=len(trial.examples.classes), size=size)
