@@ -1,6 +1,7 @@
 """The README's table says what the committed verdicts say: the same numbers, and no more than their words."""
 
 import csv
+import json
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from easel.files import ROOT
 
 README = (ROOT / "README.md").read_text()
 NUMBERS = "{} [{}, {}]"
+ANSWERED = [ROOT / "notebooks" / "01_matching.ipynb"]
 FIFTH = "Most misclassifications are of hard test examples (Sec. 7.1): hard 50%"
 SAID = [  # profile, notebook, how the claim begins, its verdict, how its numbers are written
     ("gpu", "00_easiness", "Easiness can be measured again", "holds", NUMBERS),
@@ -55,6 +57,22 @@ def test_a_row_says_what_the_committed_verdict_says(profile, notebook, claim, ve
     assert re.search(rf"\| `{profile}`[^|]*\|$", row)
     numbers = [written(rows[0][name]) for name in ("here", "low", "high")] if "{}" in words else []
     assert words.format(*numbers) in row
+
+
+def answer(path):
+    """The paragraph of a notebook's first cell that answers its question."""
+    text = "".join(json.loads(path.read_text())["cells"][0]["source"])
+    return next(part for part in text.split("\n\n") if part.startswith("**Our answer.**"))
+
+
+@pytest.mark.parametrize("path", ANSWERED, ids=[path.stem for path in ANSWERED])
+def test_a_notebooks_answer_has_its_numbers_from_its_own_verdicts(path):
+    said = answer(path).replace("\n", " ")
+    (profile,) = set(re.findall(r"`(gpu|laptop)`", said))
+    numbers = {tuple(triple) for triple in re.findall(r"([−\d.]+) \[([−\d.]+), ([−\d.]+)\]", said)}
+    rows = [row for row in verdicts(profile) if row["notebook"] == path.stem and row["low"]]
+    assert numbers
+    assert numbers <= {tuple(written(row[name]) for name in ("here", "low", "high")) for row in rows}
 
 
 def test_every_notebook_has_a_row_and_every_row_a_scale():

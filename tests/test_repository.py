@@ -57,11 +57,11 @@ def test_a_notebook_is_source_in_the_houses_form(path):
     words = sum(len("".join(c["source"]).split()) for c in notebook["cells"] if c["cell_type"] == "markdown")
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert all(not c["outputs"] and c["execution_count"] is None for c in code)
-    assert 16 <= len(notebook["cells"]) <= 32
+    assert 16 <= len(notebook["cells"]) <= 48
     assert max(map(len, lines)) <= 15
     assert words > 3 * sum(map(len, lines))
     assert notebook["cells"][0]["cell_type"] == "markdown"
-    assert "".join(code[-1]["source"]).startswith("page.close(")
+    assert "".join(code[-1]["source"]).startswith(("page.close(", "lab.close("))
     values = parameters.parameters_of(path)
     assert 1 <= len(values) <= 8
     assert next(iter(values)) == "profile"

@@ -174,3 +174,11 @@ def _times(n: int, reach: float, room: float) -> int | None:
     if room <= 0 or not reach / room < _MOST**0.5:
         return None
     return int(np.ceil(n * (reach / room) ** 2 - 1e-6))
+
+
+class Judged(NamedTuple):
+    """A claim's finding with what is said beside it: what a notebook hands to its page, `lab.claim(text, judged)`."""
+
+    finding: Finding
+    why: str  # one sentence; `{where}` stands for the deciding point
+    paper: float | str | None = None  # what is printed, as a number or in words

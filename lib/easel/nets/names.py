@@ -25,7 +25,7 @@ in float32, because logits rounded to bfloat16 tie often and `argmax` would sett
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, partial
@@ -129,6 +129,12 @@ def label(name: str) -> str:
     """The papers' word for a net's family, as in Table 1: 'MLP', 'WRN', 'DenseNet', ..., or 'ResNet-20'."""
     parsed = _parse(name)
     return parsed.family.label.format(*parsed.numbers)
+
+
+def shown_as(models: Sequence[str]) -> dict[str, str]:
+    """{model: the papers' word for it}, or its whole name where several of these nets share one word."""
+    words = [label(model) for model in models]
+    return {model: word if words.count(word) == 1 else model for model, word in zip(models, words, strict=True)}
 
 
 @cache

@@ -20,7 +20,12 @@ from easel import files
 from easel.errors import UserError
 from easel.notebook.plan import Job, check_inputs, planned
 
-TRAINING = ("ensure", "ensure_each", "watch")  # what a cell calls that trains, whatever the module's name there
+TRAINING = (
+    "ensure",
+    "ensure_each",
+    "two_groups",
+    "watch",
+)  # what a cell calls that trains, whatever the module's name there
 ABSENT = (
     "IPython",
     "ipywidgets",

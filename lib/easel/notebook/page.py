@@ -77,6 +77,10 @@ class Page:
         if self._notice:
             _show({"text/markdown": f"> **Note.** {self._notice}", "text/plain": f"Note. {self._notice}"})
 
+    def say(self, text: str) -> None:
+        """Shows a sentence or two, as Markdown."""
+        _show({"text/markdown": text, "text/plain": text})
+
     def figure(self, figure, name: str, caption: str) -> Path:
         """Saves a figure, shows it once with its caption below, closes it, and returns the file's path.
 

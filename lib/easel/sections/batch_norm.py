@@ -4,7 +4,7 @@ The paper sees that nets with batch normalisation share hard examples, and says 
 differ in everything else too. VGG11 and VGG11-BN differ in nothing else: if it is the normalisation, VGG11-BN must
 share more hard examples with the other normalised nets than VGG11 does.
 
-Pure functions on who was right; it never trains, draws a figure, or breaks a tie by chance.
+It never trains, draws a figure, or breaks a tie by chance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from easel.compare import cuts
-from easel.compare.intervals import jackknife_of
+from easel.compare import claims, cuts
+from easel.compare.claims import Judged
+from easel.compare.intervals import Interval, jackknife_of
 from easel.errors import UserError
+from easel.ledger.groups import Groups
 from easel.nets import names as models
+from easel.sections import printed
 
 GAINS = ("rate", "beyond classes", "of the ceiling")
 PARTNERS = {True: "nets with batch norm", False: "CNNs without"}
@@ -89,6 +92,31 @@ def gain_table(
             rows.append((*row, without.estimate, with_it.estimate, difference.estimate, low, high, n))
     columns = "twins partner normalised over which measure without with difference low high n"
     return pd.DataFrame(rows, columns=columns.split())
+
+
+def both_sets(groups: Groups, data: str, m: int) -> pd.DataFrame:
+    """`gain_table` of the easy and of the hard set, with a column paper: what is printed (nan: nothing)."""
+    right = groups.right(m)
+    sides = [gain_table(right, groups.models, groups.labels, which=which) for which in ("easy", "hard")]
+    gains = pd.concat(sides, ignore_index=True)
+    if not gains.empty:
+        gains["paper"] = printed_difference(printed.rates(data), gains)
+    return gains
+
+
+def asked(gains: pd.DataFrame) -> list[pd.Series]:
+    """The rows of `both_sets` that decide whether batch norm makes hard examples agree: the normalised nets' mean."""
+    wanted = gains[(gains.which == "hard") & (gains.partner == PARTNERS[True])]
+    return [row for _, row in wanted.iterrows()]
+
+
+def gained(gains: pd.DataFrame, row: pd.Series) -> Judged:
+    """Whether the gain of one row of `asked` is above zero, with the gain against CNNs without it beside it."""
+    control = gains[(gains.which == "hard") & (gains.partner == PARTNERS[False])]
+    other = control[(control.twins == row.twins) & (control.measure == row.measure)].difference.sum()
+    found = claims.judge(Interval(row.difference, row.low, row.high, row.n), above=0)
+    why = f"{row['with']:.3f} with it, {row.without:.3f} without, against {row.over}; "
+    return Judged(found, why + f"the gain against CNNs without it: {other:+.3f}", row.paper)
 
 
 def printed_difference(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:

@@ -1,0 +1,42 @@
+"""Every notebook runs as plain Python on a tiny set, and after it the answers of its exercises."""
+
+import json
+import re
+import types
+
+import matplotlib.pyplot as plt
+import pytest
+
+from easel.files import ROOT
+from easel.notebook import plan
+
+TINY = {  # parameters with which a notebook takes seconds
+    "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
+}
+ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
+
+
+def cells(stem: str, kind: str) -> list[str]:
+    notebook = json.loads((ROOT / "notebooks" / f"{stem}.ipynb").read_text())
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", TINY)
+def test_the_answers_run(stem, tmp_path, monkeypatch):
+    answers = [code for text in cells(stem, "markdown") for code in ANSWER.findall(text)]
+    assert len(answers) == 2
+    monkeypatch.setenv("EASEL_RESULTS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    tiny = (
+        plan.parameters_of(ROOT / "notebooks" / f"{stem}.ipynb") | {"profile": "tiny", "data": "patterns"} | TINY[stem]
+    )
+    quiet = types.SimpleNamespace(update=lambda *_: None)
+    space = {"__name__": "__main__", "display": lambda *_, **__: quiet}
+    parameters, *code = cells(stem, "code")
+    assert set(plan.parameters_of(ROOT / "notebooks" / f"{stem}.ipynb")) == set(tiny)
+    space |= tiny
+    for number, source in enumerate([*code[:-1], *answers, code[-1]]):
+        exec(compile(source, f"{stem}, cell {number + 2}", "exec"), space)
+    plt.close("all")
+    assert (tmp_path / f"tiny/receipts/{stem}.json").exists()
