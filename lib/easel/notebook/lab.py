@@ -22,7 +22,7 @@ from easel.ledger.trial import Recipe, Trial, two_groups
 from easel.notebook import page as report
 from easel.train import ensure as run
 
-SMALL = 10_000  # images up to which a trial also keeps what each is taken for; above, space counts
+PREDICTIONS_UP_TO = 10_000  # images up to which a trial also keeps what each is taken for; above, space counts
 
 
 def begin(name: str, profile: str, data: str, images: int, precision: str = "auto") -> "Lab":
@@ -72,7 +72,7 @@ class Lab:
         recorded beside right and wrong: the true class's probability after the first epoch, and on small sets what
         each image is taken for (`fields` may say otherwise).
         """
-        fields = {"record": ("prediction",) * (self.images <= SMALL), "also": ("probability@1",)} | fields
+        fields = {"record": ("prediction",) * (self.images <= PREDICTIONS_UP_TO), "also": ("probability@1",)} | fields
         seeds = two_groups(list(dict.fromkeys(models)), trials)
         asked = []
         for model, (first, second) in seeds.items():

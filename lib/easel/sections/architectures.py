@@ -17,7 +17,7 @@ from easel.ledger.groups import Groups
 from easel.nets.names import family
 from easel.sections import printed
 
-RULES = ("expected", "inclusive", "index")  # how ties at the cut are settled; the first is the headline
+TIE_RULES = ("expected", "inclusive", "index")  # how ties at the cut are settled; the first is the headline
 BAR = 0.90  # of the ceiling: from there on we call two rankings the same
 
 
@@ -26,14 +26,14 @@ def as_printed(models: Sequence[str]) -> list[str]:
     return sorted(dict.fromkeys(models), key=lambda model: family(model) != "mlp")
 
 
-def table_1(groups: Groups, data: str, m: int = 1) -> pd.DataFrame:
+def every_pair(groups: Groups, data: str, m: int = 1) -> pd.DataFrame:
     """EH Table 1, tidy: every pair of nets, easy and hard, counted after epoch m.
 
-    Columns: `matching.rate_table`'s under expected ties; pair ("WRN – MLP"); for each of RULES its rate, RULE_low and
+    Columns: `matching.rate_table`'s under expected ties; pair ("WRN – MLP"); for each of TIE_RULES its rate, RULE_low and
     RULE_high; paper (the printed value, nan where there is none); n (trials); mlp (an MLP is in it); verdict on the
     level. data: a name of easel.data, to find what is printed.
     """
-    rules = {ties: _both_sets(groups, m, ties) for ties in RULES}
+    rules = {ties: _both_sets(groups, m, ties) for ties in TIE_RULES}
     table = rules["expected"].merge(printed.rates(data), on=["a", "b", "which"], how="left")
     for ties, frame in rules.items():
         table[ties], table[f"{ties}_low"], table[f"{ties}_high"] = frame.rate, frame.low, frame.high
@@ -55,7 +55,7 @@ def over_m(groups: Groups, epochs: int) -> pd.DataFrame:
     return table.assign(pair=table.a + " – " + table.b)
 
 
-def shares(table: pd.DataFrame, data: str) -> pd.DataFrame:
+def ceiling_shares(table: pd.DataFrame, data: str) -> pd.DataFrame:
     """Rates over the geometric mean of both nets' own, for different nets: pair, a, b, which, rate, share, low, high,
 
     n, mlp, and what the printed table gives when it is divided in the same way.
@@ -113,7 +113,7 @@ def mlp_contrast(groups: Groups, table: pd.DataFrame, which: str, fewer: bool, m
     crossed, inside, right = list(product(plain, cnns)), list(combinations(cnns, 2)), groups.right(m)
     if not crossed or not inside:
         return None
-    gap = {ties: matching.contrast(right, crossed, inside, which=which, ties=ties) for ties in RULES}
+    gap = {ties: matching.contrast(right, crossed, inside, which=which, ties=ties) for ties in TIE_RULES}
     found = claims.judge(gap, margin=0.05, **{"below" if fewer else "above": 0})
     pairs = _pairs(table, which)
     with_mlp, without = pairs[pairs.mlp], pairs[~pairs.mlp]
@@ -137,27 +137,27 @@ def same_ranking(ranks: pd.DataFrame, groups: Groups, mlp: bool) -> Judged | Non
 
 
 def highest_printed(table: pd.DataFrame) -> list[pd.Series]:
-    """The rows of `table_1` whose level is judged: of each set the two CNNs with the highest printed rate."""
+    """The rows of `every_pair` whose level is judged: of each set the two CNNs with the highest printed rate."""
     pairs = table[(table.a != table.b) & ~table.mlp].dropna(subset="paper")
     return _rows(pairs.loc[pairs.groupby("which", sort=False).paper.idxmax()])
 
 
 def level(row: pd.Series, groups: Groups) -> Judged:
-    """A printed level, one row of `table_1`, under all three tie rules; open where the images are not the paper's."""
+    """A printed level, one row of `every_pair`, under all three tie rules; open where the images are not the paper's."""
     limit = "" if groups.ledger.examples.name in ("cifar10", "mini-imagenet") else "images"
-    rules = {ties: Interval(row[ties], row[f"{ties}_low"], row[f"{ties}_high"], row.n) for ties in RULES}
+    rules = {ties: Interval(row[ties], row[f"{ties}_low"], row[f"{ties}_high"], row.n) for ties in TIE_RULES}
     found = claims.against_print(rules, row.paper, bounds=(row.tie_low, row.tie_high), limit=limit)
     return Judged(found, f"ties: {_ties(row)}", row.paper)
 
 
 def printed_shares(shares: pd.DataFrame, groups: Groups) -> list[pd.Series]:
-    """The rows of `shares` that are judged: CNNs, where the paper's own images stand beside the printed table."""
+    """The rows of `ceiling_shares` that are judged: CNNs, where the paper's own images stand beside the printed table."""
     own = groups.ledger.examples.name in ("cifar10", "mini-imagenet")
     return _rows(shares[shares.printed.notna() & ~shares.mlp & own])
 
 
 def ceiling_share(row: pd.Series) -> Judged:
-    """A share of the ceiling beside the printed one, one row of `shares`."""
+    """A share of the ceiling beside the printed one, one row of `ceiling_shares`."""
     found = claims.against_print(Interval(row.share, row.low, row.high, row.n), row.printed)
     why = f"rate {row.rate:.2f} over what the two nets reach with themselves; no N enters"
     return Judged(found, why, row.printed)

@@ -104,14 +104,14 @@ def both_sets(groups: Groups, data: str, m: int) -> pd.DataFrame:
     return gains
 
 
-def asked(gains: pd.DataFrame) -> list[pd.Series]:
+def deciding(gains: pd.DataFrame) -> list[pd.Series]:
     """The rows of `both_sets` that decide whether batch norm makes hard examples agree: the normalised nets' mean."""
     wanted = gains[(gains.which == "hard") & (gains.partner == PARTNERS[True])]
     return [row for _, row in wanted.iterrows()]
 
 
 def gained(gains: pd.DataFrame, row: pd.Series) -> Judged:
-    """Whether the gain of one row of `asked` is above zero, with the gain against CNNs without it beside it."""
+    """Whether the gain of one row of `deciding` is above zero, with the gain against CNNs without it beside it."""
     control = gains[(gains.which == "hard") & (gains.partner == PARTNERS[False])]
     other = control[(control.twins == row.twins) & (control.measure == row.measure)].difference.sum()
     found = claims.judge(Interval(row.difference, row.low, row.high, row.n), above=0)
