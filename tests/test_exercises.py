@@ -33,7 +33,7 @@ def test_the_answers_run(stem, tmp_path, monkeypatch):
     )
     quiet = types.SimpleNamespace(update=lambda *_: None)
     space = {"__name__": "__main__", "display": lambda *_, **__: quiet}
-    parameters, *code = cells(stem, "code")
+    _, *code = cells(stem, "code")
     assert set(plan.parameters_of(ROOT / "notebooks" / f"{stem}.ipynb")) == set(tiny)
     space |= tiny
     for number, source in enumerate([*code[:-1], *answers, code[-1]]):

@@ -29,8 +29,8 @@ def as_printed(models: Sequence[str]) -> list[str]:
 def every_pair(groups: Groups, data: str, m: int = 1) -> pd.DataFrame:
     """EH Table 1, tidy: every pair of nets, easy and hard, counted after epoch m.
 
-    Columns: `matching.rate_table`'s under expected ties; pair ("WRN – MLP"); for each of TIE_RULES its rate, RULE_low and
-    RULE_high; paper (the printed value, nan where there is none); n (trials); mlp (an MLP is in it); verdict on the
+    Columns: `matching.rate_table`'s under expected ties; pair ("WRN – MLP"); for each of TIE_RULES its rate,
+    RULE_low and RULE_high; paper (the printed value, nan where there is none); n (trials); mlp (an MLP is in it); verdict on the
     level. data: a name of easel.data, to find what is printed.
     """
     rules = {ties: _both_sets(groups, m, ties) for ties in TIE_RULES}
@@ -143,7 +143,7 @@ def highest_printed(table: pd.DataFrame) -> list[pd.Series]:
 
 
 def level(row: pd.Series, groups: Groups) -> Judged:
-    """A printed level, one row of `every_pair`, under all three tie rules; open where the images are not the paper's."""
+    """A printed level, one row of `every_pair`, under all three tie rules; open where images are not the paper's."""
     limit = "" if groups.ledger.examples.name in ("cifar10", "mini-imagenet") else "images"
     rules = {ties: Interval(row[ties], row[f"{ties}_low"], row[f"{ties}_high"], row.n) for ties in TIE_RULES}
     found = claims.against_print(rules, row.paper, bounds=(row.tie_low, row.tie_high), limit=limit)
@@ -151,7 +151,7 @@ def level(row: pd.Series, groups: Groups) -> Judged:
 
 
 def printed_shares(shares: pd.DataFrame, groups: Groups) -> list[pd.Series]:
-    """The rows of `ceiling_shares` that are judged: CNNs, where the paper's own images stand beside the printed table."""
+    """The rows of `ceiling_shares` that are judged: CNNs, where these are the paper's own images."""
     own = groups.ledger.examples.name in ("cifar10", "mini-imagenet")
     return _rows(shares[shares.printed.notna() & ~shares.mlp & own])
 
