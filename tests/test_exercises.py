@@ -12,6 +12,13 @@ from easel.notebook import plan
 
 TINY = {  # parameters with which a notebook takes seconds
     "00_easiness": {"images": 60, "model": "mlp-1x16", "trials": 2, "epochs": 2},
+    "07_hard_minibatches": {
+        "images": 130,
+        "models": ["resnet18-0.0625x"],
+        "trials": 2,
+        "epochs": 2,
+        "deltas": [0.5, 1.0],
+    },
     "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
