@@ -117,9 +117,9 @@ def to_target(table: pd.DataFrame, against: str = FIXED, share: float = 0.95) ->
     """How many epochs each trial needs to come as far as plain training comes: one row a trial.
 
     table: `test_curves`'s. The target of a net is `share` of the mean accuracy that the arm `against` ends with.
-    Columns: model, arm, seed, target, epochs (inf: not within the budget), against (the epochs that the same seed's plain trial
-    needs; nan where there is none), fewer = 1 - epochs / against (HM's "fewer epochs", below 0: more; nan where
-    either never arrives).
+    Columns: model, arm, seed, target, epochs (inf: not within the budget), against (the epochs that the same seed's
+    plain trial needs; nan where there is none), fewer = 1 - epochs / against (HM's "fewer epochs", below 0: more; nan
+    where either never arrives).
     """
     last = table[table.epoch == table.epoch.max()]
     ends = last[last.arm == against].groupby("model").accuracy.mean() * share
