@@ -11,6 +11,14 @@ from easel.files import ROOT
 from easel.notebook import plan
 
 TINY = {  # parameters with which a notebook takes seconds
+    "00_easiness": {"images": 60, "model": "mlp-1x16", "trials": 2, "epochs": 2},
+    "07_hard_minibatches": {
+        "images": 130,
+        "models": ["resnet18-0.0625x"],
+        "trials": 2,
+        "epochs": 2,
+        "deltas": [0.5, 1.0],
+    },
     "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
@@ -22,6 +30,7 @@ def cells(stem: str, kind: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::matplotlib.MatplotlibDeprecationWarning")  # seaborn's
 @pytest.mark.parametrize("stem", TINY)
 def test_the_answers_run(stem, tmp_path, monkeypatch):
     answers = [code for text in cells(stem, "markdown") for code in ANSWER.findall(text)]

@@ -12,7 +12,7 @@ from easel.train import ensure as run
 
 
 def table(**curves) -> pd.DataFrame:
-    """Curves by arm and seed, as `hard_minibatches.curves` gives them: fixed=[[.1, .2], ...]."""
+    """Curves by arm and seed, as `hard_minibatches.test_curves` gives them: fixed=[[.1, .2], ...]."""
     names = {"fixed": FIXED, "chosen": "highest loss, 0.5"}
     rows = [
         ("resnet18", names[arm], seed, epoch, value)
@@ -82,7 +82,7 @@ def test_curves_and_batch_losses_are_those_of_the_records(store):
         for arm, fields in arms.items()
     }
     ledger = run.ensure([t for trials in plan.values() for t in trials], store=store, workers=0, quiet=True)
-    curves = hard_minibatches.curves(ledger, plan, "test:50")
+    curves = hard_minibatches.test_curves(ledger, {"mlp": plan}, "test:50")
     assert len(curves) == len(plan) * 2 * 2
     one = plan[FIXED][1]
     expected = ledger.correct("test:50")[[t.key for t in ledger.trials].index(one.key)].mean(1)

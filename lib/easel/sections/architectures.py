@@ -30,8 +30,8 @@ def every_pair(groups: Groups, data: str, m: int = 1) -> pd.DataFrame:
     """EH Table 1, tidy: every pair of nets, easy and hard, counted after epoch m.
 
     Columns: `matching.rate_table`'s under expected ties; pair ("WRN – MLP"); for each of TIE_RULES its rate,
-    RULE_low and RULE_high; paper (the printed value, nan where there is none); n (trials); mlp (an MLP is in it); verdict on the
-    level. data: a name of easel.data, to find what is printed.
+    RULE_low and RULE_high; paper (the printed value, nan: none); n (trials); mlp (one is an MLP); verdict on the level.
+    data: a name of easel.data, to find what is printed.
     """
     rules = {ties: _both_sets(groups, m, ties) for ties in TIE_RULES}
     table = rules["expected"].merge(printed.rates(data), on=["a", "b", "which"], how="left")

@@ -4,15 +4,19 @@ An arm is a way to choose mini-batches; all arms of a net have the same seeds, b
 are tidy, one row a trial and epoch, an "epoch" being N_b updates whatever the arm trains on. Nothing here trains.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from easel.compare import claims, paired
+from easel.compare.claims import Judged
+from easel.compare.intervals import t_interval
 from easel.errors import UserError
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Edit, Recipe, Trial
+from easel.sections import printed
 from easel.train.batches import fixed_order
 
 SHUFFLED, FIXED, GROUPED = "plain, shuffled", "plain, fixed order", "grouped by easiness"
@@ -59,19 +63,36 @@ def arms(base: Recipe, deltas: Iterable[float], easiness: np.ndarray | None = No
     return found
 
 
-def curves(ledger: Ledger, plan: dict[str, list[Trial]], view: str) -> pd.DataFrame:
+def arm_trials(make: Callable, models: list[str], trials: int, base: Recipe, deltas, easiness, **fields) -> dict:
+    """{model: {arm: its trials}}: every arm of every net with the same seeds.
+
+    The controls by chance and by easiness belong to the first net only: they are not the paper's. make: gives a net's
+    trials, one a seed (`Lab.trials`); base, deltas, easiness (of the first net): `arms`'s; fields: epochs, views, ...
+    """
+    plans = {}
+    for n, model in enumerate(models):
+        plans[model] = {}
+        for arm, own in arms(base, deltas, easiness if n == 0 else None).items():
+            if n == 0 or not arm.startswith("random"):
+                plans[model][arm] = make(model, range(trials), **own, **fields)
+    return plans
+
+
+def test_curves(ledger: Ledger, plans: dict[str, dict[str, list[Trial]]], view: str) -> pd.DataFrame:
     """Test accuracy after every epoch: model, arm, seed, epoch, accuracy (0..1); one row a trial and epoch.
 
-    plan: arm -> its trials; view: such as "test:2000", recorded after every epoch. A diverged trial is left out.
+    plans: {model: {arm: its trials}}; view: such as "test:2000", recorded after every epoch. A diverged trial is left
+    out.
     """
     records = {record.key: record for record in ledger.records}
     rows = []
-    for arm, trials in plan.items():
-        for trial in trials:
-            if trial.key not in records:
-                continue
-            for epoch, right in enumerate(records[trial.key].correct(view), start=1):
-                rows.append((trial.model, arm, trial.seed, epoch, float(right.mean())))
+    for plan in plans.values():
+        for arm, trials in plan.items():
+            for trial in trials:
+                if trial.key not in records:
+                    continue
+                for epoch, right in enumerate(records[trial.key].correct(view), start=1):
+                    rows.append((trial.model, arm, trial.seed, epoch, float(right.mean())))
     return pd.DataFrame(rows, columns=["model", "arm", "seed", "epoch", "accuracy"])
 
 
@@ -95,10 +116,10 @@ def epochs_to(accuracy: np.ndarray, target: float) -> float:
 def to_target(table: pd.DataFrame, against: str = FIXED, share: float = 0.95) -> pd.DataFrame:
     """How many epochs each trial needs to come as far as plain training comes: one row a trial.
 
-    table: `curves`'s. The target of a net is `share` of the mean accuracy that the arm `against` ends with. Columns:
-    model, arm, seed, target, epochs (inf: not within the budget), against (the epochs that the same seed's plain trial
-    needs; nan where there is none), fewer = 1 - epochs / against (HM's "fewer epochs", below 0: more; nan where
-    either never arrives).
+    table: `test_curves`'s. The target of a net is `share` of the mean accuracy that the arm `against` ends with.
+    Columns: model, arm, seed, target, epochs (inf: not within the budget), against (the epochs that the same seed's
+    plain trial needs; nan where there is none), fewer = 1 - epochs / against (HM's "fewer epochs", below 0: more; nan
+    where either never arrives).
     """
     last = table[table.epoch == table.epoch.max()]
     ends = last[last.arm == against].groupby("model").accuracy.mean() * share
@@ -121,11 +142,78 @@ def paired_gains(
 ) -> pd.Series:
     """Accuracy of an arm minus that of another at equal updates, seed by seed: float, index seed, in percentage points.
 
-    table: `curves`'s; epoch: None = the last. Seeds that either lacks are left out.
+    table: `test_curves`'s; epoch: None = the last. Seeds that either lacks are left out.
     """
     at = table[(table.model == model) & (table.epoch == (table.epoch.max() if epoch is None else epoch))]
     one, two = (at[at.arm == name].set_index("seed").accuracy for name in (arm, against))
     return (100 * (one - two)).dropna()
+
+
+def gains_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`paired_gains` of every arm over plain training in fixed order: model, arm, seed, gain (percentage points), and
+
+    of the arm mean, low, high (95% t-interval over seeds), n (seeds). One row a trial. table: `test_curves`'s.
+    """
+    parts = []
+    for (model, arm), _ in table[table.arm != FIXED].groupby(["model", "arm"], sort=False):
+        gain = paired_gains(table, model, arm)
+        mean, low, high, n = t_interval(gain)
+        known = {"model": model, "arm": arm, "seed": gain.index, "gain": gain.to_numpy()}
+        parts.append(pd.DataFrame(known | {"mean": mean, "low": low, "high": high, "n": n}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def targets_table(needed: pd.DataFrame) -> pd.DataFrame:
+    """`to_target`'s trials by arm: model, arm, epochs (mean of those that arrive), arrived ("4 of 5"), fewer (%, mean),
+
+    low, high (95% t-interval), n. A run that never arrives has no number, which flatters its arm.
+    """
+    rows = []
+    for (model, arm), part in needed.groupby(["model", "arm"], sort=False):
+        mean, low, high, n = t_interval(100 * part.fewer)
+        arrived = np.isfinite(part.epochs)
+        typical = float(part.epochs[arrived].mean()) if arrived.any() else np.nan
+        row = {"model": model, "arm": arm, "epochs": typical, "arrived": f"{arrived.sum()} of {len(part)}"}
+        rows.append(row | {"fewer": mean, "low": low, "high": high, "n": n})
+    return pd.DataFrame(rows)
+
+
+# ---- what may be claimed -------------------------------------------------------------------------------------------
+
+
+def high_loss_arms(table: pd.DataFrame, model: str) -> list[str]:
+    """The arms of the paper's method that a net has, the largest delta first."""
+    return [arm for arm in dict.fromkeys(table[table.model == model].arm) if arm.startswith("highest loss")]
+
+
+def improves(table: pd.DataFrame, model: str) -> Judged:
+    """At some delta the method is above plain training in fixed order, the paper's baseline; Bonferroni."""
+    gained = {arm: paired_gains(table, model, arm) for arm in high_loss_arms(table, model)}
+    found = claims.some(paired.points(gained), above=0)
+    why = f"best of {len(gained)}: {found.where}; points; intervals widened for {len(gained)} arms"
+    return Judged(found, why, f"up to +{printed.HIGH_LOSS_GAIN} points")
+
+
+def beats(table: pd.DataFrame, model: str, against: str) -> Judged:
+    """At every delta the method is above another arm; against: its name; "random batches": of its own delta."""
+    apart = {}
+    for arm in high_loss_arms(table, model):
+        other = arm.replace("highest loss", against) if against == "random batches" else against
+        apart[arm] = paired_gains(table, model, arm, against=other)
+    why = "deciding: {where}; points of accuracy at equal updates, same seeds"
+    return Judged(claims.judge(paired.points(apart), above=0), why, "not tested")
+
+
+def arrives_sooner(needed: pd.DataFrame, model: str) -> Judged:
+    """At some delta the method comes as far as plain training in fewer epochs (percent fewer)."""
+    own, usable, arrived = needed[needed.model == model], {}, []
+    for arm in high_loss_arms(needed, model):
+        part = own[own.arm == arm]
+        usable[arm] = 100 * part.fewer
+        arrived.append(f"{arm} {np.isfinite(part.epochs).sum()} of {len(part)}")
+    found = claims.some(paired.points(usable), above=0)
+    why = f"best: {found.where}, % fewer; arrived: {', '.join(arrived)}"
+    return Judged(found, why, f"{printed.HIGH_LOSS_FEWER}% fewer")
 
 
 def batch_losses(ledger: Ledger, plan: dict[str, list[Trial]]) -> pd.DataFrame:
