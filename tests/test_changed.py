@@ -310,6 +310,90 @@ def test_a_claim_about_all_nets_is_judged_by_the_worst():
             judge(nets, **bad)
 
 
+def readings(data="cifar10", strengths=(0.0, 0.2, 4.0, 9.0), models=None):
+    """Claims about one CNN and an MLP that lose little without colour, much without arrangement or detail."""
+    views = dict(
+        zip(["train", "colour=0", "shuffle=4", "low-pass=1"], world(strengths=strengths).values(), strict=True)
+    )
+    grids = {name: {strength: view, plain: "train"} for name, strength, view, plain in STRENGTHS}
+    models = models or {"cnn": "wrn-10-1", "MLP": "mlp-3x512"}
+    examples = SimpleNamespace(name=data, classes=tuple(range(10)))
+    groups = SimpleNamespace(models=models, ledger=SimpleNamespace(examples=examples))
+    measured = {"easy": {net: perturbations.measure(views, np.arange(400) % 4) for net in models}}
+    return perturbations.Readings(measured, grids, groups)
+
+
+STRENGTHS = [("colour", 0, "colour=0", 1), ("shuffle", 4, "shuffle=4", 1), ("low-pass", 1, "low-pass=1", 23)]
+
+
+@pytest.mark.parametrize("of", ["same", "other", "rank"])
+def test_of_photographs_the_opposite_is_claimed(of):
+    here, there = readings(), readings("tiny-imagenet-10")
+    assert list(here.nets) == ["cnn"]  # the MLP is not asked
+    assert list(readings(models={"MLP": "mlp-3x512"}).nets) == ["MLP"]  # but where no other net is there
+    net = here.nets["cnn"]
+    ours, theirs = (one.colour_against("low-pass", of) for one in (here, there))
+    assert ours.finding.estimate == pytest.approx(net.kept("colour=0", of)[0] - net.kept("low-pass=1", of)[0])
+    assert (ours.finding.verdict, theirs.finding.verdict) == ("holds", "fails")
+    assert (ours.paper, theirs.paper) == ("CIFAR-10: structure and detail first", "mini ImageNet: colours first")
+    assert ours.why.startswith(f"cnn: {net.kept('colour=0', of)[0]:.0%} of the agreement is kept without colour, ")
+
+
+def test_colour_lies_on_one_side_whichever_it_is():
+    others = ["shuffle", "low-pass"]
+    above, below = readings(), readings(strengths=(0.0, 9.0, 0.2, 0.2))
+    between = readings(strengths=(0.0, 1.0, 0.1, 9.0))
+    assert above.colour_on_one_side(others).finding.verdict == "holds"
+    assert below.colour_on_one_side(others).finding.verdict == "holds"
+    assert below.colour_against("shuffle", "same").finding.verdict == "fails"
+    assert between.colour_on_one_side(others).finding.estimate < 0
+
+
+def test_what_is_said_of_accuracy_ties_to_the_nets_numbers():
+    here, there = readings(), readings("mini-imagenet")
+    net = here.nets["cnn"]
+    equal = here.at_equal_accuracy("shuffle")
+    rest = perturbations.at_accuracy(net, here.grids["shuffle"], net.accuracy["colour=0"])
+    assert equal.finding.estimate == pytest.approx(net.other["colour=0"][0] - rest[0])
+    spoiled = here.beyond_accuracy("low-pass").finding
+    assert spoiled.verdict == "holds"
+    assert spoiled.estimate == pytest.approx(net.other["low-pass=1"][0] - net.blind["low-pass=1"][0])
+    luck = net.difference("same", "other", ["colour=0", "shuffle=4", "low-pass=1"])
+    assert here.shared_luck().finding.estimate == pytest.approx(luck[0])
+    assert here.harmless("low-pass=1") is here.above_chance("low-pass=1") is None
+    assert there.harmless("low-pass=1").finding.verdict == "fails"
+    assert there.above_chance("low-pass=1").finding.estimate == pytest.approx(net.accuracy["low-pass=1"][0])
+
+
+def test_nets_are_measured_at_the_epoch_and_half_of_the_agreement_is_lost_within_the_grid(tiny):
+    grids = {"colour": {0: "colour=0", 1: "train"}, "low-pass": {1.6: "low-pass=1.6", 22.63: "train"}}
+    views = perturbations.views_at(grids, 2)
+    assert views == ("colour=0@2", "low-pass=1.6@2")
+    right = dict(zip(("train", *views), world(n=60).values(), strict=True))
+    sides = {"a": tuple(SimpleNamespace(correct=lambda view, g=g: right[view][g][:, None]) for g in (0, 1))}
+    groups = SimpleNamespace(right=lambda m: {"a": right["train"]}, sides=sides, labels=np.arange(60) % 3)
+    measured = perturbations.measure_nets(groups, grids, 2)
+    assert list(measured) == ["easy", "hard"]
+    direct = perturbations.measure({view.partition("@")[0]: pair for view, pair in right.items()}, groups.labels)
+    assert measured["easy"]["a"].within["colour=0"] == pytest.approx(direct.within["colour=0"])
+    table = perturbations.perturbed_rates(measured, grids)
+    ends = perturbations.plain_and_strongest(table, grids)
+    assert ends[["which", "view"]].apply(tuple, axis=1).tolist() == [
+        (which, view) for which in ("easy", "hard") for view in ("colour=0", "train", "low-pass=1.6")
+    ]
+    half = perturbations.halfway(measured, grids)
+    assert len(half) == 4
+    assert half.ceiling.iloc[0] == direct.other["train"][0]
+    at = perturbations.falls_to(direct, "low-pass", grids["low-pass"])[0]
+    assert half["half at"].iloc[1] == pytest.approx(at, nan_ok=True)
+    part = tiny().examples.take([0, 1])
+    pictures, names = perturbations.under_every_strength(part, changes.grids(part.images.shape[-1])["shuffle"])
+    assert names[-2:] == ["2 × 2", "plain"]
+    assert pictures.shape[:2] == (2, len(names))
+    assert (pictures[:, -1] == part.images.numpy()).all()
+    assert (pictures[:, -2] == changes.shuffle(part.images, part.ids, 2).numpy()).all()
+
+
 # ---- figures -------------------------------------------------------------------------------------------------------
 
 

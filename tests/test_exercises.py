@@ -20,6 +20,7 @@ TINY = {  # parameters with which a notebook takes seconds
         "deltas": [0.5, 1.0],
     },
     "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
+    "03_perturbations": {"images": 60, "models": ["wrn-10-1", "mlp-1x16"], "trials": [2], "epochs": 1},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 
