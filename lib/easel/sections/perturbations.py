@@ -37,6 +37,7 @@ from easel.data.changes import CHANGES, Changed
 from easel.data.sets import Dataset
 from easel.errors import UserError
 from easel.ledger.groups import Groups
+from easel.ledger.trial import two_groups
 from easel.nets.names import family
 
 UNCHANGED = "train"  # the view of unchanged images
@@ -102,6 +103,15 @@ def views_at(grids: Mapping[str, Grid], m: int) -> tuple[str, ...]:
     return tuple(f"{view}@{m}" for view in views)
 
 
+def seeds_of(models: Sequence[str], trials: Sequence[int]) -> dict[str, tuple[list[int], list[int]]]:
+    """Seeds of two groups of trials of each net, dealt for each by itself: no net is compared with another here.
+
+    models, trials, result, UserError: as in `ledger.trial.two_groups`.
+    """
+    sizes = {net: len(first) for net, (first, _) in two_groups(list(dict.fromkeys(models)), trials).items()}
+    return {net: two_groups([net], [size])[net] for net, size in sizes.items()}
+
+
 def measure_nets(groups: Groups, grids: Mapping[str, Grid], m: int) -> dict[str, dict[str, Measured]]:
     """{"easy" and "hard": {net: Measured}}, counted at the end of epoch m, on plain images and in `views_at`."""
     right = {net: {UNCHANGED: pair} for net, pair in groups.right(m).items()}
@@ -137,49 +147,45 @@ def measure(
     rng, codes, every = np.random.default_rng(seed), _classes(labels, n), _classes(None, n)
     turns = [(classes, [_turns(p, classes, rng) for p in plain]) for classes in [every] * draws + [codes] * draws]
 
-    def cut(easiness: np.ndarray) -> list[cuts.Cut]:
-        return [cuts.cut_at(version, which, fraction) for version in easiness]
+    def seen(easiness: np.ndarray) -> tuple:
+        """A group's cuts, ranks and accuracy; easiness: of plain, changed and blindly changed images, (versions, n)."""
+        ranks = [cuts.unit(stats.rankdata(version)) for version in easiness[:2]]
+        return [cuts.cut_at(version, which, fraction) for version in easiness], ranks, easiness[1].mean()
 
-    def quantities(one: np.ndarray, two: np.ndarray) -> list[float]:
-        """MEASURED; one, two: each group's easiness of plain, changed and blindly changed images, (versions, n)."""
-        a, b = cut(one), cut(two)
+    def quantities(one: tuple, two: tuple) -> list[float]:
+        """MEASURED, of two groups as they were seen."""
+        (a, rank_a, right_a), (b, rank_b, right_b) = one, two
         across = [(_rate(a[0], y) + _rate(b[0], x)) / 2 for x, y in zip(a[1:], b[1:], strict=True)]
         same = (_rate(a[0], a[1]) + _rate(b[0], b[1])) / 2
-        rank = (_spearman(one[0], two[1]) + _spearman(two[0], one[1])) / 2
+        rank = (cuts.correlation(rank_a[0], rank_b[1]) + cuts.correlation(rank_b[0], rank_a[1])) / 2
         blind, within = np.mean(np.reshape(across[1:], (2, -1)), axis=1) if len(across) > 1 else (across[0],) * 2
-        return [same, across[0], rank, blind, within, (one[1].mean() + two[1].mean()) / 2]
+        return [same, across[0], rank, blind, within, (right_a + right_b) / 2]
 
     chance = cuts.cut_at(plain[0].sum(0), which, fraction).k / n
     found = Measured(which, tuple(map(len, plain)), chance, *({} for _ in range(8)))
     for view, changed in pairs.items():
         blindly = [[_thin(at[g], changed[g], c) for c, at in turns if view != UNCHANGED] for g in (0, 1)]
         versions = [np.stack([plain[g], changed[g], *blindly[g]], axis=1) for g in (0, 1)]
-        for name, replicates in zip(MEASURED, _replicates(*versions, quantities), strict=True):
-            getattr(found, name)[view] = replicates
+        first, second = ([seen(less.mean(0)) for less in _left_out(group)] for group in versions)
+        replicates = [quantities(one, second[0]) for one in first] + [quantities(first[0], two) for two in second[1:]]
+        for name, values in zip(MEASURED, np.transpose(replicates), strict=True):
+            getattr(found, name)[view] = values
         if labels is None and view != UNCHANGED:
             found.within[view] = np.full_like(found.other[view], np.nan)
-        (p1, c1), (p2, c2) = (cut(group[:, :2].sum(0)) for group in versions)
+        (p1, c1), (p2, c2) = first[0][0][:2], second[0][0][:2]
         found.ties[view] = tuple(np.mean([cuts.bounds_of(p1, c2), cuts.bounds_of(p2, c1)], axis=0).tolist())
         by_class = (_by_classes(p1, c2, codes) + _by_classes(p2, c1, codes)) / 2
         found.stratified[view] = np.nan if labels is None else by_class
     return found
 
 
-def _replicates(first: np.ndarray, second: np.ndarray, quantities: Callable) -> np.ndarray:
-    """(quantities, 1 + trials) of two groups, bool (trials, versions, examples), each trial left out in turn."""
-    one, two = first.mean(0), second.mean(0)
-    found = [quantities(one, two)]
-    found += [quantities(np.delete(first, trial, axis=0).mean(0), two) for trial in range(len(first))]
-    found += [quantities(one, np.delete(second, trial, axis=0).mean(0)) for trial in range(len(second))]
-    return np.transpose(found)
+def _left_out(trials: np.ndarray) -> list[np.ndarray]:
+    """A group's trials: all of them, then without each."""
+    return [trials, *(np.delete(trials, one, axis=0) for one in range(len(trials)))]
 
 
 def _rate(a: cuts.Cut, b: cuts.Cut) -> float:
     return cuts.rate_of(a, b, "expected")
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    return cuts.correlation(cuts.unit(stats.rankdata(a)), cuts.unit(stats.rankdata(b)))
 
 
 def _by_classes(a: cuts.Cut, b: cuts.Cut, classes: np.ndarray) -> float:
