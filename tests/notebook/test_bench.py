@@ -20,7 +20,7 @@ from easel.notebook import plan
 from easel.train import ensure as run
 from easel.train.loop import train
 
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import speed
 
 sys.path.pop(0)
