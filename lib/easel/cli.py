@@ -126,10 +126,6 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     one.add_argument("--repeats", type=_count, metavar="N", help="measurements of each loop")
     one.add_argument("--json", metavar="FILE", help="write the measurements here too")
-    one.add_argument(
-        "--parallel", action=argparse.BooleanOptionalAction,
-        help="two processes against one as well (default: where there are two CPU cores and no GPU)",
-    )  # fmt: skip
 
     one = command(
         "data", _data, "make a data set ready, or say what there is",
@@ -230,7 +226,7 @@ def _release(options) -> int:
 def _bench(options) -> int:
     from easel import bench
 
-    given = {name: getattr(options, name) for name in ("models", "device", "repeats", "json", "parallel")}
+    given = {name: getattr(options, name) for name in ("models", "device", "repeats", "json")}
     return bench.run_bench(**{name: value for name, value in given.items() if value is not None})
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from easel.errors import UserError
 
-_WHY = {
+WHY = {  # a folder cannot be written to, in words
     errno.EACCES: "no permission",
     errno.EPERM: "no permission",
     errno.EROFS: "the file system is read-only",
@@ -37,10 +37,10 @@ def writing_to(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _WHY:
+        if error.errno not in WHY:
             raise
         raise UserError(
-            f"cannot write to the folder {folder}: {_WHY[error.errno]}; "
+            f"cannot write to the folder {folder}: {WHY[error.errno]}; "
             "make it writable or make room, or name another one in EASEL_RESULTS"
         ) from error
 

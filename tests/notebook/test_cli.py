@@ -200,9 +200,7 @@ def trained(tiny, tmp_path):
     """Three trials in the store, two of one net, and a receipt that names them."""
     trials = [tiny(0), tiny(1), tiny(0, model="mlp-1x12")]
     records = [run.ensure([trial], workers=0, store=Store(), quiet=True).records[0] for trial in trials]
-    receipt = tmp_path / "results/smoke/receipts/00_one.json"
-    receipt.parent.mkdir(parents=True)
-    receipt.write_text(json.dumps({"notebook": "00_one", "keys": [record.key for record in records]}))
+    make.receipt(tmp_path / "results/smoke", "00_one", keys=[record.key for record in records])
     return records
 
 
@@ -275,8 +273,7 @@ def test_scores_take_a_net_that_was_trained_in_two_ways_once(trained, tiny, tmp_
 
     longer = [tiny(0, epochs=3), tiny(5, edit=Edit(labels=np.zeros(100, int)))]
     more = [run.ensure([trial], workers=0, store=Store(), quiet=True).records[0].key for trial in longer]
-    receipt = tmp_path / "results/smoke/receipts/01_two.json"
-    receipt.write_text(json.dumps({"notebook": "01_two", "keys": more}))
+    make.receipt(tmp_path / "results/smoke", "01_two", keys=more)
     assert cli.main(["scores", "--out", str(tmp_path / "e.csv")]) == 0
     table = pd.read_csv(tmp_path / "e.csv")
     of_net = table[table.model == "mlp-1x10"].groupby("m").n_trials.agg(["size", "max"])
@@ -294,8 +291,7 @@ def test_scores_whose_trial_is_gone_say_how_to_get_it_back(trained, capsys, tmp_
 
 
 def receipt_of(tmp_path, stem: str, records, variant: str = "") -> None:
-    receipt = {"notebook": stem, "variant": variant, "keys": [record.key for record in records]}
-    (tmp_path / f"results/smoke/receipts/{stem}.json").write_text(json.dumps(receipt))
+    make.receipt(tmp_path / "results/smoke", stem, variant=variant, keys=[record.key for record in records])
 
 
 def test_scores_have_every_data_set_of_a_profile_and_shared_trials_once(trained, tiny, tmp_path, capsys):

@@ -225,11 +225,8 @@ def results(tiny, tmp_path):
     """Records of two notebooks, one of which shares a trial with the other and names one that is gone."""
     records = [train(tiny(seed)) for seed in range(4)]
     keys = {"00_one": records[:2], "01_two-small": records[1:]}
-    folder = tmp_path / "results/smoke/receipts"
-    folder.mkdir(parents=True)
     for stem, named in keys.items():
-        receipt = {"notebook": stem, "keys": [record.key for record in named]}
-        (folder / f"{stem}.json").write_text(json.dumps(receipt))
+        make.receipt(tmp_path / "results/smoke", stem, keys=[record.key for record in named])
     for record in records[:3]:
         Store().put(record)
     return records

@@ -81,10 +81,15 @@ def read_all(folder: Path) -> tuple[list[dict], dict[str, str]]:
             found.append(read(path))
         except Damaged as fault:
             damaged[path.stem] = str(fault)
-            warnings.warn(f"receipt {path} is damaged ({fault}) and not used", stacklevel=2)
+            warnings.warn(f"receipt {path} is damaged ({fault}) and not used", stacklevel=3)
         except FileNotFoundError:  # removed meanwhile
             continue
     return found, damaged
+
+
+def found_in(folder: Path) -> list[dict]:
+    """The receipts in results/<profile>/ that are not damaged (`read_all`)."""
+    return read_all(folder)[0]
 
 
 def digests(folder: Path, names) -> dict[str, str]:
@@ -140,7 +145,9 @@ def _is_verdict(row) -> bool:
     if not isinstance(row, dict) or row.get("verdict") not in claims.VERDICTS or not {"paper", "here"} <= {*row}:
         return False
     numbers = (row.get(name) for name in ("low", "high", "n", "needed"))
-    return all(map(_is_text, (row.get("claim"), row.get("why")))) and all(isinstance(n, int | float | None) for n in numbers)
+    return all(map(_is_text, (row.get("claim"), row.get("why")))) and all(
+        isinstance(n, int | float | None) for n in numbers
+    )
 
 
 def _own_digest(content: dict) -> str:
