@@ -81,12 +81,17 @@ def run_bench(
     models: names of nets, default one of each family; device: "cpu" | "cuda", default as in ensure.device(); json: file
     for all timings; seconds: of one timing of the plain loop.
     """
-    started = time.perf_counter()
-    device = _device(device)
+    started, device = time.perf_counter(), device or run.device()
+    if device not in TIMED_IMAGES:
+        raise UserError(f"device {device!r}: one of {', '.join(TIMED_IMAGES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda: PyTorch finds no GPU on this machine; measure with device cpu")
     names = [check(name, 32) for name in dict.fromkeys(models or MODELS[device])]  # noise of 32 pixels
     if type(repeats) is not int or repeats < 1:
         raise UserError(f"repeats={repeats!r}: a whole number from 1")
-    target = _writable(json)
+    target = Path(json).expanduser() if json else None
+    if target and (target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK)):
+        raise UserError(f"json {json}: no file can be written there; name one in a folder that exists and is yours")
     with _as_device(device), one_thread() if device == "cpu" else contextlib.nullcontext():
         recipe, images = Recipe(precision=run.precision()), random_images(TIMED_IMAGES[device])
         setting = Setting(device, images, recipe, repeats, seconds or SECONDS[device])
@@ -112,25 +117,6 @@ def run_bench(
     if target is not None:
         files.write_atomically(target, dumps(result, indent=1, allow_nan=False).encode())
     return 0
-
-
-def _device(name: str | None) -> str:
-    name = name or run.device()
-    if name not in TIMED_IMAGES:
-        raise UserError(f"device {name!r}: one of {', '.join(TIMED_IMAGES)}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda: PyTorch finds no GPU on this machine; measure with device cpu")
-    return name
-
-
-def _writable(json: str | None) -> Path | None:
-    """The file to write, refused now rather than after minutes of measuring."""
-    if json is None:
-        return None
-    path = Path(json).expanduser()
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UserError(f"json {json}: no file can be written there; name one in a folder that exists and is yours")
-    return path
 
 
 @contextlib.contextmanager
@@ -284,25 +270,24 @@ def batches_for(model: str, setting: Setting) -> int:
         batches = wanted
 
 
-def _loops(model: str, setting: Setting, images: int) -> dict[str, Callable[[], Tasks]]:
-    """What builds the tasks of each loop."""
+def _loops(model: str, setting: Setting, images: int) -> Tasks:
+    """What is timed: both loops, and easel's in float32 too where that is another one."""
     trial, device = setting.trial(model, images), setting.device
-    loops = {loop.__name__: lambda loop=loop: loop(trial, device) for loop in (plain, easel)}
+    tasks = plain(trial, device) | easel(trial, device)
     if setting.recipe.precision != "fp32":
         fp32 = setting.trial(model, images, "fp32")
-        loops["easel_fp32"] = lambda: {f"{name}_fp32": task for name, task in easel(fp32, device).items()}
-    return loops
+        tasks |= {f"{name}_fp32": task for name, task in easel(fp32, device).items()}
+    return tasks
 
 
-def time_net(model: str, setting: Setting, loops: Callable = _loops) -> dict:
+def time_net(model: str, setting: Setting, loops: Callable[..., Tasks] = _loops) -> dict:
     """One net's row: raw seconds of every timing, and what follows from them. loops: as `_loops`."""
     device, batch = setting.device, setting.recipe.batch_size
-    probe = [build_tasks() for build_tasks in loops(model, setting, 2 * batch).values()]
-    first = {name: timed(task, device) for tasks in probe for name, task in tasks.items()}  # kernels chosen or captured
+    probe = loops(model, setting, 2 * batch)
+    first = {name: timed(task, device) for name, task in probe.items()}  # kernels are chosen, or captured
     del probe
-    images, tasks = batch * batches_for(model, setting), {}
-    for build_tasks in loops(model, setting, images).values():
-        tasks |= build_tasks()
+    images = batch * batches_for(model, setting)
+    tasks = loops(model, setting, images)
     for task in tasks.values():
         task()  # warm-up
     at_once = {name: getattr(task, "at_once", 1) for name, task in tasks.items()}

@@ -12,7 +12,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import roofline
 import torch
@@ -101,9 +101,8 @@ def measure_augmentation(setting: Setting) -> dict:
 def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
     """As bench.measure, with the resident loop and the share of the roofline."""
 
-    def loops(model: str, setting: Setting, images: int) -> dict[str, Callable[[], Tasks]]:
-        trial = setting.trial(model, images)
-        return bench._loops(model, setting, images) | {"resident": lambda: resident(trial, setting.device)}
+    def loops(model: str, setting: Setting, images: int) -> Tasks:
+        return bench._loops(model, setting, images) | resident(setting.trial(model, images), setting.device)
 
     row = bench.time_net(model, setting, loops)
     precision, batch, size = setting.recipe.precision, setting.recipe.batch_size, setting.data.images.shape[-1]

@@ -1,28 +1,21 @@
-"""What the explorer shows: which images, in which order, with which counts; and the page that needs no kernel.
+"""The explorer: every image of a ledger and who got it right when, with a kernel and without.
 
-A `Collection` holds every image of a ledger and who got it right when; a `Choice` says which to show. `page` packs a
-part of it into one HTML file (explorer.html beside this module holds its markup, style and script) that opens from a
-disk: nothing is fetched, and what it shows is computed in the browser from the packed bits. `Explorer` shows the same
-with a kernel. Nothing here trains or draws a figure.
-
-Images as files and as sheets of many: what the explorer and its page show.
-
-The explorer with a kernel: every image of a ledger, in JupyterLab or any front end that shows ipywidgets.
-
-Only the images of the sheet travel to the browser, so 50,000 images are as quick as 500. The page that
-`explorer.save` writes shows the same without a kernel; what is shown is the same. Nothing here
-trains.
+A `Collection` holds the images and the answers, a `Choice` says which to show. `Explorer` shows them in JupyterLab or
+any front end that has ipywidgets; only the images of the sheet travel to the browser, so 50,000 are as quick as 500.
+`save_explorer` packs a part of them into one HTML file (explorer.html beside this module holds its markup, style and
+script) that opens from a disk, fetches nothing, and computes what it shows from the packed bits. Nothing here trains.
 """
 
 import base64
-import html
 import io
+import itertools
 import json
 import os
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +24,8 @@ from easel import files
 from easel.compare import cuts
 from easel.errors import UserError
 from easel.ledger.store import Ledger
-from easel.nets import names, names as models
+from easel.nets import names
+from easel.notebook.site import page_template
 
 THUMB = 64  # pixels; larger images are scaled down to this in a page
 
@@ -148,13 +142,12 @@ class Collection:
 
     def members(self, label: str | None) -> np.ndarray:
         """Positions of a class' examples, of all if None. UserError: no such class."""
+        classes = self.examples.classes
         if label is None:
             return np.arange(len(self.examples))
-        if label not in self.examples.classes:
-            raise UserError(
-                f"no class {label!r} in {self.examples.name}; there are: {', '.join(self.examples.classes)}"
-            )
-        return np.flatnonzero(self.examples.labels.numpy() == self.examples.classes.index(label))
+        if label not in classes:
+            raise UserError(f"no class {label!r} in {self.examples.name}; there are: {', '.join(classes)}")
+        return np.flatnonzero(self.examples.labels.numpy() == classes.index(label))
 
     def sheet(self, choice: Choice, size: int = SHEET) -> np.ndarray:
         """Positions of the images to show, at most `size`, in order. UserError: as `counts` and `members`."""
@@ -167,12 +160,10 @@ class Collection:
         first, last = int(counts[shown[0]]), int(counts[shown[-1]])
         tied, here = int((counts[of] == last).sum()), int((counts[shown] == last).sum())
         span = f"{first}" if first == last else f"{first} to {last}"
-        text = f"{len(shown)} of {len(of):,} images, right in {span} of {trials} trials. "
+        lot = "No lot at the end: all images with the last one's count are here."
         if here < tied:
-            return (
-                text + f"{tied:,} images have the last one's count; the {here} of them that are here are drawn by lot."
-            )
-        return text + "No lot at the end: all images with the last one's count are here."
+            lot = f"{tied:,} images have the last one's count; the {here} of them that are here are drawn by lot."
+        return f"{len(shown)} of {len(of):,} images, right in {span} of {trials} trials. {lot}"
 
     def _window(self, choice: Choice, size: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= choice.start <= 100:
@@ -212,11 +203,12 @@ class Collection:
         found = self.favourites(net, m, [position])
         if found is None:
             return ""
-        times, names = int(found[0][0]), [self.examples.classes[k] for k in np.flatnonzero(found[1][0])]
-        if not names:
+        times, classes = int(found[0][0]), [self.examples.classes[k] for k in np.flatnonzero(found[1][0])]
+        if not classes:
             return "never taken for another class"
-        each = " each" if len(names) > 1 else ""
-        return f"where wrong, mostly taken for {_either(names)}: {times} of {len(self.correct[net])} trials{each}"
+        each = " each" if len(classes) > 1 else ""
+        either = " or ".join(filter(None, (", ".join(classes[:-1]), classes[-1])))  # a or b; a, b or c
+        return f"where wrong, mostly taken for {either}: {times} of {len(self.correct[net])} trials{each}"
 
     def embedded(self, limit: int) -> np.ndarray:
         """Positions of the images that a page holds, ascending: all if they are not more than `limit`.
@@ -228,20 +220,15 @@ class Collection:
         if n <= limit:
             return np.arange(n)
         rankings = []
-        for m in sorted({1, self.epochs}):
-            for net in self.nets:
-                for of in map(self.members, self.examples.classes):
-                    order = of[ranked(self.counts(net, m)[of], self.examples.ids[of], net=net)]
-                    hardest = of[ranked(self.counts(net, m)[of], self.examples.ids[of], which="hard", net=net)]
-                    ends = np.stack([order[:10], hardest[:10]], 1).ravel()
-                    spaced = order[np.linspace(0, len(order) - 1, min(len(order), limit)).astype(int)]
-                    rankings.append(np.concatenate([ends, np.random.default_rng(0).permutation(spaced)]))
-        chosen: dict[int, None] = {}
-        for turn in range(max(map(len, rankings))):
-            for one in rankings:
-                if turn < len(one) and len(chosen) < limit:
-                    chosen[int(one[turn])] = None
-        return np.sort(np.fromiter(chosen, np.int64))
+        for m, net in itertools.product(sorted({1, self.epochs}), self.nets):
+            for of in map(self.members, self.examples.classes):
+                counts, ids = self.counts(net, m)[of], self.examples.ids[of]
+                easiest, hardest = (of[ranked(counts, ids, which=which, net=net)] for which in ("easy", "hard"))
+                ends = np.stack([easiest[:10], hardest[:10]], 1).ravel()
+                spaced = easiest[np.linspace(0, len(of) - 1, min(len(of), limit)).astype(int)]
+                rankings.append(np.concatenate([ends, np.random.default_rng(0).permutation(spaced)]).tolist())
+        by_turns = (at for turn in itertools.zip_longest(*rankings) for at in turn if at is not None)
+        return np.sort(np.fromiter(itertools.islice(dict.fromkeys(by_turns), limit), np.int64))
 
 
 def _predictions(ledger: Ledger) -> np.ndarray | None:
@@ -251,11 +238,6 @@ def _predictions(ledger: Ledger) -> np.ndarray | None:
     return ledger.predictions().astype(np.uint16)
 
 
-def _either(names: list[str]) -> str:
-    """Names as a choice: a or b; a, b or c."""
-    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
-
-
 def page(
     collections: Collection | Iterable[Collection], *, title: str = "easel explorer", limit: int = EMBEDDED
 ) -> str:
@@ -263,28 +245,24 @@ def page(
 
     Counts and the number of tied images are those of all images; a line says how many of them the page holds.
     """
-    collections = [collections] if isinstance(collections, Collection) else list(collections)
-    data = {"sheet": SHEET, "title": title, "sets": [_packed(one, limit) for one in collections]}
+    data = {"sheet": SHEET, "title": title, "sets": [_packed(one, limit) for one in _listed(collections)]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    return template.replace('"EASEL-DATA"', text)
+    return Path(__file__).with_suffix(".html").read_text(encoding="utf-8").replace('"EASEL-DATA"', text)
 
 
 def save_explorer(
-    collections: Collection | Iterable[Collection],
-    folder: Path,
-    *,
-    variant: str = "",
-    limit: int = EMBEDDED,
-    **options,
+    collections: Collection | Iterable[Collection], folder: Path, *, variant: str = "", **options
 ) -> Path:
-    """Writes `page` as explorer.html into a folder (a Page's, say) and returns its path.
+    """Writes `page` (options: its title and limit) as explorer.html into a folder and returns its path.
 
     variant: a word (a Page's, say) that the name ends in, explorer-WORD.html, so that two pages stand in one folder.
     """
-    folder = files.make_folder(Path(folder))
     name = f"explorer-{variant}.html" if variant else "explorer.html"
-    return files.write_atomically(folder / name, page(collections, limit=limit, **options).encode())
+    return files.write_atomically(files.make_folder(Path(folder)) / name, page(collections, **options).encode())
+
+
+def _listed(collections: Collection | Iterable[Collection]) -> list[Collection]:
+    return [collections] if isinstance(collections, Collection) else list(collections)
 
 
 def _packed(one: Collection, limit: int) -> dict:
@@ -300,7 +278,7 @@ def _packed(one: Collection, limit: int) -> dict:
         k = len(examples.classes)
         spread = [np.bincount(labels * (trials + 1) + c, minlength=k * (trials + 1)).tolist() for c in counts]
         salt, bits = zlib.crc32(net.encode()), _base64(np.packbits(correct[:, :, at], axis=-1))
-        name = f"{models.label(net)} ({net})"
+        name = f"{names.label(net)} ({net})"
         nets.append({"name": name, "salt": salt, "trials": trials, "bits": bits, "spread": spread})
         if one.predictions[net] is not None:  # the favourites alone: 4 bytes an image and epoch
             times, which = zip(*(one.favourites(net, m, at) for m in range(1, one.epochs + 1)), strict=True)
@@ -326,9 +304,8 @@ def _base64(data) -> str:
     return base64.b64encode(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data).decode()
 
 
+_RIGHT, _WRONG = "#2f6d9e", "#c9c3b8"  # of a learning strip
 ON_SCREEN = 40  # images at once: each is two messages to the browser
-_STRIP = "display:inline-block;width:9px;height:8px;margin:0 1px 1px 0;background:"
-_RIGHT, _WRONG = "#2f6d9e", "#c9c3b8"
 
 
 class Explorer:
@@ -342,7 +319,7 @@ class Explorer:
     def __init__(self, collections: Collection | Iterable[Collection], size: int = ON_SCREEN):
         import ipywidgets as w
 
-        found = [collections] if isinstance(collections, Collection) else list(collections)
+        found = _listed(collections)
         if not found:
             raise UserError("nothing to explore: give at least one ledger's Collection")
         self.collections = {one.examples.name: one for one in found}
@@ -420,7 +397,7 @@ class Explorer:
                     button.tooltip = (
                         f"image {one.examples.ids[at]}, {_class(one, at)}, right in {counts[at]} of {trials} trials"
                     )
-        self.line.value = html.escape(one.describe(choice, self.size))
+        self.line.value = escape(one.describe(choice, self.size))
 
     def open(self, place: int) -> None:
         """Show the image at this place of the sheet large, with its learning strips. UserError: no such place."""
@@ -430,26 +407,24 @@ class Explorer:
 
 
 def story_html(one: Collection, position: int, m: int) -> str:
-    """An image, enlarged, and each net's count, learning strip and favourite wrong class at m.
+    """An image, enlarged, and each net's count, learning strip and favourite wrong class at m (story.html.j2).
 
     A strip has a row an epoch and a column a trial, blue = right. The wrong class stands where it was recorded.
     """
-    name, number = html.escape(_class(one, position)), one.examples.ids[position]
-    png = picture_bytes(_enlarged(one.examples.images[position].numpy(), 256))
-    alt = f"image {number} of {html.escape(one.examples.name)}, labelled {name}, enlarged"
-    parts = [
-        f'<h3 style="margin:0">{name}</h3>',
-        f'<img alt="{alt}" width="256" src="data:image/png;base64,{base64.b64encode(png).decode()}">',
-        f"<p>image {number}; a row an epoch, a column a trial, blue = right</p>",
+    nets = [
+        {"name": net, "label": names.label(net), "count": count, "trials": trials, "epochs": right.T.tolist()}
+        | {"mistaken": one.mistaken(net, m, position)}
+        for net, (count, trials, right) in one.story(position, m).items()
     ]
-    for net, (count, trials, right) in one.story(position, m).items():
-        rows = ("".join(f'<i style="{_STRIP}{_RIGHT if hit else _WRONG}"></i>' for hit in epoch) for epoch in right.T)
-        spoken = "; ".join(f"epoch {e}: {hits} of {trials}" for e, hits in enumerate(right.sum(0), start=1))
-        strip = f'<div role="img" aria-label="right after {spoken}" style="line-height:8px">{"<br>".join(rows)}</div>'
-        parts.append(f"<p style='margin:.5em 0 .1em'><b>{names.label(net)}</b> {net}: {count} of {trials}</p>{strip}")
-        if mistaken := one.mistaken(net, m, position):
-            parts.append(f"<p style='margin:0'>{html.escape(mistaken)}</p>")
-    return "".join(parts)
+    return page_template("story.html.j2").render(
+        set=one.examples.name,
+        number=one.examples.ids[position],
+        label=_class(one, position),
+        png=_base64(picture_bytes(_enlarged(one.examples.images[position].numpy(), 256))),
+        nets=nets,
+        right=_RIGHT,
+        wrong=_WRONG,
+    )
 
 
 def show(collections: Collection | Iterable[Collection]) -> Explorer | None:

@@ -1,17 +1,14 @@
-"""What `easel run` is going to execute, and with which values. It starts no notebook and writes nothing.
+"""What `easel run` is going to execute, and with which values. It starts no notebook, runs no notebook code, and writes
+nothing.
 
 A profile runs each notebook once, and once more for each of its variants: profiles.yaml then has a key NOTEBOOK-WORD
 beside NOTEBOOK, the word of a-z and 0-9, with parameters of its own (01_matching-photographs). A variant takes nothing
 from the other key; what it does not name has the notebook's default. It is told apart by its data.
 
-Profiles, notebooks, parameter names, types and ranges are checked here, then nets and data sets: a request that cannot
-be met ends in one line before anything has started.
-
-The parameters of a notebook: which there are, and whether a value fits. It runs no notebook code, ever.
-
-papermill only warns about a name that the notebook does not have, writes names into a cell as they come (so a name can
-run code) and takes any type. Here a notebook's parameters are what its one cell tagged `parameters` assigns, read as
-Python literals; a value must have the type of the default and lie in its range.
+A notebook's parameters are what its one cell tagged `parameters` assigns, read as Python literals; a value must have
+the type of the default and lie in its range. papermill would only warn about a name that the notebook does not have,
+writes names into a cell as they come (so a name can run code) and takes any type. Nets and data sets are checked then:
+a request that cannot be met ends in one line before anything has started.
 """
 
 import ast
@@ -19,6 +16,9 @@ import json
 import math
 import os
 import re
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -170,42 +170,21 @@ def check_inputs(plans: list[Job], here: bool = False) -> None:
             job.values["data"] = job.effective["data"] = chosen[job.effective["data"]]
 
 
-def _inspected(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, str]:
+def _inspected(*asked) -> dict[str, str]:
     """`_inspect`, in a process of its own."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, sets, nets, values))
-    process.start()
-    theirs.close()
-    try:
-        chosen = ours.recv()
-    except EOFError:
-        raise RuntimeError(f"the check of {', '.join([*sets, *nets])} ended without an answer") from None
-    finally:
-        ours.close()
-        process.join()
-        process.close()
-    if isinstance(chosen, UserError):
-        raise chosen
-    return chosen
+    with ProcessPoolExecutor(1, get_context("spawn"), _let_ctrl_c_end_it) as process:
+        return process.submit(_inspect, *asked).result()
+
+
+def _let_ctrl_c_end_it() -> None:
+    """In the other process: Ctrl-C during a download ends it without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _nets(values: dict) -> list[str]:
     """The names of nets among a notebook's parameters; a default of None names none."""
     found = [value for name, value in values.items() if _NETS.fullmatch(name) and value]
     return [net for one in found for net in (one if isinstance(one, list) else [one])]
-
-
-def _answer(answer, *asked) -> None:
-    """In the other process: sends what each data set's name stands for, or the UserError."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during a download: no traceback
-    try:
-        chosen = _inspect(*asked)
-    except UserError as error:
-        chosen = UserError(str(error))
-    answer.send(chosen)
 
 
 def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, str]:
@@ -286,10 +265,9 @@ def from_text(text: str, default: object) -> object:
     if isinstance(default, list) and not text.startswith("["):
         text = f"[{text}]"
     try:
-        value = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError:
         return text  # no number and no list either; typed() says what it should have been
-    return value
 
 
 def typed(name: str, value: object, default: object, where: str) -> object:
@@ -309,8 +287,9 @@ def typed(name: str, value: object, default: object, where: str) -> object:
 
 
 def _scalar(name: str, value: object, default: object, where: str, wanted: str) -> object:
-    if isinstance(default, float) and isinstance(value, str):
-        value = _number(value)  # YAML 1.1 reads 1e-3 as text
+    if isinstance(default, float) and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        with suppress(ValueError):
+            value = float(value)
     if isinstance(default, float) and type(value) is int:
         value = float(value) if abs(value) < 2**53 else math.inf
     if default is None:
@@ -356,24 +335,13 @@ def _example(default: list) -> object:
     return default[0] if default else None
 
 
-def _number(text: str) -> object:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _wrong(name: str, value: object, where: str, wanted: str) -> UserError:
     return UserError(f"{where}: {name} = {value!r} does not fit; it takes {wanted}")
 
 
 def _assignment(line: ast.stmt) -> tuple[str, object]:
-    if isinstance(line, ast.Assign) and len(line.targets) == 1:
-        target = line.targets[0]
-    elif isinstance(line, ast.AnnAssign) and line.value is not None:
-        target = line.target
-    else:
-        raise ValueError(f"line {line.lineno} is no assignment")
-    if not isinstance(target, ast.Name):
-        raise ValueError(f"line {line.lineno} assigns to no plain name")
-    return target.id, ast.literal_eval(line.value)
+    targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+    plain = isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None
+    if not plain or len(targets) != 1 or not isinstance(targets[0], ast.Name):
+        raise ValueError(f"line {line.lineno} assigns nothing to a plain name")
+    return targets[0].id, ast.literal_eval(line.value)

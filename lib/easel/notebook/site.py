@@ -71,8 +71,6 @@ def question(notebook: Path) -> tuple[str, str]:
 
 def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed: dict[str, dict]) -> str:
     """The page of a profile: what was asked, what came out, on which data and machine, with every figure."""
-    import jinja2
-
     here = {one["notebook"]: one for one in found}
     cards = [_card(folder, stem, here.get(stem), failed.get(stem)) for stem in sorted({*here, *failed} - {*damaged})]
     for card, above in zip(cards[1:], cards, strict=False):  # a variant that follows its notebook, or another variant
@@ -96,11 +94,7 @@ def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed
         anew = f"Its results are not shown; easel run --only {stem} makes them anew."
         notices[f"The receipt of {stem} is damaged: {why}. {anew}"] = None
     explorers = sorted(folder.glob("explorer*.html"), key=lambda path: path.stem)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["plain"] = _plain
-    return environment.get_template("index.html.j2").render(
+    return page_template("index.html.j2").render(
         profile=folder.name,
         notices=notices,
         facts=facts,
@@ -143,6 +137,17 @@ def _card(folder: Path, stem: str, receipt: dict | None, failure: dict | None) -
         verdict = f"{verdict}, {card['older']}" if card["older"] else verdict
         card["verdicts"].append((kinds[row["verdict"]], claim, paper, here, verdict, why))
     return card
+
+
+def page_template(name: str):
+    """A template beside this module (jinja2); all that goes into it is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["plain"] = _plain
+    return environment.get_template(name)
 
 
 def _plain(markdown: str) -> str:
