@@ -12,8 +12,7 @@ import itertools
 import json
 import os
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -30,13 +29,13 @@ from easel.notebook.site import page_template
 THUMB = 64  # pixels; larger images are scaled down to this in a page
 
 
-def thumbs(pictures: np.ndarray, side: int = THUMB) -> np.ndarray:
-    """uint8 (n, 3, H, W) as it is, or brought to (n, 3, side, side) where it is larger."""
-    if max(pictures.shape[2:]) <= side:
+def thumbs(pictures: np.ndarray) -> np.ndarray:
+    """uint8 (n, 3, H, W) as it is, or brought to (n, 3, THUMB, THUMB) where it is larger."""
+    if max(pictures.shape[2:]) <= THUMB:
         return pictures
     from PIL import Image
 
-    small = [Image.fromarray(np.ascontiguousarray(p.transpose(1, 2, 0))).resize((side, side)) for p in pictures]
+    small = [Image.fromarray(np.ascontiguousarray(p.transpose(1, 2, 0))).resize((THUMB, THUMB)) for p in pictures]
     return np.stack([np.asarray(p).transpose(2, 0, 1) for p in small])
 
 
@@ -176,10 +175,6 @@ class Collection:
         of, c = self.members(choice.label), self.counts(choice.net, choice.m)
         return of[ranked(c[of], self.examples.ids[of], which=choice.which, seed=choice.seed, net=choice.net)]
 
-    def story(self, position: int, m: int) -> dict[str, tuple[int, int, np.ndarray]]:
-        """What each net made of an image: {net: (count, trials, bool (trials, epochs))}."""
-        return {n: (int(self.counts(n, m)[position]), len(c), c[:, :, position]) for n, c in self.correct.items()}
-
     def favourites(self, net: str, m: int, positions) -> tuple[np.ndarray, np.ndarray] | None:
         """The wrong classes that a net most often takes images for, after epoch m; None where it is not recorded.
 
@@ -238,31 +233,23 @@ def _predictions(ledger: Ledger) -> np.ndarray | None:
     return ledger.predictions().astype(np.uint16)
 
 
-def page(
-    collections: Collection | Iterable[Collection], *, title: str = "easel explorer", limit: int = EMBEDDED
-) -> str:
-    """One HTML file that explores the collections with no kernel and no network. limit: images of each that it holds.
+def page(one: Collection, *, title: str = "easel explorer", limit: int = EMBEDDED) -> str:
+    """One HTML file that explores a collection with no kernel and no network. limit: images that it holds.
 
     Counts and the number of tied images are those of all images; a line says how many of them the page holds.
     """
-    data = {"sheet": SHEET, "title": title, "sets": [_packed(one, limit) for one in _listed(collections)]}
+    data = {"sheet": SHEET, "title": title, "sets": [_packed(one, limit)]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Path(__file__).with_suffix(".html").read_text(encoding="utf-8").replace('"EASEL-DATA"', text)
 
 
-def save_explorer(
-    collections: Collection | Iterable[Collection], folder: Path, *, variant: str = "", **options
-) -> Path:
+def save_explorer(one: Collection, folder: Path, *, variant: str = "", **options) -> Path:
     """Writes `page` (options: its title and limit) as explorer.html into a folder and returns its path.
 
     variant: a word (a Page's, say) that the name ends in, explorer-WORD.html, so that two pages stand in one folder.
     """
     name = f"explorer-{variant}.html" if variant else "explorer.html"
-    return files.write_atomically(files.make_folder(Path(folder)) / name, page(collections, **options).encode())
-
-
-def _listed(collections: Collection | Iterable[Collection]) -> list[Collection]:
-    return [collections] if isinstance(collections, Collection) else list(collections)
+    return files.write_atomically(files.make_folder(Path(folder)) / name, page(one, **options).encode())
 
 
 def _packed(one: Collection, limit: int) -> dict:
@@ -311,72 +298,50 @@ ON_SCREEN = 40  # images at once: each is two messages to the browser
 class Explorer:
     """Controls, a sheet of images and what each net made of the chosen one.
 
-    collections: one, or several data sets by name. `widget` is what a cell shows; `choice` is what is set, and may be
-    set by hand (`explorer.choice = Choice("wrn-16-4", label="cat", which="hard")`). UserError for a choice that the
-    collection does not have.
+    `widget` is what a cell shows; `choice` is what is set, and may be set by hand
+    (`explorer.choice = Choice("wrn-16-4", label="cat", which="hard")`). UserError for one that the collection lacks.
     """
 
-    def __init__(self, collections: Collection | Iterable[Collection], size: int = ON_SCREEN):
+    def __init__(self, collection: Collection, size: int = ON_SCREEN):
         import ipywidgets as w
 
-        found = _listed(collections)
-        if not found:
-            raise UserError("nothing to explore: give at least one ledger's Collection")
-        self.collections = {one.examples.name: one for one in found}
-        self.size, self.shown, self._held = size, np.zeros(0, np.int64), False
-        self._set = w.Dropdown(options=list(self.collections), description="data set")
-        self._net = w.Dropdown(description="net")
-        self._label = w.Dropdown(description="class")
-        self._m = w.Dropdown(description="m (epochs)")
+        self.collection, self.size = collection, size
+        self.shown, self._held = np.zeros(0, np.int64), False
+        nets = [(f"{names.label(net)} ({net})", net) for net in collection.nets]
+        classes = [("all classes", None), *((name, name) for name in collection.examples.classes)]
+        self._net = w.Dropdown(options=nets, description="net")
+        self._label = w.Dropdown(options=classes, description="class")
+        self._m = w.Dropdown(options=list(range(1, collection.epochs + 1)), description="m (epochs)")
         self._which = w.ToggleButtons(options=[("easiest first", "easy"), ("hardest first", "hard")])
         self._start = w.FloatSlider(min=0, max=100, step=1, description="pass over %", readout_format=".0f")
         self._seed = w.BoundedIntText(min=0, max=999_999, description="lot's seed")
+        self._controls = (self._net, self._label, self._m, self._which, self._start, self._seed)  # as Choice's fields
         self.line, self.detail = w.HTML(), w.HTML(layout=w.Layout(width="280px", min_width="280px"))
+        self.detail.value = "Press the count below an image to see it large, with what each net made of it."
         self._images = [w.Image(format="png", layout=w.Layout(width="64px", height="64px")) for _ in range(size)]
         self.buttons = [w.Button(layout=w.Layout(width="64px", height="22px")) for _ in range(size)]
-        self._cells = [
-            w.VBox(pair, layout=w.Layout(width="72px")) for pair in zip(self._images, self.buttons, strict=True)
-        ]
+        pairs = zip(self._images, self.buttons, strict=True)
+        self._cells = [w.VBox(pair, layout=w.Layout(width="72px")) for pair in pairs]
         for place, button in enumerate(self.buttons):
             button.on_click(lambda _, place=place: self.open(place))
         sheet = w.HBox(self._cells, layout=w.Layout(flex_flow="row wrap", flex="1 1 auto", align_content="flex-start"))
-        top = w.HBox([self._set, self._net, self._label, self._m], layout=w.Layout(flex_flow="row wrap"))
-        middle = w.HBox([self._which, self._start, self._seed], layout=w.Layout(flex_flow="row wrap"))
-        self.widget = w.VBox([top, middle, self.line, w.HBox([sheet, self.detail])])
-        self._set.layout.display = None if len(found) > 1 else "none"
-        self._set.observe(lambda _: self._take(), "value")
-        for control in (self._net, self._label, self._m, self._which, self._start, self._seed):
+        rows = [w.HBox(row, layout=w.Layout(flex_flow="row wrap")) for row in (self._controls[:3], self._controls[3:])]
+        self.widget = w.VBox([*rows, self.line, w.HBox([sheet, self.detail])])
+        for control in self._controls:
             control.observe(lambda _: self.draw(), "value")
-        self._take()
-
-    @property
-    def collection(self) -> Collection:
-        return self.collections[self._set.value]
+        self.draw()
 
     @property
     def choice(self) -> Choice:
-        values = (c.value for c in (self._net, self._label, self._m, self._which, self._start, self._seed))
-        return Choice(*values)
+        return Choice(*(control.value for control in self._controls))
 
     @choice.setter
     def choice(self, choice: Choice) -> None:
         self.collection.sheet(choice, self.size)  # refuses what is not there
         self._held = True
-        self._net.value, self._label.value, self._m.value = choice.net, choice.label, choice.m
-        self._which.value, self._start.value, self._seed.value = choice.which, choice.start, choice.seed
+        for control, value in zip(self._controls, astuple(choice), strict=True):
+            control.value = value
         self._held = False
-        self.draw()
-
-    def _take(self) -> None:
-        """The controls' options, for another data set."""
-        one, self._held = self.collection, True
-        self._net.options = [(f"{names.label(net)} ({net})", net) for net in one.nets]
-        self._label.options = [("all classes", None), *((name, name) for name in one.examples.classes)]
-        self._m.options = list(range(1, one.epochs + 1))
-        for control in (self._net, self._label, self._m):
-            control.index = 0
-        self._held = False
-        self.detail.value = "Press the count below an image to see it large, with what each net made of it."
         self.draw()
 
     def draw(self) -> None:
@@ -386,17 +351,17 @@ class Explorer:
         one, choice = self.collection, self.choice
         self.shown = one.sheet(choice, self.size)
         counts, trials = one.counts(choice.net, choice.m), len(one.correct[choice.net])
-        shown = thumbs(one.examples.images[self.shown].numpy())
-        for place, (cell, image, button) in enumerate(zip(self._cells, self._images, self.buttons, strict=True)):
-            cell.layout.display = None if place < len(self.shown) else "none"
-            if place < len(self.shown):
-                at = self.shown[place]
-                image.value = picture_bytes(_enlarged(shown[place], 64))
-                with button.hold_sync():  # one message for both
-                    button.description = f"{counts[at]}/{trials}"
-                    button.tooltip = (
-                        f"image {one.examples.ids[at]}, {_class(one, at)}, right in {counts[at]} of {trials} trials"
-                    )
+        for cell in self._cells[len(self.shown) :]:
+            cell.layout.display = "none"
+        pictures = thumbs(one.examples.images[self.shown].numpy())
+        for at, picture, cell, image, button in zip(  # the sheet may have fewer images than places
+            self.shown, pictures, self._cells, self._images, self.buttons, strict=False
+        ):
+            cell.layout.display = None
+            image.value = picture_bytes(_enlarged(picture, 64))
+            what = f"image {one.examples.ids[at]}, {_class(one, at)}, right in {counts[at]} of {trials} trials"
+            with button.hold_sync():  # one message for both
+                button.description, button.tooltip = f"{counts[at]}/{trials}", what
         self.line.value = escape(one.describe(choice, self.size))
 
     def open(self, place: int) -> None:
@@ -412,9 +377,9 @@ def story_html(one: Collection, position: int, m: int) -> str:
     A strip has a row an epoch and a column a trial, blue = right. The wrong class stands where it was recorded.
     """
     nets = [
-        {"name": net, "label": names.label(net), "count": count, "trials": trials, "epochs": right.T.tolist()}
-        | {"mistaken": one.mistaken(net, m, position)}
-        for net, (count, trials, right) in one.story(position, m).items()
+        {"name": net, "label": names.label(net), "count": one.counts(net, m)[position], "trials": len(correct)}
+        | {"epochs": correct[:, :, position].T.tolist(), "mistaken": one.mistaken(net, m, position)}
+        for net, correct in one.correct.items()
     ]
     return page_template("story.html.j2").render(
         set=one.examples.name,
@@ -427,13 +392,13 @@ def story_html(one: Collection, position: int, m: int) -> str:
     )
 
 
-def show(collections: Collection | Iterable[Collection]) -> Explorer | None:
+def show(one: Collection) -> Explorer | None:
     """Display the explorer in a live front end. Under `easel run` nothing is shown: nobody could press its buttons."""
     if os.environ.get("EASEL_RUN"):
         return None
     from IPython.display import display
 
-    shown = Explorer(collections)
+    shown = Explorer(one)
     display(shown.widget)
     return shown
 

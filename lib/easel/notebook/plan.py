@@ -17,6 +17,7 @@ import math
 import os
 import re
 import signal
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -222,9 +223,10 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
     return chosen
 
 
-MAY_BE_ZERO = ("seed",)  # besides whatever has a default of zero
-LEAST = {"trials": 2, "ensemble": 2}  # of a group, or nets of a kind: an interval leaves one out
-RANGES = {  # of lists of numbers, by name: what is in range, and that in words
+RANGES = {  # of numbers, and lists of them, by name: what is in range, and that in words
+    "seed": (lambda seed: seed >= 0, "from 0 up"),
+    "trials": (lambda group: group >= 2, "from 2 up"),  # an interval leaves one of them out
+    "ensemble": (lambda nets: nets >= 2, "from 2 up"),
     "rates": (lambda share: 0 <= share < 1, "from 0 up, below 1"),  # of the examples: dropped or relabelled
     "alphas": (lambda alpha: 0 <= alpha <= 1, "from 0 to 1"),  # of the colour grid: grey to as it was
     "tiles": (lambda side: side >= 1, "from 1 up"),  # tiles a side: 1 is the whole image
@@ -273,58 +275,46 @@ def from_text(text: str, default: object) -> object:
 def typed(name: str, value: object, default: object, where: str) -> object:
     """The value with the type of the default, or UserError: one line with the value and what would be right.
 
-    int and float: finite, and above zero, or zero and above where the default is zero or the name is in MAY_BE_ZERO;
-    a negative default takes any; names in LEAST and RANGES have bounds of their own. An int fits a float, a bool fits
-    neither. Lists: not empty, each element fitting the default's elements. A default of None takes any literal, numbers
-    above zero.
+    int and float: finite, and within `_bound`. An int fits a float, a bool fits neither. Lists: not empty, each element
+    fitting the default's elements. A default of None takes any literal.
     """
     if isinstance(default, list):
         if not isinstance(value, list) or not value:
             raise _wrong(name, value, where, f"a list that is not empty, such as {default!r}")
         example = _example(default)
-        return [_scalar(name, one, example, where, f"a list, each {_kind(example, name)}") for one in value]
-    return _scalar(name, value, default, where, _kind(default, name))
+        return [_scalar(name, one, example, where, "a list, each ") for one in value]
+    return _scalar(name, value, default, where)
 
 
-def _scalar(name: str, value: object, default: object, where: str, wanted: str) -> object:
+def _scalar(name: str, value: object, default: object, where: str, of: str = "") -> object:
     if isinstance(default, float) and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         with suppress(ValueError):
             value = float(value)
     if isinstance(default, float) and type(value) is int:
         value = float(value) if abs(value) < 2**53 else math.inf
+    within, words = _bound(name, default)
     if default is None:
         fits = value is None or isinstance(value, bool | int | float | str)
     else:
         fits = type(value) is type(default)
     if fits and type(value) in (int, float):
-        fits = math.isfinite(value) and _within(name, value, default)
+        fits = math.isfinite(value) and within(value)
     if fits and isinstance(value, str):
         fits = bool(value.strip()) and value.isprintable()
     if not fits:
-        raise _wrong(name, value, where, wanted)
+        kinds = {bool: "true or false", int: f"a whole number {words}", float: f"a finite number {words}"}
+        wanted = kinds | {str: "a text", type(None): f"a text or a finite number {words}"}
+        raise _wrong(name, value, where, of + wanted[type(default)].strip())
     return value
 
 
-def _within(name: str, value: float, default: object) -> bool:
+def _bound(name: str, default: object) -> tuple[Callable[[float], bool], str]:
+    """Whether a number is in range, and the range in words: by its name, else by its default."""
     if name in RANGES:
-        return RANGES[name][0](value)
-    lowest = _lowest(name, default)
-    return (lowest is None or value > 0 or (value == 0 and lowest == 0)) and value >= LEAST.get(name, value)
-
-
-def _lowest(name: str, default: object) -> int | None:
-    """1: above zero; 0: zero or above; None: no bound."""
+        return RANGES[name]
     if type(default) in (int, float) and default <= 0:
-        return 0 if default == 0 else None
-    return 0 if name in MAY_BE_ZERO else 1
-
-
-def _kind(default: object, name: str) -> str:
-    bound = {1: " above 0", 0: " from 0 up", None: ""}[_lowest(name, default)]
-    bound = f" from {LEAST[name]} up" if name in LEAST else bound
-    bound = f" {RANGES[name][1]}" if name in RANGES else bound
-    kinds = {bool: "true or false", int: f"a whole number{bound}", float: f"a finite number{bound}", str: "a text"}
-    return kinds.get(type(default), f"a text or a finite number{bound}")
+        return ((lambda n: n >= 0), "from 0 up") if default == 0 else ((lambda n: True), "")
+    return (lambda n: n > 0), "above 0"
 
 
 def _example(default: list) -> object:
