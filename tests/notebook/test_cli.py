@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import make_notebooks as make
@@ -398,3 +399,30 @@ def test_the_net_and_the_notebook_may_be_named_and_the_first_is_no_mlp(trained, 
     assert (tmp_path / "results/smoke/tables/keep.csv").exists() is False
     assert cli.main(["scores", "--keep", "1"]) == 0
     assert len(pd.read_csv(tmp_path / "results/smoke/tables/keep.csv")) == 100
+
+
+# receipts and notes that are damaged ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hurt", ["null", "[]", "{", '{"seconds": null}', '{"seconds": "long"}'])
+def test_a_key_json_that_is_null_or_damaged_was_a_traceback_and_is_named(trained, capsys, hurt):
+    (Store().folder / f"{trained[0].key}.json").write_text(hurt)
+    assert cli.main(["info"]) == 0
+    said = capsys.readouterr().out
+    assert f"how it came about is missing or damaged, the trial is not: {trained[0].key}.json\n" in said
+    assert "3 trials" in said
+    assert cli.main(["scores"]) == 0
+
+
+@pytest.mark.parametrize("hurt", ["null", '{"notebook": "01_two"}', '{"notebook": "01_two", "keys": null}'])
+def test_scores_ended_in_a_traceback_at_a_damaged_receipt_and_name_it(trained, capsys, tmp_path, hurt):
+    path = tmp_path / "results/smoke/receipts/01_two.json"
+    path.write_text(hurt)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert cli.main(["scores"]) == 0
+        assert cli.main(["release", "--profile", "smoke", "--out", str(tmp_path / "packs")]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(f"easel: warning: receipt {path} is damaged (")
+    assert "400 rows" in said.out
+    assert "smoke.zip: 3 trials" in said.out

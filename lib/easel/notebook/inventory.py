@@ -34,7 +34,7 @@ def content(store: Store | None = None) -> dict:
 
     groups: one a data set, net, number of epochs and precision, with trials, diverged, seconds (of training, summed)
     and bytes. bad: names of damaged records, which reading sets aside. unknown: names of the files beside records that
-    do not say how long they took; a KEY.json has no digest, as nothing that is computed hangs on it.
+    say nothing; a KEY.json has no digest, as nothing that is computed hangs on it.
     """
     store = store or Store()
     groups: dict[tuple, dict] = {}
@@ -44,13 +44,11 @@ def content(store: Store | None = None) -> dict:
         name = (_data_name(record), identity["model"], record.epochs, record.trial.recipe.precision)
         fields = dict(zip(("data", "model", "epochs", "precision"), name, strict=True))
         group = groups.setdefault(name, fields | {"trials": 0, "diverged": 0, "seconds": 0.0, "bytes": 0})
-        seconds = _made(record).get("seconds")
-        if not isinstance(seconds, int | float):
-            unknown.append(f"{record.key}.json")
-            seconds = 0.0
+        made = _made(record)
+        unknown += [] if made else [f"{record.key}.json"]
         group["trials"] += 1
         group["diverged"] += record.status == "diverged"
-        group["seconds"] += float(seconds)
+        group["seconds"] += float(made.get("seconds", 0.0))
         group["bytes"] += record.path.stat().st_size
     rows = [groups[name] for name in sorted(groups)]
     totals = {key: sum(row[key] for row in rows) for key in ("trials", "seconds", "bytes")}
@@ -132,29 +130,25 @@ def write_scores(folder: Path, out: Path, dataset: str | None = None) -> tuple[i
 
 def _card(profile: str, name: str, digest: str, table: pd.DataFrame, records: list) -> str:
     """What a reader of the table needs beside it, as Markdown."""
-    made = [_made(record) for record in records]
+    made = [record.provenance for record in records]
     machines, torch = (sorted({str(one.get(of, "not recorded")) for one in made}) for of in ("device", "torch"))
     precisions = sorted({record.trial.recipe.precision for record in records})
-    lines = [
-        f"# Easiness of every image, profile `{profile}`",
-        "",
-        f"`{name}`: {len(table):,} rows, one an image, net and m (epochs before counting).",
-        f"Columns: {', '.join(map('`{}`'.format, table))}.",
-        "",
-        "| data set | net | images | trials | m |",
-        "|---|---|---|---|---|",
-    ]
-    for (data, net, trials), rows in table.groupby(["dataset", "model", "n_trials"]):
-        m = _in_words(sorted(rows.m.unique()))
-        lines.append(f"| {data} | {net} | {rows.example.nunique():,} | {trials} | {m} |")
-    return "\n".join([
-        *lines,
-        "",
-        f"- table: easel {__version__}; trials: {len(records):,}, {' and '.join(precisions)}",
-        f"- trained on: {'; '.join(machines)}; PyTorch {', '.join(torch)}",
-        f"- SHA-256: `{digest}`",
-        "",
-    ])  # fmt: skip
+    covered = "".join(
+        f"| {data} | {net} | {rows.example.nunique():,} | {trials} | {_in_words(sorted(rows.m.unique()))} |\n"
+        for (data, net, trials), rows in table.groupby(["dataset", "model", "n_trials"])
+    )
+    return f"""# Easiness of every image, profile `{profile}`
+
+`{name}`: {len(table):,} rows, one an image, net and m (epochs before counting).
+Columns: {", ".join(f"`{column}`" for column in table)}.
+
+| data set | net | images | trials | m |
+|---|---|---|---|---|
+{covered}
+- table: easel {__version__}; trials: {len(records):,}, {" and ".join(precisions)}
+- trained on: {"; ".join(machines)}; PyTorch {", ".join(torch)}
+- SHA-256: `{digest}`
+"""
 
 
 def _in_words(values: list) -> str:
@@ -200,11 +194,9 @@ def write_kept(
     files.make_folder(out.parent)
     files.write_atomically(out, pd.DataFrame(columns).to_csv(index=False).encode())
     dropped = {"random": "dropped at random", "window": "the easiest and the very hardest dropped"}
-    words = dropped.get(how, f"the {'easiest' if how == 'balanced' else how} dropped")
-    if balanced or how == "balanced":
-        words += ", of every class alike"
+    words = dropped.get(how, f"the {how} dropped") + (", of every class alike" if balanced else "")
     if how != "random":
-        tied = subsets.tied(easiness, kept, labels if balanced or how == "balanced" else None)
+        tied = subsets.tied(easiness, kept, labels if balanced else None)
         words += f"; {tied:,} are tied at the cut" + (f", where a lot from seed {seed} decides" if tied else "")
     who = f"{ledger.models[0]} ({len(ledger)} trial{'s' * (len(ledger) != 1)}, m = {m})"
     return f"{len(kept):,} of {len(easiness):,} examples of {_data_name(ledger.records[0])} by {who}: {words}"
@@ -286,15 +278,16 @@ def _receipt(folder: Path, notebook: str | None) -> dict:
 
 def _of_net(ways: list[list], net: str | None, notebook: str) -> list:
     """The first records of a net, or of the first net that is no MLP; of any if there is no other."""
-    names = list(dict.fromkeys(records[0].identity["model"] for records in ways))
-    if not names:
+    nets: dict[str, list] = {}
+    for records in ways:
+        nets.setdefault(records[0].identity["model"], records)
+    if not nets:
         raise UserError(f"no trial of {notebook} was trained on all of its examples with their own labels")
     if net is None:
-        net = next((name for name in names if models.family(name) != "mlp"), names[0])
-    for records in ways:
-        if records[0].identity["model"] == net:
-            return records
-    raise UserError(f"no net {net!r} among the trials of {notebook}; there are: {', '.join(names)}")
+        net = next((name for name in nets if models.family(name) != "mlp"), next(iter(nets)))
+    if net not in nets:
+        raise UserError(f"no net {net!r} among the trials of {notebook}; there are: {', '.join(nets)}")
+    return nets[net]
 
 
 def _m_values(epochs: int) -> list[int]:
@@ -306,11 +299,11 @@ def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
 
     Also how many of the keys are neither in the store nor released.
     """
+    records = [store.read(key) for key in keys]
+    for record in filter(None, records):
+        record.provenance = _made(record)
     groups: dict[str, list] = {}
-    gone = 0
-    for key in keys:
-        record = store.read(key)
-        gone += record is None
+    for record in records:
         if record is not None and record.identity["edit"] is None and record.status == "complete":
             way = {name: value for name, value in record.identity.items() if name != "seed"}
             groups.setdefault(json.dumps(way, sort_keys=True), []).append(record)
@@ -322,7 +315,7 @@ def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
         unusual = sum(recipe[name] != usual[name] for name in usual)
         return unusual, -group[0].examples, -len(group), -max(record.epochs for record in group)
 
-    return sorted(groups.values(), key=rank), gone
+    return sorted(groups.values(), key=rank), records.count(None)
 
 
 def _after(records: list, m: int) -> Ledger:
@@ -331,8 +324,9 @@ def _after(records: list, m: int) -> Ledger:
 
 
 def _made(record) -> dict:
-    """How a record came about; nothing is known where its KEY.json is missing or is no such thing."""
-    return record.provenance if isinstance(record.provenance, dict) else {}
+    """How a record came about; {} where its KEY.json is missing or is no such thing."""
+    made = record.provenance
+    return made if isinstance(made, dict) and isinstance(made.get("seconds", 0.0), int | float) else {}
 
 
 def _data_name(record) -> str:
