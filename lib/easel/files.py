@@ -1,9 +1,7 @@
-"""Writing files so that a reader sees the old one or the new one, never a half-written one under a final name.
+"""Where things are, and writing files so that a reader sees the old one or the new one, never half of one.
 
 Order of events: temporary file in the same folder, fsync, rename, fsync of the folder. A power cut, SIGKILL or a full
 disk at any moment leaves what was there before; what may remain is a file named `.NAME.….part`, which nobody reads.
-
-Where things are. Nothing here creates a folder; whoever writes does.
 """
 
 import errno
@@ -92,7 +90,7 @@ def publish(temporary: Path, path: Path) -> Path:
     return path
 
 
-ROOT = Path(__file__).resolve().parents[2]  # the checkout: lib/easel/paths.py
+ROOT = Path(__file__).resolve().parents[2]  # the checkout
 
 
 def data_dir() -> Path:

@@ -540,7 +540,7 @@ def test_the_next_run_clears_up_after_a_machine_that_went_down(notebooks, result
     gone.wait()
     for pid in (gone.pid, os.getpid()):
         (results / f".00_one.{platform.node()}.{pid}.stage" / "figures").mkdir(parents=True)
-    monkeypatch.setattr(batch, "_run_all", lambda *_: [batch.Outcome("00_one", 0.0, error="not run")])
+    monkeypatch.setattr(batch, "_run_all", lambda *_: [batch.Outcome("00_one", error="not run")])
     assert batch.run("smoke") == 1
     assert [path.name for path in results.glob(".*")] == [f".00_one.{platform.node()}.{os.getpid()}.stage"]
 
@@ -735,6 +735,17 @@ def test_last_times_holds_was_shown_after_a_run_that_failed_and_is_marked_as_old
     assert 'class="chip holds"' not in index
     with open(tmp_path / "verdicts.csv", newline="") as file:
         assert [row["older"] for row in csv.DictReader(file)] == ["2026-01-01T00:00:00+00:00", ""]
+
+
+def test_a_run_by_hand_after_a_failed_one_was_shown_as_older_with_the_page_of_an_earlier_run(tmp_path):
+    receipt_in(tmp_path, "00_one")
+    receipts.note_failure(tmp_path, "00_one", "it failed")
+    content = json.loads(make.receipt(tmp_path, "00_one", run="", finished="2999-01-01T00:00:00+00:00").read_text())
+    receipts.write(receipts.path_of(tmp_path, "00_one"), content | {"files": {}})
+    index = site.write_site(tmp_path).read_text()
+    assert "failed" not in text_of(index)
+    assert "run by hand" in index
+    assert 'href="00_one.html"' not in index
 
 
 @pytest.mark.slow

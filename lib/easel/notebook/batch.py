@@ -40,7 +40,6 @@ class Outcome:
     """What became of a job: its receipt if it succeeded, else one line on why not."""
 
     stem: str
-    seconds: float
     receipt: dict | None = None
     error: str = ""
 
@@ -65,7 +64,12 @@ def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = 
     started = time.monotonic()
     outcomes = _run_all(plans, folder, jobs)
     good = [one.receipt for one in outcomes if one.receipt]
-    print(f"easel: {_summary(good, time.monotonic() - started)}")
+    trained, reused = (sum(one[key] for one in good) for key in ("trained", "reused"))
+    work = f"trained {trained:,}, reused {reused:,} trials"
+    if reused and not trained:
+        work = f"nothing was trained, all {reused:,} trials were in the store"
+    done = f"{site.counted([one['variant'] for one in good])} done in {time.monotonic() - started:.0f} s"
+    print(f"easel: {done}; {work}; {site.tally([row for one in good for row in one['verdicts']])}")
     for one in outcomes:
         if not one.receipt:
             print(f"easel: {one.stem} FAILED: {one.error}", file=sys.stderr)
@@ -116,24 +120,24 @@ def _run_one(job: Job, folder: Path, crew: _Crew) -> Outcome:
         files.make_folder(stage)
         crew.say(job.stem, "started")
         status = _execute(job, stage, scratch, token, crew)
-        outcome = Outcome(job.stem, time.monotonic() - started)
-        outcome.receipt, outcome.error = _judge(job, stage, scratch, token, status)
+        receipt, error = _judge(job, stage, scratch, token, status)
+        seconds = time.monotonic() - started
         if crew.stopping:
-            return outcome
-        if outcome.receipt:
+            return Outcome(job.stem, error=error)
+        if receipt:
             _publish(stage, folder, job.stem)
-            work = f"trained {outcome.receipt['trained']}, reused {outcome.receipt['reused']} trials"
-            crew.say(job.stem, f"done in {outcome.seconds:.0f} s: {work}; {site.tally(outcome.receipt['verdicts'])}")
+            work = f"trained {receipt['trained']}, reused {receipt['reused']} trials"
+            crew.say(job.stem, f"done in {seconds:.0f} s: {work}; {site.tally(receipt['verdicts'])}")
         else:
+            receipts.note_failure(folder, job.stem, error)
             kept = f"{job.stem}.failed.ipynb"
             if (stage / kept).exists():
                 files.publish(stage / kept, folder / kept)
-                outcome.error += f" (read {_short(folder / kept)})"
-            receipts.note_failure(folder, job.stem, outcome.error)
-            crew.say(job.stem, f"FAILED after {outcome.seconds:.0f} s: {outcome.error}")
+                error += f" (read {_short(folder / kept)})"
+            crew.say(job.stem, f"FAILED after {seconds:.0f} s: {error}")
         with crew.writing:  # the index is true whenever somebody looks, also if the run is stopped later
             site.write_site(folder)
-        return outcome
+        return Outcome(job.stem, receipt, error)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -274,15 +278,6 @@ def _sweep(folder: Path) -> None:
         pid = stage.name.split(".")[-2]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(stage, ignore_errors=True)
-
-
-def _summary(receipts: list[dict], seconds: float) -> str:
-    trained, reused = (sum(one[key] for one in receipts) for key in ("trained", "reused"))
-    work = f"trained {trained:,}, reused {reused:,} trials"
-    if reused and not trained:
-        work = f"nothing was trained, all {reused:,} trials were in the store"
-    verdicts = site.tally([row for one in receipts for row in one["verdicts"]])
-    return f"{site.counted([one['variant'] for one in receipts])} done in {seconds:.0f} s; {work}; {verdicts}"
 
 
 def _short(path: Path) -> str:

@@ -27,6 +27,9 @@ def write_site(folder: Path) -> Path:
     folder = Path(folder)
     found, damaged = receipts.read_all(folder)
     failed = receipts.failures(folder)
+    for one in found:  # what was run by hand since then is no older result
+        if "" < failed.get(one["notebook"], {"ended": ""})["ended"] < one["finished"]:
+            del failed[one["notebook"]]
     rows = [
         {"notebook": one["notebook"], OLDER: one["finished"] if one["notebook"] in failed else ""} | row
         for one in found
@@ -113,14 +116,17 @@ def _card(folder: Path, stem: str, receipt: dict | None, failure: dict | None) -
     heading, paragraph = question(folder / f"{stem}.ipynb")
     card = {"stem": stem, "number": stem.split("_")[0], "heading": heading or stem, "paragraph": paragraph}
     card |= {"again": False, "variant": "", "data": [], "counts": [], "verdicts": [], "figures": [], "tables": []}
-    card |= {"facts": [], "changed": [], "older": ""}
-    card["pages"] = [suffix for suffix in ("html", "ipynb") if (folder / f"{stem}.{suffix}").exists()]
+    card |= {"facts": [], "changed": [], "older": "", "pages": []}
     if failure is not None:
         card |= {"error": failure["error"], "ended": _moment(failure["ended"])}
     if receipt is None:
         return card
     card |= {name: receipt[name] for name in ("variant", "data", "figures", "tables")}
     card["older"] = receipt["finished"][:10] if failure is not None else ""
+    for suffix in ("html", "ipynb"):  # a run by hand leaves none: one that lies there is of an earlier run
+        page = folder / f"{stem}.{suffix}"
+        if page.exists() and (page.name in receipt["files"] or "sha256" not in receipt):
+            card["pages"].append(suffix)
     work = f"trained {receipt['trained']:,}, reused {receipt['reused']:,} trials"
     if receipt["diverged"]:
         work += f", {receipt['diverged']:,} diverged and left out"
