@@ -127,9 +127,8 @@ def _as_device(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.pop("EASEL_DEVICE")
-        if before is not None:
-            os.environ["EASEL_DEVICE"] = before
+        del os.environ["EASEL_DEVICE"]
+        os.environ |= {} if before is None else {"EASEL_DEVICE": before}
 
 
 # the loops -----------------------------------------------------------------------------------------------------------
@@ -321,16 +320,18 @@ def derived(row: dict, precision: str) -> dict:
     """
     seconds, images = row["seconds"], row["images"]
     middle = {name: statistics.median(values) for name, values in seconds.items()}
-    each = {precision: [middle["easel"] / images, middle["evaluation"] / images]}
+    image_s = {precision: [middle["easel"] / images, middle["evaluation"] / images]}
+    slower = None
     if "easel_fp32" in middle:
-        each["fp32"] = [middle["easel_fp32"] / images, middle["evaluation_fp32"] / images]
+        image_s["fp32"] = [middle["easel_fp32"] / images, middle["evaluation_fp32"] / images]
+        slower = paired(seconds["easel_fp32"], seconds["easel"])
     return {
         "images_per_s": {name: images / s for name, s in middle.items()},
         "easel_over_plain": paired(seconds["plain"], seconds["easel"]),
-        "fp32": paired(seconds["easel_fp32"], seconds["easel"]) if "easel_fp32" in middle else None,
+        "fp32": slower,
         "evaluation_share": spread(e / (c + e) for c, e in zip(seconds["easel"], seconds["evaluation"], strict=True)),
-        "image_s": each,
-        "epoch_s": {p: {str(n): n * sum(both) for n in (10_000, 50_000)} for p, both in each.items()},
+        "image_s": image_s,
+        "epoch_s": {p: {str(n): n * sum(both) for n in (10_000, 50_000)} for p, both in image_s.items()},
     }
 
 
@@ -401,10 +402,9 @@ def image_seconds(model: str, precision: str, rows: list[dict], size: int = 32) 
 def opening(setting: Setting) -> list[str]:
     """What is measured where, and the table's head."""
     here, recipe = machine(setting.device), setting.recipe
-    how = "one thread" if setting.device == "cpu" else "one GPU"
+    how = f"{'one thread' if setting.device == 'cpu' else 'one GPU'}; batches of {recipe.batch_size}"
     return [
-        f"{here['device']}; PyTorch {here['torch']}; {how}; batches of {recipe.batch_size}; "
-        f"easel computes in {recipe.precision}",
+        f"{here['device']}; PyTorch {here['torch']}; {how}; easel computes in {recipe.precision}",
         "images/s of training; easel/plain: median (smallest..largest) of paired timings; epoch: with its evaluation",
         _COLUMNS.format("", "", "", "", "", "", "of an", "epoch", "epoch"),
         _COLUMNS.format("net", "images", "plain", "easel", "easel/plain", "evaluation", "epoch", "10,000", "50,000"),
