@@ -203,7 +203,7 @@ def pil_loader(trial: Trial, device: str) -> torch.utils.data.DataLoader:
     """A trial's images and labels in batches; on one CPU core in this process, for a GPU with workers that stay."""
     workers = min(8, run.cores() - 1) if device == "cuda" else 0
     return torch.utils.data.DataLoader(
-        _Pictures(trial.examples, trial.edit.keep),
+        _Pictures(trial.examples, trial.trained_on),
         batch_size=trial.recipe.batch_size,
         shuffle=True,
         num_workers=workers,
@@ -235,13 +235,14 @@ def easel(trial: Trial, device: str) -> Tasks:
     On a GPU "graph" is one trial's epoch, captured, and "easel" that of as many trials at once as pay: its attribute
     `at_once` says how many.
     """
-    evaluated = trial.examples.take(trial.edit.keep)
+    evaluated = trial.examples.take(trial.trained_on)
     running = Run(trial, device) if device == "cpu" else Lane(trial, device)
     running.sets["evaluated"] = evaluated
 
     def evaluate() -> None:
         running.rows.clear()
-        running._append("correct.train", (running._logits("evaluated").argmax(1).cpu() == evaluated.labels).numpy())
+        right = running._logits("evaluated").argmax(1).cpu() == evaluated.labels
+        running._append("correct.train", np.packbits(right.numpy()))
 
     if device == "cpu":
         return {"easel": _as_a_worker(running._train_epoch), "evaluation": _as_a_worker(evaluate)}

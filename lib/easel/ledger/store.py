@@ -354,7 +354,7 @@ class Ledger:
         return all(f"{quantity}.{view}" in record.arrays for record in self.records)
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
-        """float32 (trials, epochs, examples) of "margin", "loss" or "probability"."""
+        """(trials, epochs, examples): float32 of "margin", "loss", "probability"; "features": (…, d) float16."""
         return np.stack([r.values(quantity, view) for r in self.records])
 
     def predictions(self, view: str = "train") -> np.ndarray:

@@ -268,6 +268,8 @@ class Trial:
         for name, quantity in quantities.items():
             if quantity.base not in QUANTITIES:
                 raise UserError(f"record {name!r}: one of {', '.join(QUANTITIES)}")
+            if quantity.after is None and QUANTITIES[quantity.base].of == "features":
+                raise UserError(f"record {name!r}: after one epoch only, such as {name}@{self.epochs}")
         for name, timed in (views | quantities).items():
             if timed.after is not None and timed.after > self.epochs:
                 raise UserError(f"{name!r}: the trial has {self.epochs} epochs")

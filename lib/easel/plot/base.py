@@ -57,7 +57,7 @@ def net_colour(net: str, at: int = 0) -> tuple:
         return NETS[net]
     try:
         return NETS[names.label(names.FAMILIES[names.family(net)].example)]
-    except UserError:
+    except (UserError, KeyError):  # no net that is known, or a family from outside
         stem = net.partition("-")[0]
         kin = [shade for label, shade in NETS.items() if label.partition("-")[0] == stem]
         return kin[0] if kin else COLOURS[(7, 8, 5, 6)[at % 4]]
