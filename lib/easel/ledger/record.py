@@ -127,7 +127,7 @@ class Record:
         if epochs >= self.epochs:
             return self
         arrays = {name: array for name, array in self.arrays.items() if (Timed.of(name).after or 0) <= epochs}
-        by_epoch = [name for name in arrays if "." in name and not name.startswith("count.")]
+        by_epoch = ["loss", *(name for name in arrays if "." in name and not name.startswith("count."))]
         arrays |= {name: arrays[name][:epochs] for name in by_epoch if Timed.of(name).after is None}
         views = {view: mark for view, mark in self.views.items() if (View.of(view).after or 0) <= epochs}
         share = {"seconds": self.provenance.get("seconds", 0.0) * epochs / self.epochs} if self.provenance else {}
