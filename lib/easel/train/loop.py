@@ -245,6 +245,7 @@ class Run:
         arrays |= {f"rows.{k}": np.stack(v) for k, v in self.rows.items()} | {"loss": self.loss}
         if self.fixed is not None:
             arrays |= {f"fixed.{k}": v for k, v in self.fixed.state.items()}
+        # What is recorded is in it: a run that records more could not make up for the epochs that are over.
         meta = {"key": self.trial.key, "arrays": sorted(self.asked), "done": self.done, "seconds": self.seconds}
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, pack(arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}))
@@ -270,6 +271,7 @@ class Run:
                 self.rows[rest] = list(array)
             elif kind == "fixed":
                 fixed[rest] = array
+        # No generator is among it: each epoch draws its random numbers from streams of its own.
         self.net.load_state_dict(net)
         for i, parameter in enumerate(self.net.parameters()):  # the fused step wants each state laid out as its weights
             for what, tensor in optimizer.get(i, {}).items():
