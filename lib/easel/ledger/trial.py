@@ -22,7 +22,7 @@ from easel.errors import UserError
 from easel.ledger.quantities import QUANTITIES
 from easel.nets import names as models
 
-RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/test_golden.py notices)
+RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/train/test_golden.py notices)
 SETTINGS = {
     "optimizer": ("adamw", "sgd"),
     "normalisation": ("channel", "image"),

@@ -1,7 +1,7 @@
 """What a trial trains on, step by step: its random streams, its images as a net sees them, its next mini-batch.
 
-Random numbers are drawn beforehand, on the CPU, from streams of the trial's own (`stream`, `epoch_draws`); crops, mirror
-images and normalisation are index arithmetic on whole batches, on any device. Nothing here trains.
+Random numbers are drawn beforehand, on the CPU, from streams of the trial's own (`stream`, `epoch_draws`); crops, flips
+and normalisation are arithmetic on whole batches, on any device. Nothing here trains.
 
 Mini-batches are shuffled anew every epoch or `Fixed` for the whole run, as in "Can we learn better with hard samples?".
 Its first round is one plain pass, in which each batch's loss is stored. Every later round sorts the batches by their
