@@ -175,7 +175,7 @@ def pil_loader(trial: Trial, device: str) -> torch.utils.data.DataLoader:
     """A trial's images and labels in batches; on one CPU core in this process, for a GPU with workers that stay."""
     workers = min(8, run.cores() - 1) if device == "cuda" else 0
     return torch.utils.data.DataLoader(
-        _Pictures(trial.examples, trial.edit.keep),
+        _Pictures(trial.examples, trial.trained_on),
         batch_size=trial.recipe.batch_size,
         shuffle=True,
         num_workers=workers,
@@ -206,13 +206,14 @@ def easel(trial: Trial, device: str) -> Tasks:
 
     On a GPU "easel" is the epoch of as many trials at once as pay: its attribute `at_once` says how many.
     """
-    evaluated = trial.examples.take(trial.edit.keep)
+    evaluated = trial.examples.take(trial.trained_on)
     running = Run(trial, device) if device == "cpu" else Lane(trial, device)
     running.sets["evaluated"] = evaluated
 
     def evaluate() -> None:
         running.rows.clear()
-        running._append("correct.train", (running._logits("evaluated").argmax(1).cpu() == evaluated.labels).numpy())
+        right = running._logits("evaluated").argmax(1).cpu() == evaluated.labels
+        running._append("correct.train", np.packbits(right.numpy()))
 
     def as_a_worker(task: Callable[[], object]) -> None:
         keep_freed_memory()  # as easel's worker processes do, and the plain loop does not

@@ -23,7 +23,7 @@ WIDTH = 7.0
 COLOURS = sns.color_palette("colorblind")
 BLUE, ORANGE_RED, GREEN, TAN, SKY = (COLOURS[i] for i in (0, 3, 2, 5, 9))
 DARK, MUSTARD = (0.2, 0.2, 0.2), (0.87, 0.8, 0.15)
-# by label; nets that stand in one figure are told apart by the colour-blind too (tests/test_models.py)
+# by label; nets that stand in one figure are told apart by the colour-blind too (tests/nets/test_models.py)
 NETS = (
     {"MLP": DARK, "WRN": BLUE, "DenseNet-BC": GREEN, "ResNeXt": ORANGE_RED}
     | {"AlexNet": MUSTARD, "VGG": ORANGE_RED, "VGG-BN": TAN, "ResNet": BLUE, "DenseNet": SKY}
@@ -57,7 +57,7 @@ def net_colour(net: str, at: int = 0) -> tuple:
         return NETS[net]
     try:
         return NETS[names.label(names.FAMILIES[names.family(net)].example)]
-    except UserError:
+    except (UserError, KeyError):  # no net that is known, or a family from outside
         stem = net.partition("-")[0]
         kin = [shade for label, shade in NETS.items() if label.partition("-")[0] == stem]
         return kin[0] if kin else COLOURS[(7, 8, 5, 6)[at % 4]]

@@ -215,10 +215,9 @@ def left(points: pd.DataFrame, easiness: np.ndarray) -> pd.DataFrame:
     rows = []
     for row in points.itertuples(index=False):
         trial = row.trial
-        keep = None if trial.edit is None else trial.edit.keep
-        tenths = decile_left(easiness, keep)
-        labels = trial.examples.labels.numpy()
-        sizes = np.bincount(labels if keep is None else labels[keep], minlength=len(trial.examples.classes))
+        tenths = decile_left(easiness, trial.trained_on)
+        labels = trial.examples.labels.numpy()[trial.trained_on]
+        sizes = np.bincount(labels, minlength=len(trial.examples.classes))
         about = (row.change, row.control, row.mode, row.rate, trial.seed)
         rows.append((*about, int(sizes.sum()), tenths[-1], tenths[0], sizes.min() / sizes.sum()))
     names = ["change", "control", "mode", "rate", "seed", "images", "easiest", "hardest", "smallest_class"]
