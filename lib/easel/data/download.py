@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from easel.errors import UserError
@@ -70,23 +70,14 @@ def mirrors(file: str, urls: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(url for url in urls if not re.search(r"\.(gz|tgz|zip|tar)$", url) or url.endswith("/" + file))
 
 
-def fetch(
-    urls: Sequence[str],
-    path: Path,
-    md5: str,
-    *,
-    size: int | None = None,
-    seconds: float = math.inf,
-    patience: Patience = PATIENCE,
-    show: TextIO | None = sys.stderr,
-) -> None:
+def fetch(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float = math.inf) -> None:
     """Downloads path from the first of urls that delivers bytes of this MD5; nothing happens if path is there already.
 
     size: bytes expected, so that a wrong file is refused before it is read. seconds: give up after this long (what has
-    arrived is kept). show: where the progress line goes, None for silence. A mirror that is slow is left for the next;
-    if all are slow, the fastest of them is used. Raises UserError naming every mirror, why it failed and what to do.
+    arrived is kept). A mirror that is slow is left for the next; if all are slow, the fastest of them is used. Progress
+    goes to stderr. Raises UserError naming every mirror, why it failed and what to do.
     """
-    download = _Download(path, md5, size, time.monotonic() + seconds, patience, show)
+    download = _Download(path, md5, size, time.monotonic() + seconds)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with download.alone():
@@ -99,16 +90,7 @@ def fetch(
         ) from error
 
 
-def fetch_within(
-    urls: Sequence[str],
-    path: Path,
-    md5: str,
-    *,
-    seconds: float,
-    size: int,
-    patience: Patience = PATIENCE,
-    show: TextIO | None = sys.stderr,
-) -> bool:
+def fetch_within(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float) -> bool:
     """Whether one of urls delivers the file within so many seconds; if one would, it is downloaded now, as by `fetch`.
 
     All mirrors are asked at once how fast they are. "No" is remembered for this process, so only the first call waits.
@@ -117,17 +99,16 @@ def fetch_within(
     if asked in _REFUSED:
         return False
     end = time.monotonic() + seconds
-    rates = mirror_speeds(urls, size=size, patience=patience)
+    rates = mirror_speeds(urls, size)
     left = end - time.monotonic()
     missing = size - _arrived(_part(path))
     able = sorted((url for url, rate in rates.items() if rate * left > missing), key=lambda url: -rates[url])
     if able:
         try:
-            fetch(able, path, md5, size=size, seconds=left, patience=patience, show=show)
+            fetch(able, path, md5, size, left)
             return True
         except UserError as error:
-            if show:
-                print(error, file=show)
+            print(error, file=sys.stderr)
     _REFUSED.add(asked)
     return False
 
@@ -135,26 +116,26 @@ def fetch_within(
 _REFUSED: set[tuple] = set()
 
 
-def mirror_speeds(urls: Sequence[str], *, size: int | None = None, patience: Patience = PATIENCE) -> dict[str, float]:
+def mirror_speeds(urls: Sequence[str], size: int) -> dict[str, float]:
     """Bytes a second that each mirror gives right now, 0 for one that does not answer or has another file; all at once.
 
-    Takes patience.probe seconds at most, whatever the network does.
+    Takes PATIENCE.probe seconds at most, whatever the network does.
     """
     rates = dict.fromkeys(urls, 0.0)
 
     def probe(url: str) -> None:
-        with suppress(Left), _asked(url, 0, size, patience.probe, patience.probe_read) as (_, blocks):
+        with suppress(Left), _asked(url, 0, size, PATIENCE.probe, PATIENCE.probe_read) as (_, blocks):
             start, count = time.monotonic(), 0
             for block in blocks:
                 count += len(block)
-                if time.monotonic() - start > patience.probe_read or count > _PROBE_BYTES:
+                if time.monotonic() - start > PATIENCE.probe_read or count > _PROBE_BYTES:
                     break
             rates[url] = count / max(time.monotonic() - start, 1e-3)
 
     threads = [threading.Thread(target=probe, args=(url,), daemon=True) for url in rates]
     for thread in threads:
         thread.start()
-    end = time.monotonic() + patience.probe
+    end = time.monotonic() + PATIENCE.probe
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     return dict(rates)
@@ -164,7 +145,7 @@ def mirror_speeds(urls: Sequence[str], *, size: int | None = None, patience: Pat
 
 
 @contextmanager
-def _asked(url: str, start: int, size: int | None, connect: float, stall: float) -> Iterator[tuple]:
+def _asked(url: str, start: int, size: int, connect: float, stall: float) -> Iterator[tuple]:
     """(first byte, blocks of bytes) that url sends when it is asked for a file of this size from byte `start` on.
 
     The first byte is `start`, or 0 from a mirror that cannot resume. Left if no right answer comes within `connect`
@@ -207,7 +188,7 @@ def _asked(url: str, start: int, size: int | None, connect: float, stall: float)
             if not part or int(part[1]) != start:
                 raise Left("answers with another part of the file than was asked for")
             announced = part[2]
-        if size is not None and announced.isdigit() and int(announced) != size:
+        if announced.isdigit() and int(announced) != size:
             raise Left(f"another file: {announced} bytes, expected {size}")
         yield start if answer.status_code == 206 else 0, _blocks(answer, stall)
 
@@ -249,10 +230,8 @@ def _arrived(part: Path) -> int:
 class _Download:
     path: Path
     md5: str
-    size: int | None
+    size: int
     deadline: float  # on the monotonic clock
-    patience: Patience
-    show: TextIO | None
     said: float = -math.inf  # when the progress line was last written
 
     def __post_init__(self) -> None:
@@ -296,12 +275,12 @@ class _Download:
 
     def receive(self, url: str, leave_slow: bool) -> None:
         """Appends to the .part file what url has beyond it, to the end; else Left."""
-        if self.size is not None and _arrived(self.part) > self.size:
+        if _arrived(self.part) > self.size:
             self.part.unlink()
         if _arrived(self.part) == self.size:
             return
         self.on_time()
-        asked = _asked(url, _arrived(self.part), self.size, self.patience.connect, self.patience.stall)
+        asked = _asked(url, _arrived(self.part), self.size, PATIENCE.connect, PATIENCE.stall)
         with asked as (count, blocks), open(self.part, "ab") as file:
             file.truncate(count)
             since, there = time.monotonic(), count  # the rate is looked at anew every `slow_for` seconds
@@ -312,13 +291,13 @@ class _Download:
                 rate = (count - there) / elapsed
                 self.progress(count, rate, url)
                 self.on_time()
-                if self.size is not None and count > self.size:
+                if count > self.size:
                     raise Left(f"another file: more than {self.size} bytes")
-                if elapsed >= self.patience.slow_for:
-                    if leave_slow and rate < self.patience.slow_rate:
+                if elapsed >= PATIENCE.slow_for:
+                    if leave_slow and rate < PATIENCE.slow_rate:
                         raise Left(f"slow, {rate / 1000:.0f} kB/s", slow=rate)
                     since, there = time.monotonic(), count
-        if self.size is not None and count < self.size:  # a mirror that did not announce how much it would send
+        if count < self.size:  # a mirror that did not announce how much it would send
             raise Left(f"broken off after {count} of {self.size} bytes", final=False)
 
     def on_time(self) -> None:
@@ -349,16 +328,14 @@ class _Download:
                     os.unlink(lock.name)
 
     def progress(self, count: int, rate: float, url: str) -> None:
-        terminal = self.show is not None and self.show.isatty()
+        terminal = sys.stderr.isatty()
         if time.monotonic() - self.said < (0.2 if terminal else 10):
             return
         self.said = time.monotonic()
-        whole = f" of {self.size / 1e6:.0f}" if self.size else ""
-        left = f", {(self.size - count) / rate:.0f} s left" if self.size and rate else ""
-        done = f"{self.path.name}: {count / 1e6:.1f}{whole} MB, {rate / 1e6:.2f} MB/s{left}, {urlsplit(url).netloc}"
-        self.say(done, end="" if terminal else "\n")
+        done = f"{count / 1e6:.1f} of {self.size / 1e6:.0f} MB, {rate / 1e6:.2f} MB/s"
+        left = f"{(self.size - count) / max(rate, 1):.0f} s left"
+        self.say(f"{self.path.name}: {done}, {left}, {urlsplit(url).netloc}", end="" if terminal else "\n")
 
     def say(self, line: str, end: str = "\n") -> None:
-        if self.show is not None:
-            back = "\r\x1b[K" if self.show.isatty() else ""  # over the progress line that stands there
-            print(back + line, end=end, file=self.show, flush=True)
+        back = "\r\x1b[K" if sys.stderr.isatty() else ""  # over the progress line that stands there
+        print(back + line, end=end, file=sys.stderr, flush=True)

@@ -120,7 +120,7 @@ def fetch_missing(name: str) -> None:
     """The set is on disk afterwards: as it was, unpacked or downloaded, with progress; else UserError."""
     if not on_disk(name):
         published = PUBLISHED[name]
-        download.fetch(published.mirrors(), archive(name), published.md5, size=published.bytes)
+        download.fetch(published.mirrors(), archive(name), published.md5, published.bytes)
         published.lay(data_dir())
 
 
@@ -129,8 +129,7 @@ def delivered(name: str, seconds: float) -> bool:
     if on_disk(name):
         return True
     published = PUBLISHED[name]
-    wanted = {"md5": published.md5, "size": published.bytes}
-    if not download.fetch_within(published.mirrors(), archive(name), seconds=seconds, **wanted):
+    if not download.fetch_within(published.mirrors(), archive(name), published.md5, published.bytes, seconds):
         return False
     fetch_missing(name)
     return True
