@@ -5,7 +5,9 @@ A picture is read as an eye would see it: rotated as its EXIF says, transparency
 """
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -26,10 +28,10 @@ def split_folder(root: Path, split: str) -> Path | None:
     return next((root / name for name in FOLDER_SPLITS[split] if (root / name).is_dir()), None)
 
 
-def listing(root: Path, split: str, classes: tuple[str, ...] | None = None) -> dict[str, list[Path]]:
+def listing(root: Path, split: str, classes: tuple[str, ...] = ()) -> dict[str, list[Path]]:
     """Class folder's name -> its image files, both sorted; hidden files and other kinds of file are passed over.
 
-    classes: the class folders to read (others are ignored); None reads all, two at least.
+    classes: the class folders to read (others are ignored); none: all, two at least.
     Raises UserError where a folder is missing, unreadable, without class folders, or a class has no image.
     """
     _entries(root)  # says so where the root itself is missing or unreadable
@@ -40,9 +42,9 @@ def listing(root: Path, split: str, classes: tuple[str, ...] | None = None) -> d
     here = sorted(e.name for e in _entries(folder) if e.is_dir() and not e.name.startswith("."))
     if not here:
         raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
-    if classes is None and len(here) == 1:
+    if not classes and len(here) == 1:
         raise UserError(f"{folder}: only one class ({here[0]}); telling classes apart takes two folders or more")
-    missing = sorted(set(classes or ()) - set(here))
+    missing = sorted(set(classes) - set(here))
     if missing:
         raise UserError(f"{folder}: no class folder {', '.join(missing)}; it is needed beside {len(here)} others there")
     files = {name: _images(folder / name) for name in classes or here}
@@ -54,17 +56,11 @@ def listing(root: Path, split: str, classes: tuple[str, ...] | None = None) -> d
 
 def same_classes(root: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> None:
     """UserError unless both splits have the same class folders."""
-    if set(train) == set(test):
-        return
-    only = [
-        f"{name} is only in {where}/"
-        for where, names in (
-            ("train", set(train) - set(test)),
-            (split_folder(root, "test").name, set(test) - set(train)),
-        )
-        for name in sorted(names)
-    ]
-    raise UserError(f"{root}: its splits have different classes ({'; '.join(only[:5])}); give both the same folders")
+    odd = sorted(set(train) ^ set(test))
+    if odd:
+        other = split_folder(root, "test").name
+        only = "; ".join(f"{name} is only in {'train' if name in train else other}/" for name in odd[:5])
+        raise UserError(f"{root}: its splits have different classes ({only}); give both the same folders")
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
@@ -119,40 +115,34 @@ def read_pictures(files: list[Path], size: int, crop: float = 1.0) -> np.ndarray
 
 
 def picture_of(path: Path, size: int, crop: float = 1.0) -> np.ndarray:
-    """One picture (size, size, 3) uint8, as `read` takes it."""
+    """One picture (size, size, 3) uint8, as `read_pictures` takes it."""
     with _opened(path) as image:
-        image = rgb(ImageOps.exif_transpose(image), path)
-    short = min(image.size)
-    cut = short * crop
+        return squared(rgb(ImageOps.exif_transpose(image), path), size, crop)
+
+
+def squared(image: Image.Image, size: int, crop: float = 1.0) -> np.ndarray:
+    """The centre of a picture as (size, size, channels) uint8: the short side brought to size / crop, then cut."""
+    cut = min(image.size) * crop
     left, top = (image.width - cut) / 2, (image.height - cut) / 2
-    if (cut, cut) != (size, size) or image.size != (size, size):
+    if (cut, *image.size) != (size, size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + cut, top + cut))
     return np.asarray(image)
 
 
-class _opened:
-    """An image file, open and decoded only on demand; every way in which PIL can fail on it becomes one UserError."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Image.Image:
-        try:
-            self.image = Image.open(self.path, formats=FORMATS)
-        except Exception as error:
-            self._refuse(error)
-        return self.image
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self.image.close()
-        if error is not None and isinstance(error, Exception) and not isinstance(error, UserError):
-            self._refuse(error)
-
-    def _refuse(self, error: Exception) -> None:
-        why = {Image.UnidentifiedImageError: "not an image that can be identified"}.get(type(error))
-        why = why or (error.strerror if isinstance(error, OSError) and error.strerror else str(error))
-        why = " ".join(str(why).split()) or type(error).__name__
-        raise UserError(f"{self.path}: not a readable image ({why}); repair the file or take it away") from error
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, decoded only on demand; every way in which PIL can fail on it becomes one UserError."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, Image.UnidentifiedImageError):
+            why = "not an image that can be identified"
+        else:
+            why = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+        raise UserError(f"{path}: not a readable image ({why}); repair the file or take it away") from error
 
 
 def rgb(image: Image.Image, path: Path | str = "image") -> Image.Image:
