@@ -97,7 +97,7 @@ def test_an_unknown_split_is_answered_with_the_splits_there_are():
 
 
 def test_a_second_load_is_the_same_object(drawn):
-    assert sets.load("patterns", size=32) is drawn
+    assert sets.load("patterns@32") is drawn
 
 
 def test_merged_is_train_then_test(drawn):
@@ -128,7 +128,7 @@ def test_mean_and_std_are_those_of_the_whole_training_split(drawn):
 
 
 def test_images_can_be_brought_to_another_size(drawn):
-    small = sets.load("patterns", "test", size=16)
+    small = sets.load("patterns@16", "test")
     assert small.images.shape == (2_000, 3, 16, 16)
     plain = sets.load("patterns", "test").images.float().mean((2, 3))
     assert (small.images.float().mean((2, 3)) - plain).abs().max() < 2
@@ -148,7 +148,7 @@ def test_pixels_after_the_name_are_the_side_and_the_name_stays_plain(drawn):
     large = sets.load("patterns@48", "test")
     assert large.images.shape == (2_000, 3, 48, 48)
     assert (large.name, large.classes, large.notice) == ("patterns", drawn.classes, drawn.notice)
-    assert large is sets.load("patterns", "test", size=48)
+    assert large is sets.load(sets.Name("patterns", 48), "test")
     assert sets.load("patterns@32") is sets.load("patterns")
     plain = sets.load("patterns", "test")
     assert torch.equal(large.labels, plain.labels)
@@ -180,7 +180,7 @@ def test_a_chosen_and_a_described_name_keep_their_size():
     assert len(sets.load("patterns@16")) == 10_000
     facts = sets.describe("patterns@16")
     assert (facts["name"], facts["size"], facts["ready"]) == ("patterns@16", 16, True)
-    assert facts["fingerprint"] == sets.load("patterns", size=16).fingerprint
+    assert facts["fingerprint"] == sets.load("patterns@16").fingerprint
 
 
 def test_images_too_many_for_this_machine_at_a_size_are_refused_before_they_are_made(drawn, monkeypatch):

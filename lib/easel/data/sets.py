@@ -1,23 +1,18 @@
 """Data sets as uint8 tensors with stable ids, labels, class names, a fingerprint. Nothing here normalises or augments.
 
-cifar10            the real thing, official order, checked byte by byte; downloaded where it is missing
+cifar10, cifar100, stl10, tiny-imagenet-10      published: checked byte by byte, downloaded where missing (`published`)
 patterns           drawn by code, with known frequent, rare and contradicted patterns; needs no file and no network
-cifar100           its 100 fine classes, 32x32; stl10: ten classes, 96x96, 5,000 to train on; both as cifar10
-tiny-imagenet-10   ten classes of Tiny ImageNet, 64x64, from data/tiny-imagenet-10; downloaded where it is missing
 mini-imagenet      the paper's ten classes, picked out of your own ImageNet folder
 ./a/folder         your own images: train/CLASS/…, and val/CLASS/… if there is one; a path has a slash in it
 
-Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, tiny-imagenet-10@48,
-./a/folder@96. (A folder whose own name ends so is meant by a slash after it: ./odd@96/)
-
-What comes as one archive from the network is an entry of `easel.data.published`, where a set of your own is registered.
+Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, ./a/folder@96.
+(A folder whose own name ends so is meant by a slash after it: ./odd@96/)
 """
 
 import hashlib
 import math
 import os
 import re
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -93,13 +88,11 @@ class Name(NamedTuple):
             return name
         text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
         found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
-        return cls(found[1], _side(int(found[2]))) if found else cls(text, None)
-
-
-def _side(size: object) -> int:
-    if not is_whole(size) or size not in SIZES:
-        raise UserError(f"size {size!r}: a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
-    return size
+        if not found:
+            return cls(text, None)
+        if int(found[2]) not in SIZES:
+            raise UserError(f"size @{found[2]}: a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
+        return cls(found[1], int(found[2]))
 
 
 # loading -------------------------------------------------------------------------------------------------------------
@@ -147,21 +140,20 @@ def fingerprint(images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, 
     return digest.hexdigest()
 
 
-def load(name: str | os.PathLike | Name, split: str = "train", *, size: int | None = None) -> Dataset:
+def load(name: str | os.PathLike | Name, split: str = "train") -> Dataset:
     """A data set by name or by its folder's path; a second call for unchanged files reads none of them again.
 
     The images are squares of the side that the name says, 8..512 pixels, else of the set's own (folders: the short side
-    that all images share, if at most 224, else 224). size: the same for callers that have it as a number; it goes
-    before the name's. A published set that is not on disk is downloaded, with progress. Raises UserError for unknown
-    names, splits and sizes, for missing or unreadable folders, and for the file that is damaged.
+    that all images share, if at most 224, else 224). A published set that is not on disk is downloaded, with progress.
+    Raises UserError for unknown names, splits and sizes, for missing or unreadable folders, and for the file that is
+    damaged.
     """
     name, pixels = Name.of(name)
     if split not in SPLITS:
         raise UserError(f"no split {split!r}: it is one of {', '.join(SPLITS)}")
-    size = pixels if size is None else _side(size)
     fetch_missing(name)
     state = marks(name)
-    return _load(name, split, size or _own_size(name, state), state)
+    return _load(name, split, pixels or _own_size(name, state), state)
 
 
 @lru_cache(maxsize=8)
@@ -244,9 +236,9 @@ def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
     elif plain == "photographs":
         plain = "tiny-imagenet-10" if on_disk("tiny-imagenet-10") else "patterns"
     chosen = Name.of(Name(plain, pixels))
-    if _of_folders(plain) and on_disk(plain):
+    if on_disk(plain) and (folder := _folder(plain)):
         for split in ("train", "test") if plain in names() else ("train",):
-            _listing(plain, split)
+            folder.listing(split)
     return str(chosen)
 
 
@@ -264,8 +256,8 @@ def describe(name: str | os.PathLike) -> dict:
     except UserError as error:
         return {"name": str(asked), "where": str(error), "ready": False}
     images = {"train": len(train)}
-    if plain in names() or folders.split_folder(root(plain), "test"):
-        images["test"] = len(load(asked, "test", size=train.images.shape[-1]))
+    if plain in names() or _folder(plain).split("test"):
+        images["test"] = len(load(asked, "test"))
     return {
         "name": str(asked),
         "where": "drawn by easel itself" if plain == "patterns" else str(root(plain)),
@@ -329,12 +321,11 @@ def marks(name: str) -> tuple:
     """
     if name == "patterns":
         return ()
-    if not _of_folders(name):
+    folder = _folder(name)
+    if folder is None:
         paths = PUBLISHED[name].paths(data_dir())
     else:
-        paths = _pictures(name, "train")
-        if folders.split_folder(root(name), "test"):
-            paths += _pictures(name, "test")
+        paths = folder.paths("train") + (folder.paths("test") if folder.split("test") else [])
     digest = hashlib.sha256()
     for path in paths:
         with suppress(FileNotFoundError):  # a dangling link: reading will name it
@@ -346,24 +337,13 @@ def marks(name: str) -> tuple:
 # reading -------------------------------------------------------------------------------------------------------------
 
 
-def _of_folders(name: str) -> bool:
-    """Whether a set lies here as folders of images."""
-    return name != "patterns" and (name not in PUBLISHED or not PUBLISHED[name].files)
-
-
-def _class_names(name: str) -> dict[str, str]:
-    """{class folder that is read: what the class is called}; empty: all folders, by their own names."""
+def _folder(name: str) -> folders.Folder | None:
+    """The folder of images as which a set lies here; None for one that is drawn or has files of its own."""
+    if name == "patterns" or (name in PUBLISHED and PUBLISHED[name].files):
+        return None
     if name == "mini-imagenet":
-        return MINI_IMAGENET
-    return PUBLISHED[name].classes if name in PUBLISHED else {}
-
-
-def _listing(name: str, split: str) -> dict[str, list[Path]]:
-    return folders.listing(root(name), split, tuple(_class_names(name)))
-
-
-def _pictures(name: str, split: str) -> list[Path]:
-    return [path for group in _listing(name, split).values() for path in group]
+        return folders.Folder(root(name), MINI_IMAGENET, crop=224 / 256)
+    return folders.Folder(root(name), PUBLISHED[name].classes if name in PUBLISHED else {})
 
 
 def own_side(name: str) -> int | None:
@@ -376,7 +356,7 @@ def own_side(name: str) -> int | None:
 @lru_cache(maxsize=64)
 def _own_size(name: str, marks: tuple) -> int:
     """The side in pixels that a set's images get where none is asked for; a folder's files are looked at once."""
-    return own_side(name) or folders.common_side(_pictures(name, "train"))
+    return own_side(name) or _folder(name).side()
 
 
 def read_split(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray | None]:
@@ -385,15 +365,15 @@ def read_split(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray
     Images (n, 3, size, size) uint8, labels (n,) int64, kinds (n,) str of patterns, else None. UserError for what is
     damaged, and for more than this machine's memory holds.
     """
-    if _of_folders(name):
-        return *_read_folder(name, split, size), None
+    if folder := _folder(name):
+        return *folder.read(split, size), None
     if name == "patterns":
         images, labels, kinds = _drawn(split)
         classes = patterns.CLASSES
     else:
         images, labels, classes = PUBLISHED[name].read(PUBLISHED[name], data_dir(), split)
         kinds = None
-    _check_memory(name, len(images), size)
+    folders.check_memory(name, len(images), size)
     if size != images.shape[-1]:
         resized = np.empty((len(images), 3, size, size), np.uint8)
         for row, image in enumerate(images):
@@ -404,29 +384,6 @@ def read_split(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray
 
 
 _drawn = lru_cache(maxsize=2)(patterns.draw)  # 2 s saved for every further size
-
-
-def _read_folder(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    files = _listing(name, split)
-    if folders.split_folder(root(name), "test"):
-        folders.same_classes(root(name), _listing(name, "train"), _listing(name, "test"))
-    paths = [path for group in files.values() for path in group]
-    _check_memory(name, len(paths), size)
-    labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
-    crop = 224 / 256 if name == "mini-imagenet" else 1.0
-    words = _class_names(name)
-    return folders.read_pictures(paths, size, crop), labels, tuple(words.get(folder, folder) for folder in files)
-
-
-def _check_memory(name: str, images: int, size: int) -> None:
-    """UserError where the images would not fit into three quarters of this machine's memory."""
-    need = images * 3 * size * size
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
-    if need > 0.75 * have:
-        raise UserError(
-            f"{name}: {images} images of {size}x{size} take {need / 2**30:.1f} GiB, this machine has "
-            f"{have / 2**30:.1f}; load them with a smaller size (@PIXELS after the name)"
-        )
 
 
 def statistics(images: np.ndarray) -> tuple[tuple, tuple]:
