@@ -28,7 +28,6 @@ from easel.errors import UserError
 
 VERSION = 1  # moves whenever a changed image moves (a test notices): records' views are then made anew
 COVERED = 0.75  # share of the image's area that the tiles must cover, for the image to be called shuffled
-CHUNK = 500  # images changed at once where a whole data set is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +134,8 @@ def _check_shuffle(tiles: float, sides: tuple[int, int] | None) -> None:
         fit = [t for t in range(1, min(sides) + 1) if covered(*sides, t) >= COVERED]
         near = [t for t in fit if t < tiles][-1:] + [t for t in fit if t > tiles][:1]
         raise UserError(
-            f"{said}: so many tiles of whole pixels cover {covered(*sides, int(tiles)):.0%} of an image of "
-            f"{sides[0]}x{sides[1]} pixels, {COVERED:.0%} are needed; the nearest that fit: {' or '.join(map(str, near))}"
+            f"{said}: so many tiles of whole pixels cover {covered(*sides, int(tiles)):.0%} of an image of {sides[0]}x"
+            f"{sides[1]} pixels, {COVERED:.0%} are needed; the nearest that fit: {' or '.join(map(str, near))}"
         )
 
 
@@ -220,7 +219,7 @@ def parse(view: str) -> Callable[[Tensor, Tensor | np.ndarray], Tensor]:
 
 
 def check_view(view: str, size: int | None = None) -> tuple[Change, float]:
-    """The change and strength of a view; UserError unless it is one, in its one form, that images of this side allow."""
+    """A view's change and strength; UserError unless it is one, in its one form, that images of this side allow."""
     name, equals, text = view.partition("=")
     if name not in CHANGES or not equals:
         raise UserError(f"change {view!r}: one of {', '.join(examples())} (any strength)")
@@ -285,8 +284,8 @@ class Changed(Dataset):
     def images(self) -> Tensor:
         """uint8 (n, 3, H, W), computed now."""
         changed = torch.empty_like(self.source.images)
-        for start in range(0, len(self), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(self), 500):
+            part = slice(start, start + 500)
             changed[part] = self.change(self.source.images[part], self.ids[part])
         return changed
 

@@ -66,33 +66,26 @@ class Name(NamedTuple):
         return self.plain if self.pixels is None else f"{self.plain}@{self.pixels}"
 
     @classmethod
-    def of(cls, name: "str | os.PathLike | Name") -> "Name":
-        """The name of a data set that there may be.
+    def of(cls, name: "str | os.PathLike | Name", or_choice: bool = False) -> "Name":
+        """The name of a data set that there may be; or_choice: "auto" and "photographs" are names, too.
 
         Raises UserError that lists the names where there is none such, or the sizes where 8..512 does not hold it.
         """
-        found = cls.split(name)
-        if found.plain in CHOICES:
-            raise UserError(f"{str(found)!r} stands for one of several data sets: easel.data.choose says which")
-        if found.plain not in names() and "/" not in found.plain and os.sep not in found.plain:
-            raise UserError(
-                f"no data set {str(found)!r}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with "
-                "a slash in it; each with @PIXELS at its end if another size is wanted"
-            )
-        return found
-
-    @classmethod
-    def split(cls, name: object) -> "Name":
-        """What stands before and after a trailing @ and digits, whatever the name; the size is checked."""
         if isinstance(name, Name):
             return name
         text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
-        found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
-        if not found:
-            return cls(text, None)
-        if int(found[2]) not in SIZES:
-            raise UserError(f"size @{found[2]}: a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
-        return cls(found[1], int(found[2]))
+        sized = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
+        found = cls(sized[1], int(sized[2])) if sized else cls(text, None)
+        if sized and found.pixels not in SIZES:
+            raise UserError(f"{text!r}: after the @, a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
+        if found.plain in CHOICES and not or_choice:
+            raise UserError(f"{text!r} stands for one of several data sets: easel.data.choose says which")
+        if found.plain not in (*CHOICES, *names()) and "/" not in found.plain and os.sep not in found.plain:
+            raise UserError(
+                f"no data set {text!r}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with a slash "
+                "in it; each with @PIXELS at its end if another size is wanted"
+            )
+        return found
 
 
 # loading -------------------------------------------------------------------------------------------------------------
@@ -143,10 +136,9 @@ def fingerprint(images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, 
 def load(name: str | os.PathLike | Name, split: str = "train") -> Dataset:
     """A data set by name or by its folder's path; a second call for unchanged files reads none of them again.
 
-    The images are squares of the side that the name says, 8..512 pixels, else of the set's own (folders: the short side
-    that all images share, if at most 224, else 224). A published set that is not on disk is downloaded, with progress.
-    Raises UserError for unknown names, splits and sizes, for missing or unreadable folders, and for the file that is
-    damaged.
+    Its images have the side that the name says, 8..512 pixels, else the set's own (folders: the short side that all
+    share, if at most 224, else 224). A published set that is not on disk is downloaded, with progress. Raises UserError
+    for unknown names, splits and sizes, for missing or unreadable folders, and for the file that is damaged.
     """
     name, pixels = Name.of(name)
     if split not in SPLITS:
@@ -221,25 +213,23 @@ def part(whole: Dataset, images: int | None, seed: int) -> Dataset:
 def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
     """A data set that can be had, by its name with @PIXELS if that was asked for.
 
-    "auto": "cifar10" if it is on disk or delivered within wait_s seconds, else "patterns". A mirror that would deliver
-    it in time is used at once; that none would is remembered, so that nothing in this process waits twice.
+    "auto": "cifar10" if it is on disk or delivered within wait_s seconds, else "patterns"; nothing waits twice for it.
     "photographs": "mini-imagenet" if there is a folder of ImageNet (or EASEL_IMAGENET names one), else
     "tiny-imagenet-10" if it is on disk, else "patterns"; nothing is downloaded.
     Other names are checked and returned: UserError if unknown, or if a folder of images is not there or has not its
     classes. What can be downloaded need not be there: `load` gets it.
     """
-    plain, pixels = Name.split(name)
+    plain, pixels = Name.of(name, or_choice=True)
     if plain == "auto":
         plain = "cifar10" if fetch_missing("cifar10", wait_s) else "patterns"
     elif plain == "photographs" and (os.environ.get("EASEL_IMAGENET") or root("mini-imagenet").is_dir()):
         plain = "mini-imagenet"
     elif plain == "photographs":
         plain = "tiny-imagenet-10" if on_disk("tiny-imagenet-10") else "patterns"
-    chosen = Name.of(Name(plain, pixels))
     if on_disk(plain) and (folder := _folder(plain)):
         for split in ("train", "test") if plain in names() else ("train",):
             folder.listing(split)
-    return str(chosen)
+    return str(Name(plain, pixels))
 
 
 def describe(name: str | os.PathLike) -> dict:
@@ -247,27 +237,21 @@ def describe(name: str | os.PathLike) -> dict:
 
     It downloads nothing: what is not on disk has ready=False and where says why. Raises UserError for an unknown name.
     """
-    asked = Name.of(name)
-    plain = asked.plain
+    name = Name.of(name)
+    found = {"name": str(name), "where": str(root(name.plain)), "ready": False}
     try:
-        if not on_disk(plain):
-            return {"name": str(asked), "where": missing(plain), "ready": False}
-        train = load(asked)
+        if not on_disk(name.plain):
+            return found | {"where": missing(name.plain)}
+        train = load(name)
     except UserError as error:
-        return {"name": str(asked), "where": str(error), "ready": False}
+        return found | {"where": str(error)}
     images = {"train": len(train)}
-    if plain in names() or _folder(plain).split("test"):
-        images["test"] = len(load(asked, "test"))
-    return {
-        "name": str(asked),
-        "where": "drawn by easel itself" if plain == "patterns" else str(root(plain)),
-        "ready": True,
-        "images": images,
-        "classes": train.classes,
-        "size": train.images.shape[-1],
-        "fingerprint": train.fingerprint,
-        "notice": train.notice,
-    }
+    if name.plain in names() or _folder(name.plain).split("test"):
+        images["test"] = len(load(name, "test"))
+    if name.plain == "patterns":
+        found["where"] = "drawn by easel itself"
+    about = {"classes": train.classes, "size": train.images.shape[-1], "fingerprint": train.fingerprint}
+    return found | {"ready": True, "images": images} | about | {"notice": train.notice}
 
 
 # on disk or not ------------------------------------------------------------------------------------------------------
