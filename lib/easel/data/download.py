@@ -98,17 +98,16 @@ def fetch_within(urls: Sequence[str], path: Path, md5: str, size: int, seconds: 
     asked = (tuple(urls), path, seconds)
     if asked in _REFUSED:
         return False
-    end = time.monotonic() + seconds
+    download = _Download(path, md5, size, time.monotonic() + seconds)
     rates = mirror_speeds(urls, size)
-    left = end - time.monotonic()
-    missing = size - _arrived(_part(path))
-    able = sorted((url for url, rate in rates.items() if rate * left > missing), key=lambda url: -rates[url])
-    if able:
-        try:
+    left = download.deadline - time.monotonic()
+    able = [url for url in sorted(rates, key=rates.get, reverse=True) if rates[url] * left > size - download.arrived]
+    try:
+        if able:
             fetch(able, path, md5, size, left)
             return True
-        except UserError as error:
-            print(error, file=sys.stderr)
+    except UserError as error:
+        print(error, file=sys.stderr)
     _REFUSED.add(asked)
     return False
 
@@ -218,14 +217,6 @@ def _reason(error: BaseException) -> str:
 # one file ------------------------------------------------------------------------------------------------------------
 
 
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
-def _arrived(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
-
-
 @dataclass
 class _Download:
     path: Path
@@ -234,8 +225,13 @@ class _Download:
     deadline: float  # on the monotonic clock
     said: float = -math.inf  # when the progress line was last written
 
-    def __post_init__(self) -> None:
-        self.part = _part(self.path)
+    @property
+    def part(self) -> Path:
+        return self.path.with_name(self.path.name + ".part")
+
+    @property
+    def arrived(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
 
     def from_any(self, urls: Sequence[str]) -> None:
         failed: dict[str, Left] = {}
@@ -252,13 +248,13 @@ class _Download:
 
     def from_one(self, url: str, leave_slow: bool) -> None:
         """The whole file from one mirror, with resumed attempts as long as each gets further; else Left."""
-        mixed = _arrived(self.part) > 0  # bytes of others are in it: if the MD5 is wrong, this mirror may be right
+        mixed = self.arrived > 0  # bytes of others are in it: if the MD5 is wrong, this mirror may be right
         for _attempt in range(_ATTEMPTS):
-            before = _arrived(self.part)
+            before = self.arrived
             try:
                 self.receive(url, leave_slow)
             except Left as left:
-                if left.final or _arrived(self.part) <= before:
+                if left.final or self.arrived <= before:
                     raise
                 self.say(f"{url}: {left}; going on from there")
                 continue
@@ -275,12 +271,12 @@ class _Download:
 
     def receive(self, url: str, leave_slow: bool) -> None:
         """Appends to the .part file what url has beyond it, to the end; else Left."""
-        if _arrived(self.part) > self.size:
+        if self.arrived > self.size:
             self.part.unlink()
-        if _arrived(self.part) == self.size:
+        if self.arrived == self.size:
             return
         self.on_time()
-        asked = _asked(url, _arrived(self.part), self.size, PATIENCE.connect, PATIENCE.stall)
+        asked = _asked(url, self.arrived, self.size, PATIENCE.connect, PATIENCE.stall)
         with asked as (count, blocks), open(self.part, "ab") as file:
             file.truncate(count)
             since, there = time.monotonic(), count  # the rate is looked at anew every `slow_for` seconds

@@ -179,28 +179,19 @@ def _stamps() -> np.ndarray:
     return stamps
 
 
-def _textures() -> np.ndarray:
-    """(5, 32, 32) cover 0..255: none, stripes three ways, dots."""
-    y, x = _Y[0], _X[0]
-    masks = [0 * x, x // 2 % 2, y // 2 % 2, (x + y) // 2 % 2, (x % 4 < 2) & (y % 4 < 2)]
-    return np.stack(masks).astype(np.int32) * 255
-
-
-def _scene_masks() -> np.ndarray:
-    """(5, 32, 32) cover 0..255, each repeating after 32 pixels both ways."""
-    y, x = _Y[0], _X[0]
-    u, v = (x + y // 8 % 2 * 8) % 16 - 8, y % 8 - 4  # leaves: rows of lenses, each with a vein
-    masks = {
-        "leaves": (14 * abs(v) <= 49 - u * u) & (v != 0),
-        "waves": (y + abs(x % 16 - 8) // 2) % 8 < 3,
-        "bricks": (y % 8 == 0) | ((x + (y // 8 % 2) * 8) % 16 == 0),
-        "tiles": (x // 4 + y // 4) % 2 == 0,
-        "sand": (x * 7 + y * 13 + x * y * 5) % 11 < 4,
-    }
-    return np.stack([masks[name] for name, *_ in SCENES]).astype(np.int32) * 255
-
-
-_TEXTURES, _SCENE_MASKS = _textures(), _scene_masks()
+# (5, 32, 32) cover 0..255: none, stripes three ways, dots
+_TEXTURES = [0 * _X, _X // 2 % 2, _Y // 2 % 2, (_X + _Y) // 2 % 2, (_X % 4 < 2) & (_Y % 4 < 2)]
+_TEXTURES = np.concatenate(_TEXTURES).astype(np.int32) * 255
+# (5, 32, 32) cover 0..255, each repeating after 32 pixels both ways
+_U, _V = (_X + _Y // 8 % 2 * 8) % 16 - 8, _Y % 8 - 4  # rows of lenses, each with a vein
+_SCENE_MASKS = {
+    "leaves": (14 * abs(_V) <= 49 - _U * _U) & (_V != 0),
+    "waves": (_Y + abs(_X % 16 - 8) // 2) % 8 < 3,
+    "bricks": (_Y % 8 == 0) | ((_X + (_Y // 8 % 2) * 8) % 16 == 0),
+    "tiles": (_X // 4 + _Y // 4) % 2 == 0,
+    "sand": (_X * 7 + _Y * 13 + _X * _Y * 5) % 11 < 4,
+}
+_SCENE_MASKS = np.concatenate([_SCENE_MASKS[name] for name, *_ in SCENES]).astype(np.int32) * 255
 _SCENE_INK = np.array([(dark, bright) for _, dark, bright, _ in SCENES], np.int32)
 _SCENE_OF = np.empty(len(CLASSES), np.int64)
 for _k, (*_, _pair) in enumerate(SCENES):

@@ -82,8 +82,8 @@ class Name(NamedTuple):
             raise UserError(f"{text!r} stands for one of several data sets: easel.data.choose says which")
         if found.plain not in (*CHOICES, *names()) and "/" not in found.plain and os.sep not in found.plain:
             raise UserError(
-                f"no data set {text!r}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with a slash "
-                "in it; each with @PIXELS at its end if another size is wanted"
+                f"no data set {text!r}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with a "
+                "slash in it; each with @PIXELS at its end if another size is wanted"
             )
         return found
 
