@@ -25,6 +25,7 @@ from easel.errors import UserError
 from easel.files import publish
 
 HAND = "lay it there by hand (data/README.md), name another mirror in EASEL_MIRRORS, or use the data set 'patterns'"
+WRITABLE = "make room and make the folder writable, or point EASEL_DATA at a folder that is"
 _ATTEMPTS = 20  # with one mirror, each of which has to get further
 _PROBE_BYTES = 8_000_000  # enough to know how fast a mirror is, and no more of somebody's line
 
@@ -84,10 +85,7 @@ def fetch(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float =
             if not path.exists():
                 download.from_any(urls)
     except OSError as error:  # the folder, not the network: that has become Left
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); make room and make the folder writable, "
-            "or point EASEL_DATA at a folder that is"
-        ) from error
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); {WRITABLE}") from error
 
 
 def fetch_within(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float) -> bool:

@@ -45,9 +45,7 @@ class Folder:
         folder = self.split(split)
         if folder is None:
             names = " or ".join(f"{name}/" for name in FOLDER_SPLITS[split])
-            raise UserError(
-                f"{self.root}: no folder {names} in it; a set of images is laid out as train/CLASS/…, val/CLASS/…"
-            )
+            raise UserError(f"{self.root}: no folder {names} in it; images lie in train/CLASS/…, val/CLASS/…")
         here = sorted(e.name for e in _entries(folder) if e.is_dir() and not e.name.startswith("."))
         if not here:
             raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
@@ -55,13 +53,11 @@ class Folder:
             raise UserError(f"{folder}: only one class ({here[0]}); telling classes apart takes two folders or more")
         missing = sorted(set(self.classes) - set(here))
         if missing:
-            names = ", ".join(missing)
-            raise UserError(f"{folder}: no class folder {names}; it is needed beside {len(here)} others there")
+            raise UserError(f"{folder}: no class folder {', '.join(missing)}; needed beside the {len(here)} there")
         files = {name: _images(folder / name) for name in self.classes or here}
         for name, found in files.items():
             if not found:
-                suffixes = " ".join(sorted(SUFFIXES))
-                raise UserError(f"{folder / name}: no image in it; add images ({suffixes}) or remove it")
+                raise UserError(f"{folder / name}: no image in it; add {' '.join(sorted(SUFFIXES))} files or remove it")
         return files
 
     def paths(self, split: str) -> list[Path]:

@@ -2,9 +2,9 @@
 
 A set of your own is one more:
 
-    register(Published(name="mine", archive="mine.tar.gz", md5=..., bytes=..., urls=(...), folder="mine", side=32,
-                       files={"train": (("train.bin", MD5),), "test": (("test.bin", MD5),)}, read=function,
-                       rows={"train": 5_000, "test": 1_000}, classes=("cat", "dog")))
+    register_set(Published(name="mine", archive="mine.tar.gz", md5=..., bytes=..., urls=(...), folder="mine", side=32,
+                           files={"train": (("train.bin", MD5),), "test": (("test.bin", MD5),)}, read=function,
+                           rows={"train": 5_000, "test": 1_000}, classes=("cat", "dog")))
 
 and then has a name like any other: load("mine@64"), Trial(data="mine"), `easel data mine`.
 
@@ -76,10 +76,6 @@ class Published:
         """Whether all files, or the folder of images, are there (what is in them is looked at when they are read)."""
         return all(map(Path.is_file, self.paths(root))) if self.files else (root / self.folder).is_dir()
 
-    def mirrors(self) -> tuple[str, ...]:
-        """Addresses to try, in order: those of EASEL_MIRRORS if it is set, else `urls`."""
-        return download.mirrors(self.archive, self.urls)
-
     def lay(self, root: Path) -> None:
         """Unpacks root/archive into root/folder, once its MD5 is right; UserError if that cannot be."""
         archive = root / self.archive
@@ -87,11 +83,8 @@ class Published:
         try:
             (self.unpack or _unpack_files)(self, root)
         except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise UserError(
-                f"{archive}: cannot be unpacked into {root / self.folder} ({why}); make room and make the folder "
-                "writable, or point EASEL_DATA at a folder that is"
-            ) from error
+            what = f"cannot be unpacked into {root / self.folder} ({getattr(error, 'strerror', None) or error})"
+            raise UserError(f"{archive}: {what}; {download.WRITABLE}") from error
 
     def content(self, root: Path, file: str, md5: str) -> bytes:
         """The bytes of one of its files; UserError with both MD5 sums and the fix if they are others than published."""
@@ -106,9 +99,8 @@ class Published:
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}); run: easel data {self.name}") from error
         if found != md5:
-            raise UserError(
-                f"{path}: wrong bytes, MD5 is {found}, expected {md5}; delete this file and run: easel data {self.name}"
-            )
+            fix = f"delete this file and run: easel data {self.name}"
+            raise UserError(f"{path}: wrong bytes, MD5 is {found}, expected {md5}; {fix}")
         return content
 
 

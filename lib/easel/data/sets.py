@@ -284,7 +284,8 @@ def fetch_missing(name: str, seconds: float | None = None) -> bool:
     if on_disk(name):
         return True
     published = PUBLISHED[name]
-    file = published.mirrors(), data_dir() / published.archive, published.md5, published.bytes
+    urls = download.mirrors(published.archive, published.urls)
+    file = urls, data_dir() / published.archive, published.md5, published.bytes
     if seconds is None:
         download.fetch(*file)
     elif not download.fetch_within(*file, seconds):
