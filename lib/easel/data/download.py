@@ -149,8 +149,10 @@ def _asked(url: str, start: int, size: int, connect: float, stall: float) -> Ite
     seconds. A name look-up has no time-out of its own, so the request is made in a thread that is left behind if it
     hangs.
     """
-    import requests
-
+    try:
+        import requests
+    except ImportError:
+        raise Left("downloading takes the package requests: pip install requests") from None
     headers = {"User-Agent": "easel", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -194,8 +196,9 @@ def _blocks(answer: object, stall: float) -> Iterator[bytes]:
     """What arrives, as it arrives: `iter_content` waits for whole blocks, and what it waits with is lost in a break."""
     from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+    read = getattr(answer.raw, "read1", answer.raw.read)  # urllib3 before 2.2 has only the latter, which waits, too
     try:
-        while block := answer.raw.read1(1 << 18):
+        while block := read(1 << 18):
             yield block
     except ReadTimeoutError as error:
         raise Left(f"no byte for {stall:g} s", final=False) from error

@@ -33,7 +33,8 @@ from easel.data import download
 from easel.errors import UserError
 from easel.files import publish
 
-RESERVED = ("auto", "photographs", "patterns", "mini-imagenet")  # names with a meaning of their own (easel.data.sets)
+CHOICES = ("auto", "photographs")  # names that stand for one of several sets: easel.data.sets.choose says which
+RESERVED = (*CHOICES, "patterns", "mini-imagenet")  # no names for a published set
 
 
 @dataclass(frozen=True, kw_only=True)

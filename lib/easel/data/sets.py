@@ -24,11 +24,10 @@ import torch
 from PIL import Image
 
 from easel.data import download, folders, patterns
-from easel.data.published import PUBLISHED
+from easel.data.published import CHOICES, PUBLISHED
 from easel.errors import UserError, is_whole
 from easel.files import data_dir
 
-CHOICES = ("auto", "photographs")  # what `choose` decides
 SPLITS = ("train", "test", "merged")
 SIZES = range(folders.SMALLEST, 513)  # pixels: sides that images can be brought to
 PATTERNS_NOTICE = (
