@@ -236,7 +236,7 @@ def _data(options) -> int:
         return 0
     name = data.choose(options.name)
     if not options.check:
-        data.prepare(name)
+        data.load(name)
     one = data.describe(name)
     if not one["ready"]:
         raise UserError(f"{name} is not ready: {one['where']}")

@@ -202,7 +202,7 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
         models.check(net)
     chosen = {name: data.choose(name) for name in sets}
     for name in dict.fromkeys(chosen.values()):
-        data.prepare(name)
+        data.load(name)
         if data.Name.of(name).plain not in ("cifar10", "patterns"):
             data.describe(name)  # reads the test images too
     run.device()
