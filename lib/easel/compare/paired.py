@@ -44,9 +44,9 @@ def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str | None = None)
     return points.drop(columns="trial").assign(**columns)
 
 
-def with_intervals(table: pd.DataFrame, by: list[str], *, level: float = 0.95) -> pd.DataFrame:
+def with_intervals(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """The table with columns mean, low, high, n: the t-interval of `accuracy` over the trials of each group of `by`."""
-    rows = {key: t_interval(group.accuracy, level=level) for key, group in table.groupby(by, sort=False)}
+    rows = {key: t_interval(group.accuracy) for key, group in table.groupby(by, sort=False)}
     names = ["mean", "low", "high", "n"]
     index = pd.MultiIndex.from_tuples([key if isinstance(key, tuple) else (key,) for key in rows], names=by)
     return table.merge(pd.DataFrame(list(rows.values()), columns=names, index=index), left_on=by, right_index=True)
@@ -55,13 +55,16 @@ def with_intervals(table: pd.DataFrame, by: list[str], *, level: float = 0.95) -
 def at(table: pd.DataFrame, **where) -> pd.Series:
     """The accuracies of one point, by seed: float, index seed. Two of them subtract seed by seed.
 
-    UserError: no such point; two rows of one seed (a column that tells arms apart was not named).
+    UserError: no such column or point; two rows of one seed (a column that tells arms apart was not named).
     """
+    words = ", ".join(f"{name}={value!r}" for name, value in where.items())
+    if not where or not where.keys() <= set(table.columns):
+        raise UserError(f"at({words}): name columns of the table, of {', '.join(map(str, table.columns))}")
     rows = table[np.logical_and.reduce([table[name] == value for name, value in where.items()])]
     if not len(rows):
-        raise UserError(f"no trial with {_words(where)} in a table of {len(table)}")
+        raise UserError(f"no trial with {words} in a table of {len(table)}")
     if rows.seed.duplicated().any():
-        raise UserError(f"{_words(where)} leaves several trials of one seed: name what tells them apart")
+        raise UserError(f"{words} leaves several trials of one seed: name what tells them apart")
     return rows.set_index("seed").accuracy.sort_index()
 
 
@@ -112,7 +115,3 @@ def bend(curve: Mapping[float, pd.Series], knee: float) -> dict[str, pd.Series]:
     late = (curve[at_knee] - curve[last]) / (last - at_knee)
     early = (curve[first] - curve[at_knee]) / (at_knee - first)
     return {f"bend at {at_knee:g}": 0.1 * (late - early)}
-
-
-def _words(where: Mapping) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in where.items())

@@ -28,7 +28,8 @@ def within(estimate, reach, n=8):
 def test_the_four_words_of_a_claim(interval, verdict):
     found = judge(interval, above=0, margin=0.05)
     assert found.verdict == verdict
-    assert found.reason == ("trials" if verdict == "open" else "")
+    saturated = interval.low == interval.high
+    assert found.reason == ("" if verdict != "open" else claims.SATURATED if saturated else "trials")
     mirrored = judge(Interval(-interval[0], -interval[2], -interval[1], 8), below=0, margin=0.05)
     assert mirrored.verdict == verdict
 

@@ -207,7 +207,7 @@ def test_two_trials_allow_one_split_and_it_is_the_ceiling(many_trials):
     two = many_trials[:2]
     curve = scores.reliability_curve(two, 1, repeats=4).set_index("measure")
     for which in cuts.WHICH:
-        assert curve.loc[which, "mean"] == pytest.approx(matching.ceiling(two[:, 0], which=which))
+        assert curve.loc[which, "mean"] == pytest.approx(matching.rate(*two[:, 0].astype(int), which=which))
         assert curve.loc[which, "sd"] == pytest.approx(0)
 
 
