@@ -160,7 +160,7 @@ def _mean(pairs: list[tuple]) -> np.ndarray:
 
 
 def _statistic(a: np.ndarray, *rest: np.ndarray) -> np.ndarray:
-    """`error_agreement` of (a, labels) or (a, b, labels), as `intervals.crossed` calls it; nan where one net of a group is left."""
+    """`error_agreement` as `intervals.crossed` calls it; nan where one net of a group is left."""
     *b, labels = rest
     if not b and len(a) < 2:
         return np.full(len(MEASURES), np.nan)

@@ -72,7 +72,7 @@ def as_text(found: dict) -> str:
 def write_scores(
     folder: Path, out: Path, store: Store | None = None, dataset: str | None = None, more: Sequence[str] = ()
 ) -> tuple[int, str]:
-    """Writes the easiness table (scores.easiness_table, with `more` scores by name) of the profile in folder; returns its rows and what it covers, in words.
+    """Writes the table (scores.easiness_table) of the profile in folder; returns its rows and what it covers, in words.
 
     Beside it stands a card, the same name with .md: what is in the table, how it was made, its SHA-256.
 
