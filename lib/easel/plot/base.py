@@ -113,6 +113,13 @@ def key(ax: Axes, *, estimates_first: bool = False, **options) -> Legend:
     return ax.legend([handle for handle, _ in named], [words for _, words in named], **place | style | options)
 
 
+def finished(ax: Axes, **labels) -> Axes:
+    """The axis with its labels and limits (`Axes.set`) and its key."""
+    ax.set(**labels)
+    key(ax)
+    return ax
+
+
 def images(pictures: np.ndarray, titles: list[str], *, columns: int = 10, ax: Axes | None = None) -> Axes:
     """A sheet of images, true colours, the right way up, a title above each (Figs 1, 6 and 7).
 
