@@ -6,10 +6,8 @@ is the ceiling, since noise alone lets a net agree with another better than with
 r_ab / sqrt(r_aa r_bb), is the correlation freed from the trials' noise (Spearman 1904: disattenuated).
 
 Intervals add two doubts as squares: other images (resampled with replacement, the trained nets as they are) and, from
-three trials a net on, other trials (each left out once). With two trials a net the second cannot be told and is not in.
-Simulated (12 epochs of hits, 1,000 examples, trials whose noise differs by a quarter): from three trials on, nominal
-95 % cover 93 to 100 % for r_ab, r_aa and the ratio; with two, 74 % for r_ab, 47 % for r_aa, and 96 % for the ratio, in
-which much of what one trial does to all its correlations cancels.
+three trials a net on, other trials (each left out once). Simulated, a nominal 95 % covers 93 to 100 % from three trials
+on; with two, where the second doubt is not in, 74 % for r_ab, 47 % for r_aa, and 96 % for the ratio.
 
 Pure functions: nothing trains, loads a record, draws, or pools the trials of two nets into one score.
 """
@@ -169,19 +167,16 @@ def vectors(runs) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Mean correlations between and within groups of runs, with what their intervals are made of.
+    """Mean correlations between and within groups of runs, with what their intervals are made of."""
 
-    groups: names, of nets or of scores; matrix: (groups, groups), diagonal: within the group, different trials;
-    resampled: (resamples, groups, groups), the same on resampled images; left_out: arrays (trials, groups, groups), the
-    same without each trial in turn, one array for each set of trials; empty where a group has fewer than three.
-    """
-
-    groups: tuple[str, ...]
+    groups: tuple[str, ...]  # names, of nets or of scores
     kind: str
     trials: tuple[int, ...]
-    matrix: np.ndarray
-    resampled: np.ndarray = field(repr=False)
-    left_out: tuple[np.ndarray, ...] = field(repr=False)
+    matrix: np.ndarray  # (groups, groups); diagonal: within the group, different trials
+    resampled: np.ndarray = field(repr=False)  # (resamples, groups, groups): on resampled images
+    left_out: tuple[np.ndarray, ...] = field(
+        repr=False
+    )  # (trials, groups, groups) a set of trials: each left out
     paired: bool = False
 
     @property

@@ -89,19 +89,14 @@ def t_interval(values, *, level: float = LEVEL, points: int = 1) -> Interval:
 def jackknife(a_correct, b_correct, statistic: Callable[..., float], *, limits=(0.0, 1.0)) -> Interval:
     """Delete-one-trial jackknife interval of statistic(counts_a, counts_b), or (counts_a) if b_correct is None.
 
-    a_correct, b_correct: (trials, examples) bool, independent trials, one epoch, the same examples. limits: the range
-    of the statistic.
+    a_correct, b_correct: (trials, examples) bool, independent trials, one epoch, the same examples; limits: the
+    statistic's range. UserError: fewer than two trials in a group, arrays of another shape or type.
 
-    What it covers: the statistic's expectation over new sets of N trials on THESE examples. Not its value for
-    N -> infinity: noise in the counts makes two rankings look less alike at small N, so compare at equal N.
-
-    Deleting a trial moves the tie block at the cut: `rate` with expected ties has another mean at N-1 (lower by .03 at
-    N = 5, by .01 or less from N = 10 on), but that shift is common to all theta_-i and leaves the variance alone; a
-    bias correction would add it N times, and none is made. Simulated (tests/compare/test_coverage.py): a nominal 95%
-    covers 95 to 100%. Under inclusive ties whole blocks enter and leave the set; the standard error is then up to five
-    times too large and jumps: read no width there. Where the statistic is the same whichever trial is left out, the
-    interval has width 0 and says nothing.
-    UserError: fewer than two trials in a group, arrays of another shape or type.
+    It covers the statistic's expectation over new sets of N trials on THESE examples (simulated in tests/compare/
+    test_coverage.py: a nominal 95% covers 95 to 100%), not its value for N -> infinity: noise in the counts makes two
+    rankings look less alike at small N, so compare at equal N. Deleting a trial moves the tie block at the cut, but
+    that shift is common to all theta_-i: it leaves the variance alone, and a bias correction, which would add it N
+    times, is not made. Under inclusive ties the standard error is up to five times too large: read no width there.
     """
     groups = [a_correct] if b_correct is None else [a_correct, b_correct]
     return jackknife_of(groups, lambda counts: [statistic(*counts)], limits=limits)[0]
@@ -160,19 +155,14 @@ def crossed(
 ) -> list[Interval]:
     """Intervals of statistic(*groups, labels), a sequence of numbers, over other trials, other nets and other images.
 
-    groups: arrays (units, examples), whose units (trials or nets) are independent; labels: (examples,).
+    groups: arrays (units, examples), whose units (trials or nets) are independent; labels: (examples,); n: examples.
+    nan where the estimate is, and of one example. UserError: no group, one of fewer than two units, other lengths.
+
     variance = that of a bootstrap over the examples, drawn within their classes, plus, for each group, what its units
     have of their own: V - V', or 0 if that is negative. V is the delete-one jackknife's; V' is the same after the units
-    were shuffled in each example by itself (mean of SHUFFLES times), which keeps every count and takes from a unit what
-    it has in common over the examples. So the luck of one unit with one example, which the bootstrap repeats, is not
-    counted twice.
-
-    What it covers: new trials, new nets (as many as here) AND new test images. Simulated (easiness and errors with a
-    common part, trials and nets better or worse in whole classes, 10 classes; 5 trials, 4 nets, 400 examples and 10
-    trials, 5 nets, 2,000 examples): a nominal 95% covers 94 to 98%, for the area under the ROC curve, the share of the
-    misclassified that is hard, and kappa between two groups of nets. Two units give wide intervals of lucky width.
-    n is the number of examples. Estimates that are nan have the interval (nan, nan), as has everything of one example.
-    UserError: no group, one with fewer than two units, arrays of other lengths, fewer than two resamples.
+    were shuffled in each example by itself (mean of SHUFFLES times), which keeps every count. So the luck of one unit
+    with one example, which the bootstrap repeats, is not counted twice. It covers new trials, new nets (as many as
+    here) AND new images: simulated (5 trials, 4 nets, 400 examples; 10, 5, 2,000), a nominal 95% covers 94 to 98%.
     """
     groups = [np.asarray(group) for group in groups]
     labels = labels_of(labels, groups[0].shape[1] if groups and groups[0].ndim > 1 else 0)

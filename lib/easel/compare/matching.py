@@ -135,45 +135,25 @@ def rate_table(
     classes = np.zeros(n, np.int64) if labels is None else labels_of(labels, n)
     cut, left_open, ranks = {}, {}, {}
     for net, pair in sides.items():
-        counts = [correct.sum(0, dtype=np.int32 if correct.dtype == bool else float) for correct in pair]
+        cut[net] = [_side(correct, lambda c: cut_at(c, which, fraction, index=index)) for correct in pair]
+        counts = [_counts(correct) for correct in pair]
         left_open[net] = [cut_at(c, which, fraction) for c in counts]
         ranks[net] = [unit(stats.rankdata(c)) for c in counts]
-        cut[net] = [
-            Side(
-                cut_at(c, which, fraction, index=index),
-                [cut_at(c - trial, which, fraction, index=index) for trial in correct],
-            )
-            for c, correct in zip(counts, pair, strict=True)
-        ]
     by_class = {net: [by_class_of(one.whole, classes, ties) for one in pair] for net, pair in cut.items()}
     size = {net: [_size(one.whole, ties) for one in pair] for net, pair in cut.items()}
     rows = []
-    for row in agreement_table(cut, lambda one, two: rate_of(one, two, ties), limits=(0.0, 1.0)):
-        a, b = row["a"], row["b"]
-        trials = [len(correct) for correct in (*sides[a], *sides[b])]
+    for found in agreement_table(cut, lambda one, two: rate_of(one, two, ties), limits=(0.0, 1.0)):
+        a, b = found["a"], found["b"]
+        row = {"a": a, "b": b, "which": which, "fraction": fraction, "rate": found["value"]}
+        row |= {"low": found["low"], "high": found["high"]}
         tie_low, tie_high = np.mean([bounds_of(*pair) for pair in _met(left_open, a, b)], axis=0).tolist()
+        row |= {"tie_low": tie_low, "tie_high": tie_high, "identified": identified(tie_low, tie_high)}
+        row["chance"] = float(np.mean([min(pair) / n for pair in _met(size, a, b)]))
         mixed = [composition(*pair, np.bincount(classes)) for pair in _met(by_class, a, b)]
-        rows.append(
-            {
-                "a": a,
-                "b": b,
-                "which": which,
-                "fraction": fraction,
-                "rate": row["value"],
-                "low": row["low"],
-                "high": row["high"],
-                "tie_low": tie_low,
-                "tie_high": tie_high,
-                "identified": identified(tie_low, tie_high),
-                "chance": float(np.mean([min(pair) / n for pair in _met(size, a, b)])),
-                "stratified_chance": np.nan if labels is None else float(np.mean(mixed)),
-                "spearman": float(np.mean([correlation(*pair) for pair in _met(ranks, a, b)])),
-                "share": row["share"],
-                "share_low": row["share_low"],
-                "share_high": row["share_high"],
-                "n_trials": min(trials),
-            }
-        )
+        row["stratified_chance"] = np.nan if labels is None else float(np.mean(mixed))
+        row["spearman"] = float(np.mean([correlation(*pair) for pair in _met(ranks, a, b)]))
+        row |= {name: found[name] for name in ("share", "share_low", "share_high")}
+        rows.append(row | {"n_trials": min(map(len, (*sides[a], *sides[b])))})
     return pd.DataFrame(rows)
 
 
@@ -186,13 +166,7 @@ def rank_table(groups: Mapping[str, tuple], labels=None) -> pd.DataFrame:
     """
     sides, examples = _sides(groups)
     members = members_of(np.zeros(examples, np.int64) if labels is None else labels_of(labels, examples))
-    ready = {}
-    for net, pair in sides.items():
-        counts = [correct.sum(0, dtype=float) for correct in pair]
-        ready[net] = [
-            Side(ranked(c, members), [ranked(c - trial, members) for trial in correct])
-            for c, correct in zip(counts, pair, strict=True)
-        ]
+    ready = {net: [_side(correct, lambda c: ranked(c, members)) for correct in pair] for net, pair in sides.items()}
     found = pd.DataFrame(agreement_table(ready, correlation, limits=(-1, 1))).rename(columns={"value": "spearman"})
     trials = {net: sum(map(len, pair)) for net, pair in sides.items()}
     return found.assign(n=[sum(trials[net] for net in {a, b}) for a, b in zip(found.a, found.b, strict=True)])
@@ -239,14 +213,7 @@ def agreement_table(
     return found
 
 
-def contrast(
-    groups: Mapping[str, tuple],
-    pairs,
-    others,
-    *,
-    which: str = "easy",
-    ties: str = "expected",
-) -> Interval:
+def contrast(groups: Mapping[str, tuple], pairs, others, *, which: str = "easy", ties: str = "expected") -> Interval:
     """The mean matching rate over `pairs` of nets less that over `others`, in -1..1, with a `jackknife_of` interval.
 
     groups: as for `rate_table`; pairs, others: (a, b) of its names, two different nets, rates at 10% as in `rate_table`
@@ -281,6 +248,16 @@ def _sides(groups: Mapping[str, tuple]) -> tuple[dict[str, list[np.ndarray]], in
     if len(lengths) != 1 or any(len(pair) != 2 for pair in sides.values()):
         raise UserError(f"{len(sides)} nets of {sorted(lengths)} examples: give each two groups of the same examples")
     return sides, lengths.pop()
+
+
+def _counts(correct: np.ndarray) -> np.ndarray:
+    return correct.sum(0, dtype=np.int32 if correct.dtype == bool else float)
+
+
+def _side(correct: np.ndarray, of: Callable[[np.ndarray], object]) -> Side:
+    """What a function of the counts says from all trials, and without each."""
+    counts = _counts(correct)
+    return Side(of(counts), [of(counts - trial) for trial in correct])
 
 
 def _met(of: Mapping[str, list], a: str, b: str) -> list[tuple]:
