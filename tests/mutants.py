@@ -93,11 +93,14 @@ def passes(module: str, tree: ast.Module, limit: float) -> bool:
         files = [str(ROOT / "tests" / "compare" / f"test_{name}.py") for name in TESTS[module]]
         left_out = " and ".join(f"not {word}" for word in ("slow", *TOO_SLOW))
         quiet = ["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            import pytest
+        code = 1
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                import pytest
 
-            code = pytest.main([*quiet, "-k", left_out, *files])
-        os._exit(int(code))
+                code = pytest.main([*quiet, "-k", left_out, *files])
+        finally:
+            os._exit(int(code))
     return os.waitpid(child, 0)[1] == 0
 
 
@@ -107,8 +110,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th mutant")
     options = parser.parse_args()
     sys.path[:0] = [str(ROOT / "lib")]
-    import hypothesis  # noqa: F401 - before the fork, once for all
-    import pandas  # noqa: F401
+    import pandas  # noqa: F401 - before the fork, once for all
     import pytest  # noqa: F401
     import scipy.stats  # noqa: F401
     import torch  # noqa: F401

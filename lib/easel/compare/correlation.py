@@ -174,9 +174,7 @@ class Agreement:
     trials: tuple[int, ...]
     matrix: np.ndarray  # (groups, groups); diagonal: within the group, different trials
     resampled: np.ndarray = field(repr=False)  # (resamples, groups, groups): on resampled images
-    left_out: tuple[np.ndarray, ...] = field(
-        repr=False
-    )  # (trials, groups, groups) a set of trials: each left out
+    left_out: tuple[np.ndarray, ...] = field(repr=False)  # (trials, groups, groups) a set of trials: each left out
     paired: bool = False
 
     @property

@@ -160,40 +160,24 @@ def share_left(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return finished(ax, xlabel="rate", ylabel="left of the tenth (%)", ylim=(-4, 104))
 
 
-def figure_4(
-    dropped: pd.DataFrame, noisy: pd.DataFrame, *, left: pd.DataFrame | None = None, ax: np.ndarray | None = None
-) -> np.ndarray:
+def figure_4(dropped: pd.DataFrame, noisy: pd.DataFrame, *, left: pd.DataFrame, ax: np.ndarray | None = None):
     """Fig. 4 on one sheet: above, accuracy against the drop rate, below, against the random-label rate.
 
     dropped, noisy: as `ablation` takes them (notebook 04: `paired.with_intervals(dropped, ["mode", "rate"])`, `noisy`
-    with chance), and data, the name of a data set, a column of panels each, where there is such a column: with two,
-    panels (a) to (d) as printed. left: as `share_left` takes it; a further column, with the key in its empty panel, so
-    that one data set fills four panels. Without accuracy (tables as saved) means and intervals stand alone.
-    Returns the Axes, (2, data sets [+ 1]).
+    with chance); without accuracy (tables as saved) means and intervals stand alone. left: as `share_left` takes it,
+    beside them, with the key below. Returns the Axes, (2, 2).
     """
-    sets = list(dict.fromkeys(dropped.data)) if "data" in dropped else [None]
-    across = len(sets) + (left is not None)
     if ax is None:
-        size = {"figsize": (max(5, 4.2 * across), 7), "layout": "constrained"}
-        ax = plt.subplots(2, across, squeeze=False, sharex=True, **size)[1]
-    for down, (frame, what) in enumerate(((dropped, "drop rate"), (noisy, "random-label rate"))):
-        for at, name in enumerate(sets):
-            panel, rows = ax[down, at], frame if name is None else frame[frame.data == name]
-            ablation(rows, ax=panel).set(xlabel=what, ylabel="test accuracy (%)" if at == 0 else "")
-            titles = ("examples dropped", "labels drawn at random")
-            panel.set_title(f"({'abcd'[2 * down + at]}) {name}" if len(sets) == 2 else name or titles[down])
-            panel.get_legend().remove()
-            panel.tick_params(labelbottom=True)
-    handles, words = ax[1, 0].get_legend_handles_labels()
-    if left is None:
-        ax[0, 0].figure.legend(handles, words, title="mainly taken", ncol=4, loc="outside lower center")
-        return ax
-    share_left(left, ax=ax[0, -1]).set(xlabel="drop rate", title="what dropping leaves")
-    ax[0, -1].get_legend().remove()
-    ax[0, -1].tick_params(labelbottom=True)
-    ax[1, -1].axis("off")
-    more = ax[0, -1].get_legend_handles_labels()
-    ax[1, -1].legend(handles + more[0], words + more[1], title="mainly taken", loc="center")
+        ax = plt.subplots(2, 2, sharex=True, figsize=(8.4, 7), layout="constrained")[1]
+    ablation(dropped, ax=ax[0, 0]).set(xlabel="drop rate", title="examples dropped")
+    ablation(noisy, ax=ax[1, 0]).set(xlabel="random-label rate", title="labels drawn at random")
+    share_left(left, ax=ax[0, 1]).set(xlabel="drop rate", title="what dropping leaves")
+    for panel in (ax[0, 0], ax[1, 0], ax[0, 1]):
+        panel.get_legend().remove()
+        panel.tick_params(labelbottom=True)
+    one, other = ax[1, 0].get_legend_handles_labels(), ax[0, 1].get_legend_handles_labels()
+    ax[1, 1].axis("off")
+    ax[1, 1].legend(one[0] + other[0], one[1] + other[1], title="mainly taken", loc="center")
     return ax
 
 

@@ -7,24 +7,21 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch, Rectangle
 
 from easel.plot.base import COLOURS, WHICH_COLOURS, WIDTH, WRONG_RIGHT, finished, new
 
 # how our value stands to the printed one: a cell's colour and its sign
 _VERDICTS = {"as printed": ("#cfe4f5", "="), "not as printed": ("#fbd9b0", "≠"), "open": ("#ececec", "?")}
-STANDS = LinearSegmentedColormap.from_list("stands", ["#6fa8dc", "white", "#f2a65a"])  # printed less .5 .. printed + .5
 
 
 def table_1(best: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
     """Table 1 as printed, ours below: nets against nets, the diagonal a net with itself; a panel a set, easy and hard.
 
-    best: a, b (labels of nets), which ("easy" | "hard"), paper (nan: not printed), rate, low, high, and verdict ("as
-    printed" | "not as printed" | "open") if there is such a column: a cell's colour and sign; without it a cell is
-    orange as far as ours is above the printed value, blue as far as it is below. Up to four nets the panels stand
-    side by side, more of them below each other, so that the numbers stay legible. ax: one Axes a set; they are what is
-    returned, (sets,).
+    best: a, b (labels of nets), which ("easy" | "hard"), paper (nan: not printed), rate, low, high, verdict
+    ("as printed" | "not as printed" | "open": a cell's colour and sign). Up to four nets the panels stand side by side, more of them
+    below each other, so that the numbers stay legible. ax: one Axes a set; they are what is returned, (sets,).
     """
     sets = [which for which in ("easy", "hard") if (best.which == which).any()]
     nets = list(dict.fromkeys([*best.a, *best.b]))
@@ -32,17 +29,14 @@ def table_1(best: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
         down, across = (1, len(sets)) if len(nets) < 5 else (len(sets), 1)
         size = (WIDTH * (1 if across > 1 or len(nets) > 4 else 0.6), 0.9 + down * (0.9 + 0.74 * len(nets)))
         ax = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)[1].ravel()
-    ax, judged = np.atleast_1d(ax), "verdict" in best
+    ax = np.atleast_1d(ax)
     for one, which in zip(ax, sets, strict=True):
         _nets(one, nets)
         one.set_title(f"{which} 10%: share in common", fontsize=13, pad=18)
         for row in best[best.which == which].itertuples():
             at, to = sorted((nets.index(row.a), nets.index(row.b)))
-            shade, sign = _VERDICTS.get(row.verdict, ("white", "")) if judged else (_stands(row.rate - row.paper), "")
-            _cell(one, to, at, row, shade, sign)
-    ends = {"ours .4 lower": (_stands(-0.4), ""), "ours .4 higher": (_stands(0.4), "")}
-    shades = _VERDICTS if judged else ends
-    handles = [Patch(color=shade, label=f"{sign} {words}".strip()) for words, (shade, sign) in shades.items()]
+            _cell(one, to, at, row, *_VERDICTS[row.verdict])
+    handles = [Patch(color=shade, label=f"{sign} {words}") for words, (shade, sign) in _VERDICTS.items()]
     said = "each cell: printed, below it ours (bold) and its 95% interval"
     ax[0].figure.legend(handles=handles, title=said, ncol=3, loc="outside lower center", fontsize=12, title_fontsize=12)
     return ax
@@ -202,10 +196,3 @@ def _cell(ax: Axes, x: int, y: int, row, shade: object, sign: str) -> None:
         style = {"ha": "center", "va": "center", "fontsize": size, "fontweight": weight, "color": ink}
         ax.annotate(words, (x, y), (0, up), textcoords="offset points", **style)
     ax.annotate(sign, (x + 0.44, y - 0.45), ha="right", va="top", fontsize=11, color="0.3")
-
-
-def _stands(difference: float) -> object:
-    """White where there is nothing to compare, blue below the printed value, orange above it."""
-    if not np.isfinite(difference):
-        return "white"
-    return STANDS(0.5 + np.clip(difference, -0.5, 0.5))
