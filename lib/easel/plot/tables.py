@@ -20,8 +20,8 @@ def table_1(best: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
     """Table 1 as printed, ours below: nets against nets, the diagonal a net with itself; a panel a set, easy and hard.
 
     best: a, b (labels of nets), which ("easy" | "hard"), paper (nan: not printed), rate, low, high, verdict
-    ("as printed" | "not as printed" | "open": a cell's colour and sign). Up to four nets the panels stand side by side, more of them
-    below each other, so that the numbers stay legible. ax: one Axes a set; they are what is returned, (sets,).
+    ("as printed" | "not as printed" | "open": a cell's colour and sign). Up to four nets the panels stand side by side,
+    more of them below each other, to stay legible. ax: one Axes a set; they are what is returned, (sets,).
     """
     sets = [which for which in ("easy", "hard") if (best.which == which).any()]
     nets = list(dict.fromkeys([*best.a, *best.b]))
