@@ -237,3 +237,9 @@ def test_an_interval_has_the_degrees_of_its_doubts_and_none_without_one():
     assert half.high == pytest.approx(1.5 + 2.353363 * (5 / 3 / 4) ** 0.5, abs=1e-5)
     assert not Interval(0.0, 0.0, ROUNDING, 4).telling
     assert Interval(0.0, 0.0, 2 * ROUNDING, 4).telling
+
+
+def test_a_row_has_both_ends_or_none():
+    row = judge(Interval(0.2, 0.1, 0.4, 8), above=0).row()
+    assert row == {"here": 0.2, "low": 0.1, "high": 0.4, "n": 8, "verdict": "holds", "reason": "", "needed": None}
+    assert judge(Interval(0.2, np.nan, np.nan, 1), above=0).row().keys() == row.keys() - {"low", "high"}

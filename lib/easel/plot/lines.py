@@ -62,9 +62,6 @@ def curves(
         draw_line(ax, rows[x] + apart * (at - (len(own) - 1) / 2), scale * rows[y], low, high, **look)
 
 
-# ---- matching rates ------------------------------------------------------------------------------------------------
-
-
 def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Matching rate against the cut, a line a pair, band: any tie-breaking (Table 1 at every cut).
 
@@ -119,9 +116,6 @@ def reliability(
     else:
         _ticks(ax, projected.trials, logarithmic=True)
     return finished(ax, xlabel="trials in each of the two groups", ylabel="agreement", ylim=(0, 1))
-
-
-# ---- dropping, random labels, what is kept -------------------------------------------------------------------------
 
 
 def ablation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -219,9 +213,6 @@ def gains(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return finished(ax, xlabel="images kept (%)", ylabel="difference in accuracy (points)")
 
 
-# ---- misclassified test examples -----------------------------------------------------------------------------------
-
-
 def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Share of the misclassified that are hard against the fraction called hard, with chance and the most (Sec. 7.1).
 
@@ -242,9 +233,6 @@ def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return finished(
         ax, xlabel="examples called hard (%)", ylabel="share of the misclassified", xlim=(0, 100), ylim=(0, 1)
     )
-
-
-# ---- learnability --------------------------------------------------------------------------------------------------
 
 
 def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -293,9 +281,6 @@ def learnability_by_m(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     _ticks(ax, table.m)
     low = min(0, table.low.min())
     return finished(ax, xlabel="m, epochs before counting", ylabel="correlation with learnability", ylim=(low, 1))
-
-
-# ---- high-loss mini-batches ----------------------------------------------------------------------------------------
 
 
 def arms_over_updates(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
