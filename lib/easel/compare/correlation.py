@@ -55,7 +55,7 @@ def spearman_within(a, b, labels) -> float:
     """
     a, b = cuts.pair_of(a, b)
     members = members_of(cuts.labels_of(labels, len(a)))
-    return cuts.correlation(ranked(a, members), ranked(b, members))
+    return cuts.correlation(ranks_within(a, members), ranks_within(b, members))
 
 
 def members_of(classes: np.ndarray) -> list[np.ndarray]:
@@ -63,7 +63,7 @@ def members_of(classes: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(classes == k) for k in range(classes.max() + 1)]
 
 
-def ranked(x: np.ndarray, members: list[np.ndarray]) -> np.ndarray | None:
+def ranks_within(x: np.ndarray, members: list[np.ndarray]) -> np.ndarray | None:
     """Ranks in each class by itself, centred, over its size, as `cuts.unit`; None where all are constant."""
     ranks = np.empty(len(x))
     for rows in members:
@@ -195,8 +195,8 @@ class Agreement:
         statistic: (..., groups, groups) -> (...), of those groups. Doubts (`intervals.combined`): images, the variance
         of resamples; trials, the delete-one jackknife's.
         """
-        doubts = [(np.var(statistic(self.resampled), ddof=1), np.inf)]
-        doubts += [left_out_doubt(statistic(one)) for one in self.left_out]
+        images = (np.var(statistic(self.resampled), ddof=1), np.inf)
+        doubts = [images, *(left_out_doubt(statistic(one)) for one in self.left_out)]
         n = self.trials[0] if self.paired else sum(self.trials[group] for group in set(of))
         return combined(float(statistic(self.matrix)), doubts, n, level=level, limits=limits)
 
@@ -265,9 +265,8 @@ def agreement(
     if not blocks or len({block.shape[1] for block in blocks.values()}) > 1:
         shapes = ", ".join(f"{name} {block.shape}" for name, block in blocks.items()) or "none"
         raise UserError(f"runs of these shapes: {shapes}; give every group runs of the same examples")
-    sizes = tuple(map(len, blocks.values()))
+    alone, sizes = min(blocks, key=lambda name: len(blocks[name])), tuple(map(len, blocks.values()))
     if min(sizes) < 2:
-        alone = list(blocks)[sizes.index(min(sizes))]
         raise UserError(f"{min(sizes)} trial of {alone}: give two or more, none diverged")
     if paired and len(set(sizes)) > 1:
         raise UserError(f"paired scores of {', '.join(map(str, sizes))} trials: give the same trials to each")

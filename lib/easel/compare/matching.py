@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from easel.compare.correlation import members_of, ranked
+from easel.compare.correlation import members_of, ranks_within
 from easel.compare.cuts import (
     ROUNDING,
     TIES,
@@ -166,7 +166,9 @@ def rank_table(groups: Mapping[str, tuple], labels=None) -> pd.DataFrame:
     """
     sides, examples = _sides(groups)
     members = members_of(np.zeros(examples, np.int64) if labels is None else labels_of(labels, examples))
-    ready = {net: [_side(correct, lambda c: ranked(c, members)) for correct in pair] for net, pair in sides.items()}
+    ready = {
+        net: [_side(correct, lambda c: ranks_within(c, members)) for correct in pair] for net, pair in sides.items()
+    }
     found = pd.DataFrame(agreement_table(ready, correlation, limits=(-1, 1))).rename(columns={"value": "spearman"})
     trials = {net: sum(map(len, pair)) for net, pair in sides.items()}
     return found.assign(n=[sum(trials[net] for net in {a, b}) for a, b in zip(found.a, found.b, strict=True)])

@@ -1,10 +1,8 @@
 """Accuracies of trials that share their seeds: intervals, paired differences, and claims about several points (EH 7).
 
-Arms of an experiment that train from the same seeds (weights, order, selection, noise) are compared seed by seed, which
-takes out what the seeds have in common. A value is one trial's; the trials are the sample, the test images are given:
-an interval says what other seeds would have done on these images, not what other images would have.
-
-Pure functions; they never train, load, draw a figure, or take a missing (diverged) trial for a wrong one.
+Arms that train from the same seeds (weights, order, selection, noise) are compared seed by seed, which takes out what
+the seeds have in common: an interval says what other seeds would have done on these images, not what other images
+would have. Nothing trains, loads or draws here, and a missing (diverged) trial is not taken for a wrong one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,9 +22,8 @@ from easel.errors import UserError
 def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str | None = None) -> pd.DataFrame:
     """A column `accuracy` for a table of trials: the share of the view's images that are right at its last epoch, 0..1.
 
-    points: a column `trial` (Trial), one row a point and seed; a trial may stand in several rows, as the
-    plain one does in every arm. ledgers: what `run.ensure` gave for these trials, and for others; view: such as
-    "test@10", the trials' last epoch; None: the one view that each trial has.
+    points: a column `trial` (Trial), one row a point and seed; several may have one trial. ledgers: what `ensure`
+    gave for these trials, and for others; view: such as "test@10", the trials' last epoch; None: each trial's own.
     Returns the table with a column `seed` and without `trial`; nan where the trial diverged.
     UserError: a trial that no ledger holds.
     """
