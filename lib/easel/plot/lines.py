@@ -38,7 +38,7 @@ def draw_line(ax: Axes, x, y, low=None, high=None, *, bars: bool = False, shade:
         ax.fill_between(x, low, high, color=look["color"], alpha=shade, linewidth=0)
 
 
-def curves(
+def draw_curves(
     ax: Axes,
     table: pd.DataFrame,
     by: str,
@@ -69,7 +69,9 @@ def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax, table = ax or new(4.6), table.assign(percent=100 * table.fraction)
     own = {pair: look | {"markevery": (at % 6, 6)} for at, (pair, look) in enumerate(looks(table.pair).items())}
-    curves(ax, table, "pair", "percent", "rate", own, shade=min(0.1, 0.5 / len(own)))  # bands that lie on each other
+    draw_curves(
+        ax, table, "pair", "percent", "rate", own, shade=min(0.1, 0.5 / len(own))
+    )  # bands that lie on each other
     rows = table[table.pair == table.pair.iloc[-1]]
     ax.plot(rows.percent, rows.chance, ":", color="0.4", label="chance")
     return finished(ax, xlabel="images in the set (%)", ylabel="matching rate", ylim=(0, 1), xlim=(0, 50))
@@ -79,7 +81,7 @@ def over_epochs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Matching rate of each pair against m, with intervals (Table 1 at every m). table: pair, m, rate, low, high."""
     own, every_m = looks(table.pair), sorted(table.m.unique())
     ax = ax or new(4 + 0.14 * len(own))
-    curves(ax, table, "pair", "m", "rate", own, apart=0.18 / len(own), bars=True)
+    draw_curves(ax, table, "pair", "m", "rate", own, apart=0.18 / len(own), bars=True)
     ax.axhline(0.1, color="0.5", linestyle=":", label="chance")
     ax.set(xticks=every_m, xlim=(every_m[0] - 0.3, every_m[-1] + 0.3))
     return finished(ax, xlabel="m, epochs before counting", ylabel="matching rate", ylim=(0, 1))
@@ -102,11 +104,11 @@ def reliability(
     for which, mark, dash in (("easy", "o", "-"), ("hard", "s", "--")):
         look = {"color": WHICH_COLOURS[which], "marker": mark, "linestyle": dash}
         own[which] = look | {"label": f"{which} 10%: matching rate"}
-    curves(ax, table, "measure", "trials", "mean", own)
+    draw_curves(ax, table, "measure", "trials", "mean", own)
     if projected is not None:
         ahead = {"markerfacecolor": "white", "linestyle": (0, (1, 1))}
         broken = {of: own[of] | ahead | {"label": f"{of} 10%: projected"} for of in ("easy", "hard")}
-        curves(ax, projected, "measure", "trials", "mean", broken, ends=None)
+        draw_curves(ax, projected, "measure", "trials", "mean", broken, ends=None)
     for which, rate in () if printed is None else printed.items():
         level = {"linewidth": 1.2, "linestyle": (0, (6, 3)), "label": f"{which} 10%: printed"}
         ax.axhline(rate, color=WHICH_COLOURS[which], **level)
@@ -206,7 +208,7 @@ def gains(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     others = iter(OTHERS)
     own = {label: HOWS.get(label) or next(others) for label in dict.fromkeys(table.label)}
     apart = 0.07 * min(15.0, _gap(table.keep, 10))
-    curves(ax, table, "label", "keep", "estimate", own, scale=100, apart=apart, bars=True)
+    draw_curves(ax, table, "label", "keep", "estimate", own, scale=100, apart=apart, bars=True)
     ax.axhline(0, color="0.35", linewidth=1.2)
     ax.grid(False, axis="x")
     ax.set_xticks(sorted(table.keep.unique()))
@@ -291,7 +293,7 @@ def arms_over_updates(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(5)
     means = table.groupby(["arm", "epoch"], sort=False, as_index=False).accuracy.mean()
     own = {arm: arm_look(arm) for arm in dict.fromkeys(table.arm)}
-    curves(ax, means, "arm", "epoch", "accuracy", own, ends=None, scale=100)
+    draw_curves(ax, means, "arm", "epoch", "accuracy", own, ends=None, scale=100)
     ax.xaxis.get_major_locator().set_params(integer=True)
     words = "updates / number of mini-batches (epochs of plain training)"
     return finished(ax, xlabel=words, ylabel="test accuracy (%)")
