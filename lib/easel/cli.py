@@ -145,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--profile", default="smoke", help="its notebooks must have been run (default: smoke)")
     one.add_argument("--out", metavar="FILE", help="a .parquet or .csv file; with --keep a .csv file")
     one.add_argument("--dataset", metavar="DATA", help="of this data set alone (default: all that are on this machine)")
+    one.add_argument("--also", type=_names, default=[], metavar="SCORES", help="more columns: learnability,…")
     kept = one.add_argument_group(
         "what to keep",
         "Instead of the table: the examples that are left when the others are dropped by one net's easiness, as CSV.\n"
@@ -264,7 +265,7 @@ def _scores(options) -> int:
     default = "easiness.parquet" if options.keep is None else "keep.csv"
     out = Path(options.out) if options.out else folder / "tables" / default
     if options.keep is None:
-        rows, nets = inventory.write_scores(folder, out, dataset=options.dataset)
+        rows, nets = inventory.write_scores(folder, out, dataset=options.dataset, more=options.also)
         words = f"{rows:,} rows, {nets}"
     else:
         words = inventory.write_kept(folder, out, options.keep, given.pop("drop", "easiest"), **given)

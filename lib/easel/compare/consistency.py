@@ -35,10 +35,9 @@ def error_agreement(a, b, labels) -> np.ndarray:
 
 
 def by_chance(a, b, labels) -> np.ndarray:
-    """What `agreement` would be if the nets erred independently, each as often in each class as it does.
+    """What `error_agreement` would be if the nets erred independently, each as often in each class as it does: (4,).
 
-    float (4,): kappa is above 0 where the nets find the same classes hard, kappa within classes is 0; the wrong classes
-    are drawn from each net's own errors in the class.
+    kappa is above 0 where they find the same classes hard; wrong classes are drawn from each net's own errors there.
     """
     chance = []
     for pair in _pairs(a, b, labels):
@@ -160,7 +159,7 @@ def _mean(pairs: list[tuple]) -> np.ndarray:
 
 
 def _statistic(a: np.ndarray, *rest: np.ndarray) -> np.ndarray:
-    """`agreement` of (a, labels) or (a, b, labels), as `interval` calls it; nan where one net of a group is left."""
+    """`error_agreement` as `intervals.crossed` calls it; nan where one net of a group is left."""
     *b, labels = rest
     if not b and len(a) < 2:
         return np.full(len(MEASURES), np.nan)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -74,8 +75,8 @@ def as_text(found: dict) -> str:
     return "\n".join(lines)
 
 
-def write_scores(folder: Path, out: Path, dataset: str | None = None) -> tuple[int, str]:
-    """Writes the easiness table (scores.easiness_table) of the profile in folder; returns its rows and what it covers.
+def write_scores(folder: Path, out: Path, dataset: str | None = None, more: Sequence[str] = ()) -> tuple[int, str]:
+    """Writes the table (scores.easiness_table) of the profile in folder; returns its rows and what it covers, in words.
 
     Beside it stands a card, the same name with .md: what is in the table, how it was made, its SHA-256.
 
@@ -104,7 +105,7 @@ def write_scores(folder: Path, out: Path, dataset: str | None = None) -> tuple[i
             if (name, model, m) not in taken and ledger.correct()[:, m - 1].any():
                 taken.add((name, model, m))
                 used |= {record.key: record for record in ledger.records}
-                parts.append(scores.easiness_table(ledger, [m], name))
+                parts.append(scores.easiness_table(ledger, [m], name, more))
     if not parts and absent:
         raise UserError(f"{', '.join(sorted(absent))}: not on this machine; easel data NAME gets a data set")
     if not parts:
