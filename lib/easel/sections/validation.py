@@ -51,7 +51,8 @@ class TestImages:
     labels, positions (in the test split): (examples,). Of the merged trials at m = 1, {net: ...}: right, bool (trials,
     examples); sure, the true class's probability; easiness, (examples,). Of the ensembles: predictions, int (nets,
     examples); wrong, bool; probability; unseen, bool: right after their first epoch. Net i of both has one seed: where
-    one diverged, both are left out. UserError: no test image in the part.
+    one diverged, both are left out. everyone: all of wrong; about: how many of what, for captions. UserError: no test
+    image in the part.
     """
 
     def __init__(self, merged: Ledger, ensembles: Ledger, training: int):
@@ -73,6 +74,9 @@ class TestImages:
             self.probability[net] = nets.values("probability", last)[:, 0, self.positions]
             self.unseen[net] = nets.correct("test@1")[:, 0, self.positions]
         self.everyone = np.concatenate(list(self.wrong.values()))
+        lost = len(merged.diverged) + len(ensembles.diverged)
+        self.about = f"{len(rows):,} test images; of both nets {len(merged)} merged trials (m = 1) and "
+        self.about += f"{len(self.everyone)} of {ensembles.epochs} epochs, {lost or 'none'} diverged"
 
     def kind(self, word: str) -> np.ndarray:
         """Ten images at most, "easy_wrong" (wrong in every net), "hard_wrong" or "hard_right" (right in every net)."""
