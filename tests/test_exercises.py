@@ -20,6 +20,13 @@ TINY = {  # parameters with which a notebook takes seconds
         "deltas": [0.5, 1.0],
     },
     "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
+    "05_validation_hardness": {
+        "images": 60,
+        "models": ["mlp-1x16", "wrn-10-1"],
+        "trials": 2,
+        "ensemble": 3,
+        "epochs": 2,
+    },
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 

@@ -121,3 +121,19 @@ def test_an_interval_over_images_alone_is_the_binomial_one():
     (found,) = intervals.crossed(lambda g, _: [g.mean()], groups, labels=labels, resamples=400)
     variance = np.mean([image[labels == c].var() for c in (0, 1)]) / 2000  # classes are kept as they are
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.12)
+
+
+def test_two_nets_of_one_seed_are_not_compared():
+    rng = np.random.default_rng(3)
+    labels, a, b = np.arange(60) % 4, rng.integers(0, 4, (3, 60)), rng.integers(0, 4, (3, 60))
+    b[np.arange(3), :] = np.where(rng.random((3, 60)) < 0.8, a, b)  # what one seed has in common
+    apart = [(i, j) for i, j in product(range(3), repeat=2) if i != j]
+    for of in (consistency.error_agreement, consistency.by_chance):
+        pairs = [of(a[[i]], b[[j]], labels) for i, j in apart]
+        assert of(a, b, labels, paired=True) == pytest.approx(np.mean(pairs, axis=0), nan_ok=True)
+    found = consistency.consistency({"A": a, "B": b}, labels, paired=True, resamples=5)
+    between = found[found.a != found.b]
+    assert between.value.tolist() == pytest.approx(consistency.error_agreement(a, b, labels, paired=True))
+    assert (between.value < consistency.error_agreement(a, b, labels)).all()
+    alone = consistency.consistency({"A": a[:1].repeat(2, 0), "B": b[:2]}, labels, paired=True, resamples=5)
+    assert alone[alone.a != alone.b].low.isna().all()  # of two seeds one is left
