@@ -285,7 +285,7 @@ def learnability_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         look = net_looks(own.a)[net] | {"linestyle": "--", "markerfacecolor": "white", "label": f"{net}, two seeds"}
         draw_line(ax, rows.epochs, rows.r, **look)
     ax.set(xlabel="epochs counted, from the first", ylabel="Pearson's correlation")
-    ax.set_ylim(min(0, table.r.min() - 0.05), 1)
+    ax.set_ylim(max(-1, min(0, table.r.min(), others.low.min()) - 0.05), 1)
     _epochs(ax, table.epochs)
     key(ax)
     return ax
