@@ -32,7 +32,9 @@ HALF = 0.50  # of a correlation: learnability is sample-wise if more of it is ab
 def printed_order(models: Sequence[str]) -> list[str]:
     """The nets, each once: those of SL's families in its order, others after them."""
     order = list(PRINTED)
-    return sorted(dict.fromkeys(models), key=lambda net: order.index(family(net)) if family(net) in order else len(order))
+    return sorted(
+        dict.fromkeys(models), key=lambda net: order.index(family(net)) if family(net) in order else len(order)
+    )
 
 
 def whole_schedule(data: str, images: int, epochs: int, learning_rate: float) -> Recipe:
