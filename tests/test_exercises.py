@@ -27,6 +27,7 @@ TINY = {  # parameters with which a notebook takes seconds
         "ensemble": 3,
         "epochs": 2,
     },
+    "06_learnability": {"images": 60, "models": ["resnet-8-0.25x", "mlp-1x16"]},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 

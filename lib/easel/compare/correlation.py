@@ -257,8 +257,9 @@ def agreement(
     """How far groups of runs agree with one another, and each with itself.
 
     runs: {net: (trials, examples)}, two trials or more, all of the same examples; kind, labels: `correlations`.
-    paired: the groups are several scores of the SAME trials, in one order; a pair of runs is then always of two
-        different trials, so that a shared accident of one trial is not taken for agreement.
+    paired: the groups are several scores of the SAME trials, in one order, or nets whose trials have the same seeds
+        (batches in one order); a pair of runs is then always of two different trials or seeds, so that a shared
+        accident of one is not taken for agreement.
     UserError: fewer than two trials, other examples, fewer than two resamples; paired: unequal numbers of trials.
     """
     blocks = {name: vectors(block) for name, block in runs.items()}
@@ -289,14 +290,17 @@ def agreement(
     return Agreement(tuple(blocks), kind, sizes, _mean_blocks(full, owner, trial), resampled, left_out, paired)
 
 
-def share_within(runs: Mapping[str, np.ndarray], labels, *, resamples: int = RESAMPLES, seed: int = 0) -> Agreement:
+def share_within(
+    runs: Mapping[str, np.ndarray], labels, *, paired: bool = False, resamples: int = RESAMPLES, seed: int = 0
+) -> Agreement:
     """The share of each Pearson correlation that is about images, not classes: 1 - "classes alone" / "pearson".
 
     1: classes are equally learnable, or two nets disagree on them; 0: two nets agree on nothing but classes. nan for a
     pair whose correlation is not clearly above 0 (its interval is not): there is no agreement to take apart.
     """
     whole, alone = (
-        agreement(runs, kind, labels=labels, resamples=resamples, seed=seed) for kind in ("pearson", CORRELATIONS[4])
+        agreement(runs, kind, labels=labels, paired=paired, resamples=resamples, seed=seed)
+        for kind in ("pearson", CORRELATIONS[4])
     )
     clear = np.array([[_positive(whole.r(a, b)) for b in whole.groups] for a in whole.groups])
 

@@ -266,7 +266,7 @@ def learnability_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         look = net_looks(own.a)[net] | {"linestyle": "--", "markerfacecolor": "white", "label": f"{net}, two seeds"}
         draw_line(ax, rows.epochs, rows.r, **look)
     _ticks(ax, table.epochs)
-    low = min(0, table.r.min() - 0.05)
+    low = max(-1, min(0, table.r.min(), others.low.min()) - 0.05)
     return finished(ax, xlabel="epochs counted, from the first", ylabel="Pearson's correlation", ylim=(low, 1))
 
 
