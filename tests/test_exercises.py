@@ -20,6 +20,13 @@ TINY = {  # parameters with which a notebook takes seconds
         "deltas": [0.5, 1.0],
     },
     "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
+    "02_visualization": {
+        "images": 60,
+        "models": ["wrn-10-1", "mlp-1x16"],
+        "trials": [2],
+        "epochs": 2,
+        "spaces": ["pixels", "trained net"],
+    },
     "05_validation_hardness": {
         "images": 60,
         "models": ["mlp-1x16", "wrn-10-1"],

@@ -18,6 +18,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from easel import files
 from easel.compare import cuts
@@ -151,6 +152,24 @@ class Collection:
     def sheet(self, choice: Choice, size: int = SHEET) -> np.ndarray:
         """Positions of the images to show, at most `size`, in order. UserError: as `counts` and `members`."""
         return self._window(choice, size)[0]
+
+    def ends(self, net: str, m: int, which: str, size: int = 10) -> tuple[np.ndarray, list[str]]:
+        """The easiest or hardest `size` of every class, ties by lot (seed 0), and "class count" to stand above each."""
+        counts, shown, titles = self.counts(net, m), [], []
+        for label in self.examples.classes:
+            row = self.sheet(Choice(net, label, m, which), size)
+            shown.extend(row)
+            titles.extend(f"{label} {counts[at]}" for at in row)
+        return np.array(shown), titles
+
+    def lots(self, net: str, m: int, size: int = 10) -> pd.DataFrame:
+        """`tied_at` of every class at both ends: class, easy_drawn, easy_tied, hard_drawn, hard_tied."""
+        rows = []
+        for label in self.examples.classes:
+            own = self.counts(net, m)[self.members(label)]
+            easy, hard = (tied_at(own, min(size, len(own)), which=which) for which in ("easy", "hard"))
+            rows.append((label, *easy, *hard))
+        return pd.DataFrame(rows, columns=["class", "easy_drawn", "easy_tied", "hard_drawn", "hard_tied"])
 
     def describe(self, choice: Choice, size: int = SHEET) -> str:
         """What a sheet shows, and how many images are tied at its end, in a line."""

@@ -82,6 +82,10 @@ class Lab:
         self._remember(ledger, f"{' or '.join(map(str, sides))} trials a side")
         return Groups(ledger, seeds)
 
+    def count(self, ledgers: Iterable[Ledger]) -> None:
+        """Ledgers that something else made for this page: its receipt counts their trials, its captions do not."""
+        self._ledgers.extend(ledgers)
+
     def _remember(self, ledger: Ledger, counted: str) -> None:
         self._ledgers.append(ledger)
         lost = f"{len(ledger.diverged)} diverged and left out" if ledger.diverged else "none diverged"

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from easel.compare import cuts, matching
+from easel.compare.claims import Judged, judge
 from easel.compare.distances import (  # noqa: F401 - distances_within is offered here
     DISTANCES,
     cut_of,
@@ -28,6 +29,7 @@ from easel.compare.distances import (  # noqa: F401 - distances_within is offere
 )
 from easel.compare.intervals import Interval, from_left_out
 from easel.errors import UserError
+from easel.ledger.groups import Groups
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial
 from easel.train import ensure as run
@@ -197,9 +199,35 @@ def _counts(correct) -> np.ndarray:
     return np.stack([whole, *(whole - correct[part].sum(0) for part in parts)])
 
 
+def every_net(groups: Groups, spaces: Mapping[str, np.ndarray], model: str, epochs: int, m: int = 1) -> pd.DataFrame:
+    """`similarity_table` of every net after epoch m and after the last, all trials of both groups together.
+
+    The net that is shown, `model`, is measured in every space after epoch m, whatever else in pixels and colours alone,
+    which know nothing of any net. Column `shown` says which rows are the shown net's.
+    """
+    rankings, own = {}, f"{groups.names[model]}, m = {m}"
+    for net, name in groups.names.items():
+        trials = groups.ledger.where(model=net)
+        by_seed = np.argsort([trial.seed for trial in trials.trials])
+        for at in sorted({m, epochs}):
+            rankings[f"{name}, m = {at}"] = trials.correct()[by_seed, at - 1]
+    only = {space: [own] for space in spaces if space not in ("pixels", "colours")}
+    classes = groups.ledger.examples.classes
+    table = similarity_table(rankings, groups.labels, spaces, classes=classes, only=only)
+    return table.assign(shown=table.net == own)
+
+
 def interval_of(row, trials: int) -> Interval:
-    """The ratio of a row of `table` with its total interval, for `claims.judge`: below 1 alike, above 1 diverse."""
+    """The ratio of a row of `similarity_table` with its total interval: below 1 alike, above 1 diverse."""
     return Interval(float(row.ratio), float(row.total_low), float(row.total_high), trials)
+
+
+def against_random(row: pd.Series, groups: Groups, model: str) -> Judged:
+    """Section 5's sentence in one space: the easy set is closer than random ones, the hard one further apart."""
+    trials = len(groups.ledger.where(model=model))
+    found = judge(interval_of(row, trials), **{"below" if row.which == "easy" else "above": 1})
+    why = f"{row.ratio - 1:+.0%} against random; random sets {row.band_low - 1:+.0%} to {row.band_high - 1:+.0%}"
+    return Judged(found, why, "pictures")
 
 
 def _limits(values: np.ndarray) -> tuple[float, float, float]:
