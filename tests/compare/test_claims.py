@@ -118,8 +118,9 @@ def test_the_end_of_the_interval_decides_and_not_the_estimate():
     assert judge({"wide": wide, "near": near}, above=0).where == "wide"
     assert judge({"wide": wide, "near": near}, above=0.1)[0:6:5] == ("wide", "open")
     assert judge(Interval(-0.5, -0.9, 0.1, 8), above=0).verdict == "open"
-    lower, higher = Interval(-0.2, -0.9, -0.1, 8), Interval(-0.3, -0.4, -0.2, 8)
-    assert judge({"lower": lower, "higher": higher}, above=0)[0:6:5] == ("higher", "fails")  # the highest end below
+    lower, narrow = Interval(-0.9, -1.7, -0.1, 8), Interval(-0.3, -0.4, -0.2, 8)
+    assert judge({"lower": lower, "narrow": narrow}, above=0)[0:6:5] == ("narrow", "fails")  # its high end is lowest
+    assert judge({"a": within(0.2, 0.1), "b": narrow}, above={"a": 0.9, "b": 0})[0:6:5] == ("a", "fails")  # of its own
     assert some({"a": Interval(0.5, -0.1, 1.1, 8), "b": Interval(0.4, 0.3, 0.5, 8)}, above=0)[0:6:5] == ("a", "open")
     assert some({"a": within(-1, 0.5), "b": within(-0.2, 0.5)}, above=0)[0:6:5] == ("b", "open")  # not all lie below
     lost = within(np.nan, np.nan)
