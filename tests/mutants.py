@@ -2,8 +2,8 @@
 
 A mutant is one module with one change: a comparison turned to its neighbour, + to -, min to max, and to or, or one of
 the constants that carry meaning moved. The module's tests run on it until the first that fails (it is killed) or time
-runs out (it hangs, and is counted by itself). One that passes all tests survives: either a test is missing, or nobody can tell the
-difference. Each mutant lives in a process of its own, forked after the slow imports; no file is changed.
+runs out (it hangs, and is counted by itself). One that passes all tests survives: either a test is missing, or nobody
+can tell the difference. Each mutant lives in a process of its own, forked after the slow imports; no file is changed.
 
     python tests/mutants.py                    every mutant of every module
     python tests/mutants.py claims --every 3   each third one of one module
