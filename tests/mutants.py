@@ -2,8 +2,8 @@
 
 A mutant is one module with one change: a comparison turned to its neighbour, + to -, min to max, and to or, or one of
 the constants that carry meaning moved. The module's tests run on it until the first that fails (it is killed) or time
-runs out (it hangs: killed too). One that passes all tests survives: either a test is missing, or nobody can tell the
-difference. Each mutant lives in a process of its own, forked after the slow imports; no file is changed.
+runs out (it hangs, and is counted by itself). One that passes all tests survives: either a test is missing, or nobody
+can tell the difference. Each mutant lives in a process of its own, forked after the slow imports; no file is changed.
 
     python tests/mutants.py                    every mutant of every module
     python tests/mutants.py claims --every 3   each third one of one module
@@ -44,7 +44,7 @@ TOO_SLOW = (
     "95_percent",
     "curve_is_rate",
 )
-LIMIT = 60  # seconds a mutant
+LIMIT = 60  # seconds of processor time a mutant, however busy the machine is
 
 COMPARISONS = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.And: ast.Or, ast.Or: ast.And}
@@ -95,12 +95,12 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.tree, module.__name__, "exec"), module.__dict__)
 
 
-def passes(module: str, tree: ast.Module, limit: float) -> bool:
-    """Whether the tests of a module pass on this tree in its place; in a process of their own."""
+def outcome(module: str, tree: ast.Module, limit: float) -> str:
+    """What the tests of a module say of this tree in its place, in a process of their own: survives, killed, hangs."""
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(int(limit))
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, limit)
         sys.meta_path.insert(0, Finder(f"easel.compare.{module}", tree))
         files = [str(ROOT / "tests" / "compare" / f"test_{name}.py") for name in TESTS[module]]
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -112,7 +112,9 @@ def passes(module: str, tree: ast.Module, limit: float) -> bool:
                 failed = any(pytest.main([*plain, file]) for file in files)
         finally:
             os._exit(int(failed))
-    return os.waitpid(child, 0)[1] == 0
+    status = os.waitpid(child, 0)[1]
+    hangs = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
+    return "survives" if status == 0 else "hangs" if hangs else "killed"
 
 
 def main() -> int:
@@ -121,20 +123,20 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", default=list(TESTS), help=", ".join(TESTS))
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th mutant")
     options = parser.parse_args()
-    survivors, count, killed = [], 0, 0
+    found = {"killed": [], "survives": [], "hangs": []}
     for module in options.modules:
         tree = ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))
-        if not passes(module, tree, 10 * LIMIT):
+        if outcome(module, tree, 10 * LIMIT) != "survives":
             print(f"{module}: its tests fail as it is; there is nothing to learn from mutants")
             return 1
         for change in changes(tree)[:: options.every]:
             start, (mutant, line) = time.monotonic(), mutated(tree, change)
-            survived = passes(module, mutant, LIMIT)
-            count, killed = count + 1, killed + (not survived)
-            text = f"{module}.py:{line}  {change[2]}"
-            survivors += [text] * survived
-            print(f"{'survives' if survived else 'killed  '}  {text}  {time.monotonic() - start:.1f} s", flush=True)
-    print(f"\n{killed} of {count} killed" + "".join(f"\n  survives  {text}" for text in survivors))
+            what = outcome(module, mutant, LIMIT)
+            found[what].append(f"{module}.py:{line}  {change[2]}")
+            print(f"{what:<8}  {found[what][-1]}  {time.monotonic() - start:.1f} s", flush=True)
+    print(f"\n{len(found['killed'])} of {sum(map(len, found.values()))} killed")
+    for what in ("hangs", "survives"):
+        print("".join(f"  {what}  {text}\n" for text in found[what]), end="")
     return 0
 
 

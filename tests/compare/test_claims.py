@@ -118,8 +118,9 @@ def test_the_end_of_the_interval_decides_and_not_the_estimate():
     assert judge({"wide": wide, "near": near}, above=0).where == "wide"
     assert judge({"wide": wide, "near": near}, above=0.1)[0:6:5] == ("wide", "open")
     assert judge(Interval(-0.5, -0.9, 0.1, 8), above=0).verdict == "open"
-    lower, higher = Interval(-0.2, -0.9, -0.1, 8), Interval(-0.3, -0.4, -0.2, 8)
-    assert judge({"lower": lower, "higher": higher}, above=0)[0:6:5] == ("higher", "fails")  # the highest end below
+    lower, narrow = Interval(-0.9, -1.7, -0.1, 8), Interval(-0.3, -0.4, -0.2, 8)
+    assert judge({"lower": lower, "narrow": narrow}, above=0)[0:6:5] == ("narrow", "fails")  # its high end is lowest
+    assert judge({"a": within(0.2, 0.1), "b": narrow}, above={"a": 0.9, "b": 0})[0:6:5] == ("a", "fails")  # of its own
     assert some({"a": Interval(0.5, -0.1, 1.1, 8), "b": Interval(0.4, 0.3, 0.5, 8)}, above=0)[0:6:5] == ("a", "open")
     assert some({"a": within(-1, 0.5), "b": within(-0.2, 0.5)}, above=0)[0:6:5] == ("b", "open")  # not all lie below
     lost = within(np.nan, np.nan)
@@ -140,6 +141,7 @@ def test_no_difference_needs_both_ends_of_every_point_within_the_margin():
     assert judge({"a": near, "b": near}, above=0, margin=0.05).verdict == "no difference"
     for far in (Interval(0.0, -0.06, 0.03, 8), Interval(0.0, -0.03, 0.06, 8), within(0, 0.05), within(0, 0.0)):
         assert judge({"a": near, "b": far}, above=0, margin=0.05).verdict == "open"
+    assert judge(within(0.5, 0.03), above=0.5, margin=0.05).verdict == "no difference"  # about the value, not about 0
     assert judge(within(0.2, 0.1), above=0, margin=0.5).verdict == "holds"  # clear of the value: that is said first
     assert (
         judge(within(-0.2, 0.1), above=0, margin=0.5).verdict == "no difference"
@@ -183,6 +185,7 @@ def test_points_are_widened_for_their_number_to_fail_and_not_to_hold():
 
 def test_what_is_needed_is_the_smaller_of_both_ways_to_decide():
     assert judge(within(0.10, 0.20, n=8), above=0.05).needed == 128  # 4 squared
+    assert judge(within(0.025, 0.20, n=8), above=0).needed is None  # 8 squared: more than fifty times as many
     assert judge(within(0.0, 0.10, n=8), above=0, margin=0.05).needed == 32  # by the margin alone
     assert judge(within(0.04, 0.06, n=8), above=0, margin=0.08).needed == 18
     assert judge(within(-0.10, 0.20, n=8), below=0).needed == 32
