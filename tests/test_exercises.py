@@ -21,7 +21,7 @@ TINY = {  # parameters with which a notebook takes seconds
     },
     "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
     "02_visualization": {
-        "images": 60,
+        "images": 200,
         "models": ["wrn-10-1", "mlp-1x16"],
         "trials": [2],
         "epochs": 2,
