@@ -12,7 +12,7 @@ from easel.notebook import plan
 
 TINY = {  # parameters with which a notebook takes seconds
     "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
-    "05_validation_hardness": {"images": 60, "models": ["mlp-1x16", "wrn-10-1"], "trials": 2, "ensemble": 3, "epochs": 2},
+    "05_validation_hardness": {"images": 60, "models": ["mlp-1x16", "wrn-10-1"], "trials": 2, "epochs": 2},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 
