@@ -75,8 +75,8 @@ class TestImages:
             self.unseen[net] = nets.correct("test@1")[:, 0, self.positions]
         self.everyone = np.concatenate(list(self.wrong.values()))
         lost = len(merged.diverged) + len(ensembles.diverged)
-        self.about = f"{len(rows):,} test images; of both nets {len(merged)} merged trials (m = 1) and "
-        self.about += f"{len(self.everyone)} of {ensembles.epochs} epochs, {lost or 'none'} diverged"
+        self.about = f"{len(rows):,} test images; both nets together: {len(merged)} merged trials (m = 1) and "
+        self.about += f"{len(self.everyone)} trained for {ensembles.epochs} epochs, {lost or 'none'} diverged"
 
     def kind(self, word: str) -> np.ndarray:
         """Ten images at most, "easy_wrong" (wrong in every net), "hard_wrong" or "hard_right" (right in every net)."""
