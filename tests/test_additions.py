@@ -33,7 +33,7 @@ def shown():
 
     def go(function: str, **given) -> dict:
         (example,) = [one for one in examples if f"{function}(" in one]
-        assert len(example.splitlines()) <= 10
+        assert sum(bool(line) for line in example.splitlines()) <= 10
         exec(example, given)
         return given
 

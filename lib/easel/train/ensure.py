@@ -103,7 +103,7 @@ def ensure(
 
 
 def ensure_each(trials: Iterable[Trial], **how) -> list[Ledger]:
-    """Ledgers of trials of several lengths or data sets,"""
+    """Ledgers of trials of several lengths or data sets, one for each of those, trained in one go as by `ensure`."""
     trials = list(trials)
     records, trained = _ensured(trials, **how)
     groups: dict[tuple, list[Record]] = {}
