@@ -1,11 +1,11 @@
 """Plain against changed easiness: by hand, against matching's own jackknife, and by simulation."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
@@ -85,7 +85,7 @@ def test_the_ceiling_the_ties_and_the_classes_are_matchings():
     (p1, p2), (v1, v2) = ([of.sum(0) for of in groups[view]] for view in ("train", "low-pass=1"))
     assert found.chance == 0.1
     assert found.other["train"][0] == matching.rate(p1, p2)
-    assert found.blind["train"] is found.other["train"]
+    assert found.blind["train"].tolist() == found.within["train"].tolist() == found.other["train"].tolist()
     assert found.same["train"][0] == (matching.rate(p1, p1) + matching.rate(p2, p2)) / 2 < 1  # ties, broken twice
     assert found.ties["low-pass=1"] == pytest.approx(
         np.mean([matching.bounds(p1, v2), matching.bounds(p2, v1)], axis=0)
@@ -181,7 +181,8 @@ def test_an_interval_is_the_jackknife_of_a_mean_by_hand():
     theta += [np.delete(x, i).mean() - y.mean() for i in range(4)] + [
         x.mean() - np.delete(y, i).mean() for i in range(3)
     ]
-    found = perturbations.interval(theta, (4, 3), level=0.9)
+    interval = partial(perturbations.Measured.interval, SimpleNamespace(trials=(4, 3)))
+    found = interval(theta, level=0.9)
     error = np.sqrt(x.var(ddof=1) / 4 + y.var(ddof=1) / 3)
     assert found.estimate == pytest.approx(0.6 - 0.8 / 3)
     parts = x.var(ddof=1) / 4, y.var(ddof=1) / 3
@@ -189,11 +190,11 @@ def test_an_interval_is_the_jackknife_of_a_mean_by_hand():
     assert 2 < degrees < 5
     assert found.high - found.estimate == pytest.approx(stats.t.ppf(0.95, degrees) * error)
     assert found.n == 7
-    assert perturbations.interval(theta, (4, 3), limits=(0, 0.5))[1:3] == (0, 0.5)
-    assert np.isnan(perturbations.interval([*theta[:-1], np.nan], (4, 3))[1:3]).all()
+    assert interval(theta, limits=(0, 0.5))[1:3] == (0, 0.5)
+    assert np.isnan(interval([*theta[:-1], np.nan])[1:3]).all()
     for trials in ((4, 4), (6, 1), (7, 0)):
         with pytest.raises(UserError, match="replicates"):
-            perturbations.interval(theta, trials)
+            perturbations.Measured.interval(SimpleNamespace(trials=trials), theta)
 
 
 def test_the_interval_of_paired_counts_covers_and_is_cautious():
@@ -254,7 +255,7 @@ def test_the_table_has_a_row_a_net_change_and_strength():
     views = dict(zip(["train", "colour=0", "low-pass=1.6"], world().values(), strict=True))
     grids = {"colour": {0: "colour=0", 1: "train"}, "low-pass": {1.6: "low-pass=1.6", 22.63: "train"}}
     found = {net: perturbations.measure(views, np.arange(400) % 4, which="hard") for net in ("a", "b")}
-    table = perturbations.perturbed_rates(found, grids)
+    table = perturbations.perturbed_rates({"hard": found}, grids)
     assert table[["net", "change", "strength"]].apply(tuple, axis=1).is_unique
     assert len(table) == 8
     for name in ("same", "other", "blind", "within", "accuracy", "kept", "kept_same"):
@@ -309,6 +310,90 @@ def test_a_claim_about_all_nets_is_judged_by_the_worst():
             judge(nets, **bad)
 
 
+def readings(data="cifar10", strengths=(0.0, 0.2, 4.0, 9.0), models=None):
+    """Claims about one CNN and an MLP that lose little without colour, much without arrangement or detail."""
+    views = dict(
+        zip(["train", "colour=0", "shuffle=4", "low-pass=1"], world(strengths=strengths).values(), strict=True)
+    )
+    grids = {name: {strength: view, plain: "train"} for name, strength, view, plain in STRENGTHS}
+    models = models or {"cnn": "wrn-10-1", "MLP": "mlp-3x512"}
+    examples = SimpleNamespace(name=data, classes=tuple(range(10)))
+    groups = SimpleNamespace(models=models, ledger=SimpleNamespace(examples=examples))
+    measured = {"easy": {net: perturbations.measure(views, np.arange(400) % 4) for net in models}}
+    return perturbations.Readings(measured, grids, groups)
+
+
+STRENGTHS = [("colour", 0, "colour=0", 1), ("shuffle", 4, "shuffle=4", 1), ("low-pass", 1, "low-pass=1", 23)]
+
+
+@pytest.mark.parametrize("of", ["same", "other", "rank"])
+def test_of_photographs_the_opposite_is_claimed(of):
+    here, there = readings(), readings("tiny-imagenet-10")
+    assert list(here.nets) == ["cnn"]  # the MLP is not asked
+    assert list(readings(models={"MLP": "mlp-3x512"}).nets) == ["MLP"]  # but where no other net is there
+    net = here.nets["cnn"]
+    ours, theirs = (one.colour_against("low-pass", of) for one in (here, there))
+    assert ours.finding.estimate == pytest.approx(net.kept("colour=0", of)[0] - net.kept("low-pass=1", of)[0])
+    assert (ours.finding.verdict, theirs.finding.verdict) == ("holds", "fails")
+    assert (ours.paper, theirs.paper) == ("CIFAR-10: structure and detail first", "mini ImageNet: colours first")
+    assert ours.why.startswith(f"cnn: {net.kept('colour=0', of)[0]:.0%} of the agreement is kept without colour, ")
+
+
+def test_colour_lies_on_one_side_whichever_it_is():
+    others = ["shuffle", "low-pass"]
+    above, below = readings(), readings(strengths=(0.0, 9.0, 0.2, 0.2))
+    between = readings(strengths=(0.0, 1.0, 0.1, 9.0))
+    assert above.colour_on_one_side(others).finding.verdict == "holds"
+    assert below.colour_on_one_side(others).finding.verdict == "holds"
+    assert below.colour_against("shuffle", "same").finding.verdict == "fails"
+    assert between.colour_on_one_side(others).finding.estimate < 0
+
+
+def test_what_is_said_of_accuracy_ties_to_the_nets_numbers():
+    here, there = readings(), readings("mini-imagenet")
+    net = here.nets["cnn"]
+    equal = here.at_equal_accuracy("shuffle")
+    rest = perturbations.at_accuracy(net, here.grids["shuffle"], net.accuracy["colour=0"])
+    assert equal.finding.estimate == pytest.approx(net.other["colour=0"][0] - rest[0])
+    spoiled = here.beyond_accuracy("low-pass").finding
+    assert spoiled.verdict == "holds"
+    assert spoiled.estimate == pytest.approx(net.other["low-pass=1"][0] - net.blind["low-pass=1"][0])
+    luck = net.difference("same", "other", ["colour=0", "shuffle=4", "low-pass=1"])
+    assert here.shared_luck().finding.estimate == pytest.approx(luck[0])
+    assert here.harmless("low-pass=1") is here.above_chance("low-pass=1") is None
+    assert there.harmless("low-pass=1").finding.verdict == "fails"
+    assert there.above_chance("low-pass=1").finding.estimate == pytest.approx(net.accuracy["low-pass=1"][0])
+
+
+def test_nets_are_measured_at_the_epoch_and_half_of_the_agreement_is_lost_within_the_grid(tiny):
+    grids = {"colour": {0: "colour=0", 1: "train"}, "low-pass": {1.6: "low-pass=1.6", 22.63: "train"}}
+    views = perturbations.views_at(grids, 2)
+    assert views == ("colour=0@2", "low-pass=1.6@2")
+    right = dict(zip(("train", *views), world(n=60).values(), strict=True))
+    sides = {"a": tuple(SimpleNamespace(correct=lambda view, g=g: right[view][g][:, None]) for g in (0, 1))}
+    groups = SimpleNamespace(right=lambda m: {"a": right["train"]}, sides=sides, labels=np.arange(60) % 3)
+    measured = perturbations.measure_nets(groups, grids, 2)
+    assert list(measured) == ["easy", "hard"]
+    direct = perturbations.measure({view.partition("@")[0]: pair for view, pair in right.items()}, groups.labels)
+    assert measured["easy"]["a"].within["colour=0"] == pytest.approx(direct.within["colour=0"])
+    table = perturbations.perturbed_rates(measured, grids)
+    ends = perturbations.plain_and_strongest(table, grids)
+    assert ends[["which", "view"]].apply(tuple, axis=1).tolist() == [
+        (which, view) for which in ("easy", "hard") for view in ("colour=0", "train", "low-pass=1.6")
+    ]
+    half = perturbations.halfway(measured, grids)
+    assert len(half) == 4
+    assert half.ceiling.iloc[0] == direct.other["train"][0]
+    at = perturbations.falls_to(direct, "low-pass", grids["low-pass"])[0]
+    assert half["half at"].iloc[1] == pytest.approx(at, nan_ok=True)
+    part = tiny().examples.take([0, 1])
+    pictures, names = perturbations.under_every_strength(part, changes.grids(part.images.shape[-1])["shuffle"])
+    assert names[-2:] == ["2 × 2", "plain"]
+    assert pictures.shape[:2] == (2, len(names))
+    assert (pictures[:, -1] == part.images.numpy()).all()
+    assert (pictures[:, -2] == changes.shuffle(part.images, part.ids, 2).numpy()).all()
+
+
 # ---- figures -------------------------------------------------------------------------------------------------------
 
 
@@ -344,11 +429,8 @@ def test_curves_go_through_the_tables_points_with_the_plain_images_at_the_right(
     )
     grids = {"colour": {0: "colour=0", 1: "train"}, "shuffle": {1: "train", 4: "shuffle=4"}}
     grids["low-pass"] = {1.6: "low-pass=1.6", 22.63: "train"}
-    nets = [
-        perturbations.perturbed_rates({"a": perturbations.measure(views, which=which)}, grids)
-        for which in ("easy", "hard")
-    ]
-    table = pd.concat(nets, ignore_index=True)
+    measured = {which: {"a": perturbations.measure(views, which=which)} for which in ("easy", "hard")}
+    table = perturbations.perturbed_rates(measured, grids)
     axes = plot.changed_rates(table)
     assert axes.shape == (3, 3)
     for column, change in zip(axes.T, grids, strict=True):
@@ -360,7 +442,7 @@ def test_curves_go_through_the_tables_points_with_the_plain_images_at_the_right(
     labels = [[tick.get_text() for tick in ax.get_xticklabels()] for ax in axes[2]]
     assert [set(each) for each in labels] == [{"0", "1"}, {"1/4", "1"}, {"1.6", "all"}]
     plt.close(axes[0, 0].figure)
-    ax = plot.rates_against_accuracy(nets[0])
+    ax = plot.rates_against_accuracy(table[table.which == "easy"])
     assert {"colour", "shuffle", "radial mask", "blind errors", "chance"} <= {
         t.get_text() for t in ax.get_legend().texts
     }
@@ -388,10 +470,9 @@ def test_a_fourth_change_registered_from_outside_is_a_view_and_runs_through_tabl
                 tiny(views=(view,))
         views = sorted({view for grid in grids.values() for view in grid.values()}, key=lambda view: view != "train")
         groups = world(strengths=range(len(views))).values()
-        found = perturbations.measure(dict(zip(views, groups, strict=True)))
-        table = pd.concat(
-            [perturbations.perturbed_rates({"a": found}, grids).assign(which=w) for w in ("easy", "hard")]
-        )
+        views = dict(zip(views, groups, strict=True))
+        measured = {which: {"a": perturbations.measure(views, which=which)} for which in ("easy", "hard")}
+        found, table = measured["easy"]["a"], perturbations.perturbed_rates(measured, grids)
         axes = plot.changed_rates(table)
         assert [ax.get_title() for ax in axes[0]] == ["(a) colour", "(b) contrast"]
         assert axes[2, 1].get_xlabel() == "share of contrast"
