@@ -13,6 +13,7 @@ from easel.notebook import plan
 TINY = {  # parameters with which a notebook takes seconds
     "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
     "04_ablation": {"images": 60, "model": "mlp-1x16", "trials": 2, "epochs": 1},
+    "08_compression": {"images": 60, "models": ["mlp-1x16", "mlp-1x8"], "trials": 2, "epochs": 1},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 

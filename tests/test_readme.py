@@ -11,7 +11,7 @@ from easel.files import ROOT
 
 README = (ROOT / "README.md").read_text()
 NUMBERS = "{} [{}, {}]"
-ANSWERED = [ROOT / "notebooks" / f"{stem}.ipynb" for stem in ("01_matching", "04_ablation")]
+ANSWERED = [ROOT / "notebooks" / f"{stem}.ipynb" for stem in ("01_matching", "04_ablation", "08_compression")]
 FIFTH = "Most misclassifications are of hard test examples (Sec. 7.1): hard 50%"
 SAID = [  # profile, notebook, how the claim begins, its verdict, how its numbers are written
     ("gpu", "00_easiness", "Easiness can be measured again", "holds", NUMBERS),
