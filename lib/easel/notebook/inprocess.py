@@ -23,6 +23,7 @@ from easel.notebook.plan import Job, check_inputs, planned
 TRAINING = (
     "ensure",
     "ensure_each",
+    "accuracies",
     "two_groups",
     "watch",
 )  # what a cell calls that trains, whatever the module's name there

@@ -195,7 +195,7 @@ def compression(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="images kept (%)", ylabel="test accuracy (%)", xticks=sorted(table.keep.unique()))
     ax.set_ylim(0, 115 * max(table.accuracy.max(), table.whole.max()))
     ax.grid(False, axis="x")
-    key(ax, title="dropped")
+    key(ax, title="dropped", ncol=2)
     return ax
 
 
