@@ -37,8 +37,7 @@ from easel.data.changes import CHANGES, Changed
 from easel.data.sets import Dataset
 from easel.errors import UserError
 from easel.ledger.groups import Groups
-from easel.ledger.trial import PHOTOGRAPHS
-from easel.ledger.trial import two_groups
+from easel.ledger.trial import PHOTOGRAPHS, two_groups
 from easel.nets.names import family
 
 UNCHANGED = "train"  # the view of unchanged images
