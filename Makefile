@@ -7,7 +7,7 @@ VENV   ?= .venv
 READY  := $(VENV)/.ready
 EASEL  := $(VENV)/bin/easel
 
-.PHONY: smoke test results lab clean
+.PHONY: smoke test mutants results lab clean
 smoke: $(READY)
 	$(EASEL) run --profile smoke
 
@@ -17,6 +17,9 @@ results: $(READY)
 test: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
+
+mutants: $(READY)
+	$(VENV)/bin/python tests/mutants.py
 
 lab: $(READY)
 	$(VENV)/bin/jupyter lab --ip=127.0.0.1 notebooks

@@ -4,27 +4,35 @@ from collections import Counter
 from itertools import pairwise, permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 
+from easel.data import sets as datasets
 from easel.errors import UserError
-from easel.sections import subsets
 from easel.sections.subsets import (
     MODES,
+    at_every,
     beta_order,
+    by_mode,
     decile_left,
     drop,
+    figure_4_arms,
     grid,
+    held_out,
     left,
+    lots,
     random_labels,
     select,
+    short_recipe,
     sweep,
     uniform_labels,
 )
 from easel.train.loop import Run
 
 K = 50_000
+RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]  # the paper's axis
 RANKS = np.arange(K)  # an easiness without ties: example i is the i-th hardest
 SHARES = {  # gone of the easiest and of the hardest tenth, at rates .1 .. .9 of Beta(3, 1)
     "easiest": [0.26, 0.49, 0.68, 0.83, 0.94, 0.99, 1, 1, 1],
@@ -77,7 +85,7 @@ def test_the_race_has_the_law_of_the_loop_that_rejects_repeats(a, b):
     assert sum(law.values()) == pytest.approx(1)
     generator = np.random.default_rng(1)
     naive = Counter(naive_order(a, b, size, count, generator) for _ in range(draws))
-    race = Counter(tuple(beta_order(np.arange(size), a, b, count, seed=s).tolist()) for s in range(draws))
+    race = Counter(tuple(beta_order(np.arange(size), a, b, count, lots=lots(size, s)).tolist()) for s in range(draws))
     assert misfit(naive, law, draws) > 1e-3  # fixed seeds: the same P value in every run
     assert misfit(race, law, draws) > 1e-3
     other = exact_law(a + 0.25, b, size, count)
@@ -90,7 +98,7 @@ def test_the_race_is_as_the_loop_on_average_for_larger_sets():
     loop, race = np.zeros(size), np.zeros(size)
     for seed in range(repeats):
         loop[list(naive_order(3, 1, size, count, generator))] += 1 / repeats
-        race[beta_order(np.arange(size), 3, 1, count, seed=seed)] += 1 / repeats
+        race[beta_order(np.arange(size), 3, 1, count, lots=lots(size, seed))] += 1 / repeats
     blocks = loop.reshape(6, 10).mean(1), race.reshape(6, 10).mean(1)
     assert blocks[0] == pytest.approx(blocks[1], abs=0.025)
     assert race[:10].mean() < 0.2 < 0.95 < race[-10:].mean()
@@ -133,7 +141,7 @@ def test_the_number_taken_is_not_one_short_by_rounding(rate):
 
 def test_smaller_rates_take_part_of_what_larger_rates_take():
     for mode in MODES:
-        sets = [set(select(RANKS[:1000], r, mode, seed=1).tolist()) for r in subsets.RATES]
+        sets = [set(select(RANKS[:1000], r, mode, seed=1).tolist()) for r in RATES]
         assert all(a < b for a, b in pairwise(sets))
     assert not np.array_equal(select(RANKS, 0.3, "easy", seed=1), select(RANKS, 0.3, "easy", seed=2))
     assert np.array_equal(select(RANKS, 0.3, "easy", seed=1), select(RANKS, 0.3, "easy", seed=1))
@@ -307,10 +315,10 @@ def test_what_cannot_be_is_refused_in_one_line(bad, word):
         (lambda: random_labels(**GOOD, labels=np.arange(10) - 1, classes=10), "-1..8"),
         (lambda: random_labels(**GOOD, labels=np.zeros(10, int), classes=1), "classes=1"),
         (lambda: uniform_labels(10, 10, 1.0, seed=0), "rate=1.0"),
-        (lambda: beta_order(np.arange(10), 0, 1, 5, seed=0), "Beta(0, 1)"),
-        (lambda: beta_order(np.arange(10), 3, 1, 11, seed=0), "count=11"),
-        (lambda: beta_order(np.arange(10), 3, 1, -1, seed=0), "count=-1"),
-        (lambda: beta_order(np.arange(1000), 900, 1, 900, seed=0), "at most"),
+        (lambda: beta_order(np.arange(10), 0, 1, 5, lots=lots(10, 0)), "Beta(0, 1)"),
+        (lambda: beta_order(np.arange(10), 3, 1, 11, lots=lots(10, 0)), "count=11"),
+        (lambda: beta_order(np.arange(10), 3, 1, -1, lots=lots(10, 0)), "count=-1"),
+        (lambda: beta_order(np.arange(1000), 900, 1, 900, lots=lots(1000, 0)), "at most"),
     ],
 )
 def test_the_other_functions_refuse_too(call, word):
@@ -324,7 +332,7 @@ def test_the_other_functions_refuse_too(call, word):
 
 
 def test_claims_are_judged_at_the_rates_that_the_text_names():
-    assert grid(subsets.RATES) == (list(subsets.RATES), [0, 0.3, 0.6, 0.9])
+    assert grid(RATES) == (RATES, [0, 0.3, 0.6, 0.9])
     assert grid([0.9, 0.3]) == ([0, 0.3, 0.9], [0, 0.3, 0.9])
     assert grid([0, 0.2, 0.3, 0.7])[1] == [0, 0.2, 0.3, 0.7]
     for bad in ([0.0, 0.5], [], [0.3, 0.6, 1.0], [-0.1, 0.3]):
@@ -358,6 +366,40 @@ def test_what_a_sweep_leaves(tiny):
     assert shares.easiest.tolist() == [1, 0]
     assert shares.hardest.tolist() == [1, 1]
     assert shares.smallest_class.tolist() == pytest.approx([0.1, 0])
+
+
+def test_all_arms_of_figure_4_and_both_controls_at_the_late_rates(tiny):
+    points = figure_4_arms(tiny(), np.arange(100), [0, 0.3, 0.6, 0.9], [0, 0.3, 0.6, 0.9], range(2))
+    halves, controls = points[points.control == "Beta"], points[points.control != "Beta"]
+    assert len(halves) == 2 * 3 * 4 * 2
+    assert controls.groupby("control").rate.unique().map(list).to_dict() == {"top": [0.6, 0.9], "balanced": [0.6, 0.9]}
+    assert set(controls["mode"]) == {"easy", "hard"}
+    assert set(figure_4_arms(tiny(), np.arange(100), [0, 0.2, 0.4], [0, 0.2, 0.4], [0]).rate[18:]) == {0.4}
+    label = sweep(tiny(), np.arange(100), change="label", rates=[0.6], seeds=range(2))
+    assert [t.key for t in halves.trial[(halves.change == "label") & (halves.rate == 0.6)]] == [
+        t.key for t in label.trial
+    ]
+
+
+def test_an_arm_by_rate_and_the_verdict_at_every_point():
+    rows = [(mode, rate, seed, rate + 0.01 * seed) for mode in MODES for rate in (0.0, 0.3) for seed in range(3)]
+    arms = by_mode(pd.DataFrame(rows, columns=["mode", "rate", "seed", "accuracy"]), [0.0, 0.3])
+    assert list(arms) == list(MODES)
+    assert arms["hard"][0.3].tolist() == pytest.approx([0.3, 0.31, 0.32])
+    gain = (arms["easy"][0.3] - arms["easy"][0.0]).to_numpy()  # .3 in all three
+    sure, loose = gain + np.array([0, 0.01, 0.02]), gain + np.array([0, 0.2, 0.4])
+    told = at_every({"here": sure, "there": loose}, "in words", "; so", above=0.1)
+    assert (told.finding.where, told.finding.verdict, told.finding.n) == ("there", "open", 3)
+    assert (told.why, told.paper) == ("decides: {where}; so", "in words")
+    assert at_every({"here": sure}, "in words", above=0.1).finding.verdict == "holds"
+    assert at_every({"here": sure}, "in words", below=0.1).finding.verdict == "fails"
+
+
+def test_small_sets_have_small_batches_and_no_more_test_images_than_there_are():
+    assert [short_recipe("cifar10", images).batch_size for images in (100, 4000, 50_000)] == [16, 50, 128]
+    assert held_out("patterns", 30) == "test:30"
+    most = len(datasets.load("patterns", "test"))
+    assert held_out("patterns", 10**6) == f"test:{most}"
 
 
 @pytest.mark.parametrize(("bad", "word"), [({"change": "blur"}, "drop, label"), ({"control": "x"}, "top, balanced")])

@@ -11,16 +11,15 @@ from easel.files import ROOT
 from easel.notebook import plan
 
 TINY = {  # parameters with which a notebook takes seconds
-    "00_easiness": {"images": 60, "model": "mlp-1x16", "trials": 2, "epochs": 2},
-    "07_hard_minibatches": {
-        "images": 130,
-        "models": ["resnet18-0.0625x"],
-        "trials": 2,
-        "epochs": 2,
-        "deltas": [0.5, 1.0],
-    },
-    "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2], "epochs": 2},
+    "00_easiness": {"images": 60, "model": "mlp-1x16", "trials": 2},
+    "01_matching": {"images": 60, "models": ["mlp-1x16", "wrn-10-1", "resnet18-0.0625x"], "trials": [2]},
+    "02_visualization": {"images": 200, "models": ["wrn-10-1", "mlp-1x16"], "trials": [2], "spaces": ["trained net"]},
     "03_perturbations": {"images": 60, "models": ["wrn-10-1", "mlp-1x16"], "trials": [2], "epochs": 1},
+    "04_ablation": {"images": 60, "model": "mlp-1x16", "trials": 2, "epochs": 1},
+    "05_validation_hardness": {"images": 60, "models": ["mlp-1x16", "wrn-10-1"], "trials": 2, "epochs": 2},
+    "06_learnability": {"images": 60, "models": ["resnet-8-0.25x", "mlp-1x16"]},
+    "07_hard_minibatches": {"images": 130, "models": ["resnet18-0.0625x"]},
+    "08_compression": {"images": 60, "models": ["mlp-1x16", "mlp-1x8"], "trials": 2, "epochs": 1},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 

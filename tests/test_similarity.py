@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from easel import files
 from easel.compare import claims, cuts, distances, intervals
 from easel.errors import UserError
 from easel.sections import similarity
 from easel.train import ensure as run
+from easel.train.loop import Run
 
 
 def brute_force(distance, counts, which, k):
@@ -256,26 +256,41 @@ def test_an_average_image_weighs_tied_images_by_their_chance():
     assert (similarity.average(images, np.zeros(5), [0, 0, 0, 0, 1])[0] == 88).all()  # the mean of the class, 87.5
 
 
-def test_features_are_trained_once_kept_and_those_of_the_record_s_net(tiny, store):
+def test_features_are_trained_once_kept_in_the_record_and_those_of_its_net(tiny, store):
     trial = tiny(seed=5)
-    first, ledger = similarity.features(trial, store=store)
+    first, (ledger,) = similarity.measured(["trained net"], trial, store=store)
     assert (ledger.trained, ledger.reused) == (1, 0)
-    again, ledger = similarity.features(trial, store=store)
+    again, (ledger,) = similarity.measured(["trained net"], trial, store=store)
     assert (ledger.trained, ledger.reused) == (0, 1)
-    assert (first == again).all()
-    assert first.shape == (100, 10)
-    assert run.ensure([trial], store=store).trained == 0  # the record came out of it as well
-    file = files.results_dir() / "features" / f"{trial.key}-{trial.epochs}.npz"
-    file.write_bytes(file.read_bytes()[:-70] + b"x" * 70)
-    assert (similarity.features(trial, store=store)[0] == first).all()  # a damaged file is made anew, and the same
+    assert (first["trained net"] == again["trained net"]).all()
+    assert run.ensure([trial], store=store).trained == 0  # an ordinary record, which serves others too
+    features = ledger.values("features", "train@2")
+    assert (features.shape, features.dtype) == ((1, 1, 100, 10), np.float16)
+    going = Run(trial)
+    for _ in range(trial.epochs):
+        going.epoch()
+    last = [module for module in going.net.modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        said = last(torch.from_numpy(features[0, 0]).float()).argmax(1)
+    assert (said == going._logits("train").argmax(1)).float().mean() > 0.98  # but for what float16 rounds away
+
+
+def test_a_record_without_features_is_trained_anew_and_grows(tiny, store):
+    plain = run.ensure([tiny()], store=store, quiet=True)
+    _, (ledger,) = similarity.measured(["trained net"], tiny(), store=store)
+    assert (ledger.trained, ledger.keys) == (1, plain.keys)
+    assert (ledger.correct() == plain.correct()).all()
+    assert "features" not in {name.split("@")[0] for name in plain.trials[0].record}
+    assert ledger.trials[0].record == ("features@2",)
 
 
 def test_untrained_features_need_no_training_and_differ_from_trained_ones(tiny, store):
-    before, nothing = similarity.features(tiny(), trained=False, store=store)
-    assert nothing is None
+    spaces, none = similarity.measured(["untrained net"], tiny(), store=store)
+    assert none == []
     assert not store.keys()
-    assert before.shape == (100, 10)
-    assert (before != similarity.features(tiny(), store=store)[0]).any()
+    assert spaces["untrained net"].shape == (100, 10)
+    trained, _ = similarity.measured(["trained net"], tiny(), store=store)
+    assert (spaces["untrained net"] != trained["trained net"]).any()
 
 
 def test_spaces_are_had_by_name_and_only_the_trained_net_s_is_trained_for(tiny, store, monkeypatch):
@@ -285,13 +300,12 @@ def test_spaces_are_had_by_name_and_only_the_trained_net_s_is_trained_for(tiny, 
     assert (spaces["colours"] == similarity.colours(tiny().examples.images)).all()
     spaces, none = similarity.measured(["untrained net"], tiny(), store=store)
     assert (ledgers, none, list(store.keys())) == ([], [], [])
-    before, _ = similarity.features(tiny(), trained=False)
-    assert (spaces["untrained net"] == similarity.directions(before)).all()
+    assert (spaces["untrained net"] == similarity.directions(Run(tiny()).features().half())).all()
     spaces, (ledger,) = similarity.measured(similarity.SPACES, tiny(), store=store)
     assert ledger.trained == 1
     assert tuple(spaces) == similarity.SPACES
-    assert (spaces["trained net"] == similarity.directions(similarity.features(tiny(), store=store)[0])).all()
-    monkeypatch.setattr(similarity, "features", None)  # an unknown name is refused before anything is trained
+    assert (spaces["trained net"] == similarity.directions(ledger.values("features", "train@2")[0, 0])).all()
+    monkeypatch.setattr(run, "ensure", None)  # an unknown name is refused before anything is trained
     with pytest.raises(UserError, match="no space 'smell'; there are: pixels, colours, untrained net, trained net"):
         similarity.measured(["trained net", "smell"], tiny(), store=store)
 

@@ -1,5 +1,7 @@
 """Subsets are trained for the same epochs or the same updates, and the choosing is part of the bill."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe
 from easel.nets import names
-from easel.sections.subsets import compression_plan, cost, costs, epochs_for, shorter, updates, wanted
+from easel.sections.subsets import compression_plan, cost, costs, epochs_for, updates, wanted
 from easel.train import ensure as run
 
 RECIPE = Recipe(precision="fp32", batch_size=10)
@@ -31,45 +33,51 @@ def test_equal_updates_by_hand(whole):
     assert [epochs_for(whole, kept, "epochs") for kept in (100, 50, 25, 1)] == [4] * 4
 
 
+def planned(whole, keeps=(50,), seeds=(0, 1), **rankings):
+    rankings = {"own": EASINESS, "cheap": -EASINESS} | rankings
+    return compression_plan(whole, rankings, keeps=keeps, seeds=seeds, view="test:50")
+
+
+def arm(points, **where):
+    return points[np.logical_and.reduce([points[name] == value for name, value in where.items()])]
+
+
 def test_the_trials_of_a_plan(whole):
-    arms = {"keeps": [50, 100], "hows": ("easiest", "random"), "seeds": range(2), "view": "test:50"}
-    points = compression_plan(whole, {"own": EASINESS, "cheap": -EASINESS}, budget="updates", **arms)
-    assert len(points) == 2 * 2 * 2 * 2
-    kept = points[(points.how == "easiest") & (points.keep == 50)].set_index("chooser").trial
-    assert kept["own"].iloc[0].edit.keep.tolist() == list(range(50))
-    assert kept["cheap"].iloc[0].edit.keep.tolist() == list(range(50, 100))
-    half = kept["own"].iloc[1]
+    points = planned(whole)
+    assert len(points) == (5 + 5 + 1) * 2 * 2 + 2
+    own, cheap = (arm(points, chooser=who, how="easiest", keep=50, budget="updates").trial for who in ("own", "cheap"))
+    assert own.iloc[0].edit.keep.tolist() == list(range(50))
+    assert cheap.iloc[0].edit.keep.tolist() == list(range(50, 100))
+    half = own.iloc[1]
     assert (half.seed, half.epochs, half.recipe.horizon, half.views) == (1, 8, 8, ("test:50@8",))
-    assert points.updates.tolist() == [40] * 16
-    random = points[(points.how == "random") & (points.keep == 50)].set_index("chooser").trial
-    assert random["own"].iloc[0].key == random["cheap"].iloc[0].key
-    assert len({t.key for t in points.trial[points.keep == 100]}) == 2
+    assert set(arm(points, budget="updates").updates) == {40}
+    assert arm(points, how="easiest", budget="epochs").updates.tolist() == [20, 20, 40, 40]
+    other = planned(whole, own=-EASINESS)
+    assert [t.key for t in arm(points, how="random").trial] == [t.key for t in arm(other, how="random").trial]
+    assert len({t.key for t in arm(points, keep=100).trial}) == 2
 
 
 def test_all_examples_for_the_cost_of_a_subset(whole):
-    points = shorter(whole, keeps=[10, 50, 100], seeds=[0, 1], view="test:50")
-    assert points.epochs.tolist() == [1, 1, 2, 2, 4, 4]  # a tenth of 4 epochs is rounded up to one
+    points = arm(planned(whole, keeps=[10, 50]), how="all")
+    assert points.epochs.tolist() == [1, 1, 2, 2]  # a tenth of 4 epochs is rounded up to one
     assert {t.edit for t in points.trial} == {None}
     assert [(t.recipe.horizon, t.views) for t in points.trial[:3]] == [(1, ("test:50@1",))] * 2 + [(2, ("test:50@2",))]
-    plain = compression_plan(
-        whole, {"own": EASINESS}, keeps=[100], hows=["random"], seeds=[0], budget="epochs", view="test:50"
-    )
-    assert points.trial[4].key == plain.trial[0].key
+    assert set(points.chooser) == {""}
+    assert set(points.budget) == {"epochs"}
 
 
 def test_weight_decay_is_the_same_for_equal_updates(whole):
-    points = compression_plan(whole, {"own": EASINESS}, budget="updates", keeps=[50, 100], hows=["easiest"], seeds=[0])
+    points = arm(planned(whole, seeds=[0]), budget="updates", how="easiest", chooser="own")
     decays = [t.recipe.weight_decay(row.images) for row, t in zip(points.itertuples(), points.trial, strict=True)]
     assert decays[0] == pytest.approx(decays[1])  # it is normalised by images x horizon
 
 
 def test_accuracies_come_from_ledgers_of_several_lengths(whole, tmp_path):
-    arms = {"keeps": [50, 100], "hows": ["easiest"], "seeds": [0, 1], "view": "test:50"}
-    points = compression_plan(whole, {"own": EASINESS}, budget="updates", **arms)
+    points = arm(planned(whole), budget="updates", how="easiest", chooser="own")
     ensure = {"workers": 0, "store": Store(tmp_path), "quiet": True}
     ledgers = run.ensure_each(dict.fromkeys(points.trial), **ensure)
     assert [(one.epochs, len(one), one.trained) for one in ledgers] == [(8, 2, 2), (4, 2, 2)]
-    again = run.ensure_each([*points.trial, points.trial[0]], **ensure)
+    again = run.ensure_each([*points.trial, points.trial.iloc[0]], **ensure)
     assert [(one.trained, one.reused) for one in again] == [(0, 3), (0, 2)]
     table = accuracies(points, ledgers)
     assert at(table, keep=50).index.tolist() == [0, 1]
@@ -78,18 +86,16 @@ def test_accuracies_come_from_ledgers_of_several_lengths(whole, tmp_path):
 
 def test_costs_by_hand(whole):
     multiply_adds = names.multiply_adds("mlp-1x10", classes=10, size=32)
-    assert cost("mlp-1x10", 100, 4, classes=10, size=32) == pytest.approx(multiply_adds * 4 * 300)
-    assert cost("mlp-1x10", 100, 4, classes=10, size=32, evaluated=100) == pytest.approx(multiply_adds * 4 * 400)
-    full = cost("mlp-1x10", 100, 4, classes=10, size=32)
-    bills = {}
-    for budget in ("epochs", "updates"):
-        points = compression_plan(whole, {"own": EASINESS}, budget=budget, keeps=[50, 100], hows=["easiest"], seeds=[0])
-        bills[budget] = costs(points, {"own": 1.6 * full}).set_index("keep").loc[50]
-    assert bills["epochs"][["choosing", "training", "total", "pays_after"]].tolist() == pytest.approx(
-        [1.6, 0.5, 2.1, 4]
-    )
-    assert bills["updates"][["training", "total"]].tolist() == pytest.approx([1, 2.6])
-    assert bills["updates"].pays_after == np.inf
+    assert cost(whole) == pytest.approx(multiply_adds * 4 * 300)
+    assert cost(whole, counted=True) == pytest.approx(multiply_adds * 4 * 400)
+    points = arm(planned(whole), chooser="own", how="easiest")
+    assert cost(arm(points, keep=50, budget="epochs").trial.iloc[0]) == pytest.approx(multiply_adds * 4 * 150)
+    bill = costs(points, {"own": [replace(whole, epochs=2)] * 3, "cheap": []})
+    assert bill.chooser.tolist() == ["own", "own", "cheap", "cheap"]
+    own = bill[bill.chooser == "own"].set_index("budget")
+    assert own.loc["epochs"].tolist() == pytest.approx(["own", 50, 2, 0.5, 2.5, 4])
+    assert own.loc["updates"].tolist() == ["own", 50, 2, 1, 3, np.inf]
+    assert bill[bill.chooser == "cheap"].choosing.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -102,24 +108,8 @@ def test_costs_by_hand(whole):
         (lambda whole: epochs_for(whole, 0, "epochs"), "kept=0"),
         (lambda whole: epochs_for(whole, 101, "updates"), "kept=101"),
         (lambda whole: epochs_for(whole, 50, "seconds"), "epochs, updates"),
-        (
-            lambda whole: compression_plan(
-                whole, {"own": EASINESS}, keeps=[0], hows=["easiest"], seeds=[0], budget="epochs"
-            ),
-            "share",
-        ),
-        (
-            lambda whole: compression_plan(
-                whole, {"own": EASINESS}, keeps=[50], hows=["best"], seeds=[0], budget="epochs"
-            ),
-            "how",
-        ),
-        (
-            lambda whole: compression_plan(
-                whole, {"own": EASINESS[:9]}, keeps=[50], hows=["random"], seeds=[0], budget="epochs"
-            ),
-            "9",
-        ),
+        (lambda whole: planned(whole, keeps=[0]), "share"),
+        (lambda whole: planned(whole, cheap=EASINESS[:9]), "easiness of 9 examples by 'cheap': there are 100"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(whole, call, word):

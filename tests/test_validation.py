@@ -1,6 +1,7 @@
 """Shares of misclassified examples that are hard are expectations over ties, by brute force; intervals cover."""
 
 from itertools import combinations, permutations, product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,17 +10,31 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from easel import plot
-from easel.compare import claims, consistency, intervals
+from easel.compare import claims, consistency
 from easel.data import sets as datasets
 from easel.errors import UserError
+from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial
 from easel.notebook import plan
 from easel.sections import validation
+from easel.train import ensure as run
 
 
 def judge(rows, above, **more):
     points = validation.row_points(rows)
     return claims.judge(points, above=dict(zip(points, np.broadcast_to(above, len(points)), strict=True)), **more)
+
+
+def beside(easiness, wrong, labels=None, fraction=0.10):
+    """A row of `validation.curve`; without labels all examples are of one class."""
+    return validation.curve(easiness, wrong, np.zeros(len(wrong), int) if labels is None else labels, [fraction]).iloc[
+        0
+    ]
+
+
+def ties(easiness, wrong, fraction):
+    row = beside(easiness, wrong, fraction=fraction)
+    return row.tie_low, row.tie_high
 
 
 def every_hard_set(easiness, k):
@@ -36,9 +51,9 @@ def test_five_images_by_hand():
     counts, wrong = [0, 3, 0, 2, 3], [1, 0, 0, 1, 0]  # hardest: 0 and 2, then 3
     assert validation.share_hard(counts, wrong, fraction=0.4) == 0.5  # image 0 of the errors 0 and 3
     assert validation.share_hard(counts, wrong, fraction=0.2) == 0.25  # image 0 or image 2 is the hardest
-    assert validation.share_bounds(counts, wrong, fraction=0.2) == (0.0, 0.5)
+    assert ties(counts, wrong, 0.2) == (0.0, 0.5)
     assert validation.share_hard(counts, wrong, fraction=0.6) == 1.0
-    assert validation.most(wrong, fraction=0.2) == 0.5  # one hard image cannot be two errors
+    assert beside(counts, wrong, fraction=0.2).most == 0.5  # one hard image cannot be two errors
     # 6 pairs of a right and a wrong image: 1 and 4 are easier than both errors, image 2 ties with 0 and loses to 3
     assert validation.auc(counts, wrong) == pytest.approx((4 + 0.5) / 6)
 
@@ -51,13 +66,14 @@ def test_the_share_is_the_mean_over_all_ways_to_break_the_ties_and_the_bounds_ar
     wrong = (wrong > 0.5).astype(float) if bit else wrong
     wrong[rng.integers(n)] = 1.0
     shares = [wrong[members].sum() / wrong.sum() for members in every_hard_set(easiness, k)]
-    of = {"fraction": k / n}
-    assert validation.share_hard(easiness, wrong, **of) == pytest.approx(np.mean(shares))
-    assert validation.share_bounds(easiness, wrong, **of) == pytest.approx((min(shares), max(shares)))
+    found = beside(easiness, wrong, fraction=k / n)
+    assert found.share == validation.share_hard(easiness, wrong, fraction=k / n) == pytest.approx(np.mean(shares))
+    assert (found.tie_low, found.tie_high) == pytest.approx((min(shares), max(shares)))
+    assert (found.chance, found.class_chance) == pytest.approx((k / n, k / n))
     best = max(wrong[list(members)].sum() for members in combinations(range(n), k)) / wrong.sum()
-    assert validation.most(wrong, **of) == pytest.approx(best)
+    assert found.most == pytest.approx(best)
     if bit:
-        assert validation.most(wrong, **of) == pytest.approx(min(1, k / wrong.sum()))
+        assert found.most == pytest.approx(min(1, k / wrong.sum()))
 
 
 def test_class_chance_is_the_mean_over_all_ways_to_shuffle_the_errors_within_their_classes():
@@ -67,10 +83,10 @@ def test_class_chance_is_the_mean_over_all_ways_to_shuffle_the_errors_within_the
         validation.share_hard(easiness, np.array([*one, *two]), fraction=0.25)
         for one, two in product(permutations(wrong[:4]), permutations(wrong[4:]))
     ]
-    found = validation.class_chance(easiness, wrong, labels, fraction=0.25)
+    found = beside(easiness, wrong, labels, 0.25).class_chance
     assert found == pytest.approx(np.mean(shuffled))
     assert found > 0.25  # class 1 is both harder and more often wrong
-    assert validation.class_chance(easiness, wrong, np.zeros(8, int), fraction=0.25) == pytest.approx(0.25)
+    assert beside(easiness, wrong, fraction=0.25).class_chance == pytest.approx(0.25)
 
 
 @settings(max_examples=60, deadline=None)
@@ -99,7 +115,7 @@ def test_classes_alone_make_an_auc_and_none_within_classes():
     assert validation.auc(easiness, wrong) > 0.85
     assert validation.auc(easiness, wrong, labels) == 0.5
     share = validation.share_hard(easiness, wrong, fraction=0.5)
-    assert share == pytest.approx(validation.class_chance(easiness, wrong, labels, fraction=0.5))
+    assert share == pytest.approx(beside(easiness, wrong, labels, 0.5).class_chance)
 
 
 def test_the_curve_ends_where_all_examples_are_hard():
@@ -114,11 +130,16 @@ def test_the_curve_ends_where_all_examples_are_hard():
     assert np.diff(found.share).min() >= -1e-12
 
 
-def test_weights_of_two_in_three_nets():
+def test_misclassified_by_one_of_three_nets_by_most_or_by_every_one():
     wrong = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]], bool)
-    assert validation.weights(wrong) == pytest.approx([1, 2 / 3, 1 / 3, 0])
-    assert validation.weights(wrong, "most nets").tolist() == [1, 1, 0, 0]
-    assert validation.weights(wrong, "every net").tolist() == [1, 0, 0, 0]
+    right = {"A": np.array([[0, 0, 1, 1]], bool)}  # hard: the first two
+    images = SimpleNamespace(everyone=wrong, right=right, labels=np.zeros(4, int))
+    found = validation.rules_table(images)
+    assert found["misclassified by"].tolist() == ["one net", "most nets", "every net"]
+    assert found.images.tolist() == pytest.approx([0.5, 0.5, 0.25])
+    assert found["hard 50%"].tolist() == pytest.approx([5 / 6, 1, 1])
+    assert found["most at 10%"].tolist() == pytest.approx([0.5, 0.5, 1])
+    assert found.AUC.tolist()[1] == 1
 
 
 def test_bins_are_tenths_of_easiness():
@@ -133,94 +154,19 @@ def test_bins_are_tenths_of_easiness():
     assert np.isnan(validation.binned([0.5], [0.5], [1]).low[0])
 
 
-# ---- are they the same for every net? ------------------------------------------------------------------------------
-
-
-def test_kappa_by_hand():
-    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
-    a = np.array([[1, 1, 0, 0, 1, 1, 1, 1, 1, 0]])  # wrong: 0, 1, 9
-    b = np.array([[1, 0, 0, 0, 1, 1, 1, 1, 0, 0]])  # wrong: 0, 8, 9
-    kappa, within, shared, same = consistency.error_agreement(a, b, labels)
-    expected = 0.3 * 0.3 + 0.7 * 0.7  # both wrong or both right, independently
-    assert kappa == pytest.approx((0.8 - expected) / (1 - expected))
-    in_classes = (4 * (0.5 * 0.25 + 0.5 * 0.75) + 6 * (1 / 6 * 2 / 6 + 5 / 6 * 4 / 6)) / 10
-    assert within == pytest.approx((0.8 - in_classes) / (1 - in_classes))
-    assert shared == pytest.approx(2 / 3)
-    assert same == 1.0  # two classes: there is one wrong one
-
-
-def test_nets_that_err_alike_or_not_at_all():
-    rng = np.random.default_rng(0)
-    labels = np.arange(300) % 3
-    a = np.where(rng.random(300) < 0.4, (labels + 1) % 3, labels)
-    assert consistency.error_agreement(np.stack([a, a]), None, labels) == pytest.approx([1, 1, 1, 1])
-    other = np.where(a != labels, (labels + 2) % 3, labels)  # the same images, always another wrong class
-    assert consistency.error_agreement(a[None], other[None], labels) == pytest.approx([1, 1, 1, 0])
-    apart = np.where(a == labels, (labels + 1) % 3, labels)
-    kappa, _, shared, same = consistency.error_agreement(a[None], apart[None], labels)
-    assert kappa < -0.5
-    assert shared == 0
-    assert np.isnan(same)
-    perfect = consistency.error_agreement(labels[None], a[None], labels)
-    assert perfect[:2] == pytest.approx([0, 0])  # chance: nothing to share
-    assert np.isnan(perfect[2:]).all()
-    assert np.isnan(consistency.error_agreement(labels[None], labels[None], labels)).all()
-
-
-def test_by_chance_is_the_mean_over_all_ways_to_shuffle_one_net_within_the_classes():
-    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
-    a = np.array([0, 1, 2, 0, 1, 0, 0, 2])
-    b = np.array([1, 0, 0, 2, 2, 1, 2, 0])
-    both = [[*one, *two] for one, two in product(permutations(b[:4]), permutations(b[4:]))]
-    shuffled = np.array([consistency.error_agreement(a[None], np.array([net]), labels) for net in both])
-    chance = consistency.by_chance(a[None], b[None], labels)
-    assert chance[:3] == pytest.approx(shuffled[:, :3].mean(0))
-    met = sum(((a != labels) & (a == net)).sum() for net in both)  # joint errors with one name, over all shuffles
-    assert chance[3] == pytest.approx(met / sum(((a != labels) & (net != labels)).sum() for net in both))
-
-
-def test_the_pairs_within_a_group_are_each_taken_once():
-    rng = np.random.default_rng(2)
-    labels, nets = np.arange(60) % 4, rng.integers(0, 4, (3, 60))
-    pairs = [consistency.error_agreement(nets[[i]], nets[[j]], labels) for i, j in combinations(range(3), 2)]
-    assert consistency.error_agreement(nets, None, labels) == pytest.approx(np.mean(pairs, axis=0))
-    order = rng.permutation(60)  # the order of the examples is nothing
-    assert consistency.error_agreement(nets[:, order], None, labels[order]) == pytest.approx(np.mean(pairs, axis=0))
-
-
-def test_times_wrong_beside_independent_nets():
-    labels = np.array([0, 0, 1, 1])
-    wrong = np.array([[1, 0, 1, 1], [1, 0, 1, 1]], bool)  # class 0: half of it, together; class 1: all of it
-    found = consistency.times_wrong(wrong, labels)
-    assert found.share.tolist() == [0.25, 0, 0.75]
-    assert found.chance.tolist() == pytest.approx([0.125, 0.25, 0.125 + 0.5])
+def test_an_error_is_told_by_units_of_other_seeds():
+    rng = np.random.default_rng(4)
+    labels, wrong = np.arange(80) % 4, rng.random((3, 80)) < 0.4
+    units = rng.random((3, 80)) + ~wrong  # each knows the errors of its own seed, and no others
+    images = SimpleNamespace(right=dict.fromkeys("AB", units), sure={"A": units}, labels=labels)
+    images.wrong, images.unseen = {"A": units < 1, "B": wrong}, {"A": units}
+    found = validation.signs_of_error(images, "B", resamples=5).set_index(["sign", "measure"]).value
+    by_hand = [validation.auc(units[[j for j in range(3) if j != i]].sum(0), wrong[i]) for i in range(3)]
+    assert found["A, count, 2 never trained on them", "AUC"] == pytest.approx(np.mean(by_hand))
+    assert found["A, count", "AUC"] > 0.7 > found["A, count, 2 never trained on them", "AUC"]
 
 
 # ---- intervals and tables ------------------------------------------------------------------------------------------
-
-
-def test_an_interval_over_units_alone_is_the_t_interval():
-    values = np.array([0.2, 0.5, 0.4, 0.7])
-    groups = np.repeat(values[:, None], 20_000, axis=1)  # no difference between images: the bootstrap adds nothing
-    (found,) = intervals.crossed(lambda g, _: [g.mean()], groups, labels=np.zeros(20_000, int), resamples=10)
-    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert found == pytest.approx((0.45, expected.low, expected.high, 20_000), abs=1e-4)
-
-
-def test_luck_of_single_units_with_single_images_is_counted_once():
-    coin = np.random.default_rng(0).random((4, 2000)) < 0.5  # nothing but luck: sd of the mean .5 / sqrt(8000)
-    labels = np.zeros(2000, int)
-    (found,) = intervals.crossed(lambda g, _: [g.mean()], coin, labels=labels, resamples=400)
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * 0.5 / np.sqrt(8000), rel=0.3)
-
-
-def test_an_interval_over_images_alone_is_the_binomial_one():
-    labels = np.arange(2000) % 2
-    image = np.random.default_rng(0).random(2000) < np.where(labels, 0.9, 0.3)
-    groups = np.stack([image] * 3)  # no difference between units
-    (found,) = intervals.crossed(lambda g, _: [g.mean()], groups, labels=labels, resamples=400)
-    variance = np.mean([image[labels == c].var() for c in (0, 1)]) / 2000  # classes are kept as they are
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.12)
 
 
 def test_the_table_says_which_rows_are_circular_and_what_is_possible():
@@ -228,23 +174,28 @@ def test_the_table_says_which_rows_are_circular_and_what_is_possible():
     labels, hard = np.arange(300) % 5, rng.random(300)
     right = {net: rng.random((4, 300)) > hard for net in ("A", "B")}
     wrong = {net: rng.random((3, 300)) < hard for net in ("A", "B")}
-    found = validation.share_table(right, wrong, labels, fractions=(0.1, 0.5), resamples=40)
-    assert len(found) == 2 * 3 * 5
+    found = validation.share_table(right, wrong, labels, resamples=40)
+    assert len(found) == 2 * 3 * 6
     assert dict(zip(found.easiness_of + found.errors_of, found.nets, strict=True)) == {
         "AA": "same", "AB": "other", "Aboth": "both", "BA": "other", "BB": "same", "Bboth": "both",
     }  # fmt: skip
     row = found[(found.easiness_of == "A") & (found.errors_of == "both") & (found.measure == "hard 10%")].iloc[0]
     w = np.concatenate(list(wrong.values())).mean(0)
     assert row.value == validation.share_hard(right["A"].sum(0), w)
-    assert row.most == validation.most(w)
+    assert row.most == beside(w, w).most
     assert ((found.low < found.value) & (found.value < found.high)).all()
     assert judge(found[found.measure == "AUC"], 0.5).verdict == "holds"
     tenth, many = found[found.measure == "hard 10%"], found[found.measure == "hard, as many"]
     assert (tenth.most < 0.5).all()  # of half the images, a tenth is .2 at most: arithmetic forbids "most"
     assert many.fraction.between(0.4, 0.6).all()
     assert judge(tenth, tenth.chance).verdict == "holds"
-    signs = validation.predictors({"A": right["A"], "noise": rng.random((2, 300))}, wrong["B"], labels, resamples=20)
-    assert signs.value[0] > 0.65 > signs.value[2]
+    noise, found = rng.random((4, 300)), {"A": rng.random((3, 300)) > 0.5, "B": None}
+    images = SimpleNamespace(right=right, wrong=wrong, sure={"A": noise}, unseen=found, labels=labels)
+    signs = validation.signs_of_error(images, "B", resamples=20)
+    told = signs[signs.measure == "AUC"].set_index("sign").value
+    assert told["A, count"] > 0.65 > told["A, mean probability"]
+    assert signs.units.tolist() == [4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2]
+    assert (signs.n == 300).all()
     pairs = consistency.consistency(
         {n: np.where(w, (labels + 1) % 5, labels) for n, w in wrong.items()}, labels, resamples=40
     )
@@ -299,9 +250,37 @@ def test_a_part_of_the_merged_data_holds_its_share_of_test_images():
     training, test = (len(datasets.load("patterns", split)) for split in ("train", "test"))
     images = validation.merged_images(400, training, test)
     trial = Trial(model="mlp-1x4", seed=0, epochs=1, data="patterns", split="merged", images=images)
-    rows, positions = validation.test_examples(trial.examples.ids, training)
-    assert len(rows) / images == pytest.approx(test / (training + test), abs=0.05)
-    assert (trial.examples.images[rows] == datasets.load("patterns", "test").images[positions]).all()
+    in_test = trial.examples.ids >= training
+    assert in_test.mean() == pytest.approx(test / (training + test), abs=0.05)
+
+
+def test_both_ledgers_speak_of_the_same_test_images_and_net_i_of_both_has_one_seed(tmp_path):
+    training, nets = datasets.load("patterns"), ["mlp-1x4", "mlp-1x8"]
+    common = {"data": "patterns", "record": ("probability", "prediction")}
+    merged = [Trial(model=n, seed=s, epochs=1, split="merged", images=90, **common) for n in nets for s in (0, 1)]
+    views = {"views": ("test@1", "test@2"), "judged": False}
+    last = [Trial(model=n, seed=s, epochs=2, images=60, **views, **common) for n in nets for s in (2, 3, 4)]
+    easy, errors = (run.ensure(trials, store=Store(tmp_path)) for trials in (merged, last))
+    errors = Ledger([record for record in errors.records if (record.trial.model, record.trial.seed) != (nets[1], 3)])
+    images = validation.TestImages(easy, errors, len(training))
+    assert images.names == {net: net for net in nets}
+    test = datasets.load("patterns", "test")
+    assert (test.labels.numpy()[images.positions] == images.labels).all()
+    rows = np.flatnonzero(easy.ids >= len(training))
+    assert (easy.examples.images[rows] == test.images[images.positions]).all()
+    for net in nets:
+        assert (images.right[net] == easy.where(model=net).correct()[:, 0, rows]).all()
+        of = errors.where(model=net, seed=[2, 4])  # seed 3 is lost in one of them
+        assert (images.predictions[net] == of.predictions("test@2")[:, 0, images.positions]).all()
+        assert (images.wrong[net] == ~of.correct("test@2")[:, 0, images.positions]).all()
+        assert (images.unseen[net] == of.correct("test@1")[:, 0, images.positions]).all()
+    counts, wrong = sum(right.sum(axis=0) for right in images.right.values()), images.everyone
+    assert wrong.shape == (4, len(rows))
+    for kind in ("easy_wrong", "hard_wrong", "hard_right"):
+        shown = images.kind(kind)
+        assert (wrong[:, shown] == kind.endswith("wrong")).all()
+        assert (np.diff(counts[shown]) * (-1 if kind.startswith("easy") else 1) >= 0).all()
+        assert len(images.titles(shown, test.classes)) == len(shown) <= 10
 
 
 def test_two_nets_are_named_by_their_family_where_that_tells_them_apart():
@@ -316,19 +295,15 @@ def test_two_nets_are_named_by_their_family_where_that_tells_them_apart():
         (lambda: validation.two_nets(["wrn-10-1", "wrn-10-1"]), "two different nets"),
         (lambda: validation.merged_images(0, 50, 10), "images=0"),
         (lambda: validation.merged_images(60, 50, 10), "1..50"),
-        (lambda: validation.test_examples([0, 4, 7], 10), "no test example|is a test example"),
+        (lambda: validation.TestImages(SimpleNamespace(ids=np.array([0, 4, 7])), None, 10), "is a test example"),
         (lambda: validation.share_hard([1, 2], [1, 2]), "0..1"),
         (lambda: validation.share_hard([1, 2], [1]), "same examples"),
         (lambda: validation.share_hard([1, 2], [1, 0], fraction=0), "fraction=0"),
         (lambda: plan.typed("ensemble", 1, 3, "--set"), "from 2 up"),
         (lambda: claims.judge({}, above=0), "at least one point"),
-        (lambda: validation.weights(np.zeros((2, 3))), "bool"),
-        (lambda: validation.weights(np.zeros((2, 3), bool), "all"), "one net, most nets"),
+        (lambda: consistency.bool_nets(np.zeros((2, 3))), "bool"),
+        (lambda: consistency.by_seed(np.zeros((2, 3)), np.zeros((3, 3))), "the same seeds"),
         (lambda: validation.binned([2.0], [0.5], [0]), "0..1"),
-        (lambda: intervals.crossed(lambda g, _: [0], np.zeros((1, 3)), labels=np.zeros(3)), "two units"),
-        (lambda: consistency.error_agreement(np.zeros((1, 3), int), None, np.zeros(3, int)), "2 or more nets"),
-        (lambda: consistency.error_agreement(np.zeros((2, 3)), None, np.zeros(3, int)), "int"),
-        (lambda: consistency.error_agreement(np.zeros((2, 3), int), None, np.zeros(4, int)), "same examples"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(call, named):
@@ -350,9 +325,10 @@ def test_figures_show_what_is_in_their_tables():
     assert axis.get_xlabel().startswith("easiness")
     lines = [validation.curve(easiness, wrong.mean(0), labels, [0.1, 0.5]).assign(line=name) for name in "AB"]
     assert len(plot.captured(pd.concat(lines)).get_legend().texts) == 5
-    axis = plot.signs(
-        validation.predictors({"counts": rng.random((3, 90)), "noise": rng.random((3, 90))}, wrong, labels)
-    )
+    signs = [
+        (sign, area, 0.7, low, 0.8) for sign, low in (("counts", 0.6), ("noise", np.nan)) for area in validation.AREAS
+    ]
+    axis = plot.signs(pd.DataFrame(signs, columns=["sign", "measure", "value", "low", "high"]))
     assert [text.get_text() for text in axis.get_yticklabels()] == ["counts", "noise"]
     axis = plot.wrong_counts(consistency.times_wrong(wrong, labels))
     assert sum(bar.get_height() for bar in axis.patches) == pytest.approx(100)

@@ -3,22 +3,22 @@
 Two loops train the same net on the same images with the same batch size in one process, on one CPU thread or one GPU:
 
     plain    what people write today: float32, PIL images and torchvision transforms through a DataLoader, AdamW
-    easel    as `ensure` trains: the recipe's precision, channels last, fused AdamW; on a GPU captured (train.gpu) and
-             several trials at once, with one of them alone as "graph"; in float32 too, which some profiles ask for
+    easel    as `ensure` trains: the recipe's precision, channels last, fused AdamW; on a GPU several trials at once; in
+             float32 too, which some profiles ask for
 
-They take turns, so that a machine that slows down slows both; a ratio is that of two timings of one repeat, given as
-the median over the repeats with the smallest and the largest. The images are noise: what is in them does not change
-the time. A profile's time is the work of the trials that its receipts name. tests/benchmarks/README.md: more of this.
+They take turns, so that a machine that slows down slows both; a ratio is that of two timings of one repeat. The images
+are noise: what is in them does not change the time. A profile's time is the work of the trials that its receipts name,
+at the measured seconds an image. tests/benchmarks/README.md: more of this.
 """
 
 import contextlib
-import multiprocessing as mp
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from json import dumps
 from pathlib import Path
 
@@ -33,8 +33,8 @@ from easel.errors import UserError
 from easel.ledger.provenance import machine
 from easel.ledger.store import Store
 from easel.ledger.trial import Edit, Recipe, Trial
-from easel.nets.names import build, check, family, multiply_adds
-from easel.notebook import plan, site
+from easel.nets.names import build, check, family
+from easel.notebook import plan, receipt as receipts
 from easel.train import cost, ensure as run
 from easel.train.batches import stream
 from easel.train.gpu import Lane, Pack, width
@@ -54,12 +54,12 @@ Tasks = dict[str, Callable[[], object]]  # by name: what trains or evaluates onc
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and on what everything is measured. data: the images in memory; repeats: timings of each loop."""
+    """Where and on what everything is measured."""
 
     device: str
-    data: Dataset
+    data: Dataset  # the images in memory
     recipe: Recipe
-    repeats: int
+    repeats: int  # timings of each loop
     seconds: float  # that one timing of the plain loop should take
 
     def trial(self, model: str, images: int, precision: str | None = None) -> Trial:
@@ -74,50 +74,42 @@ def run_bench(
     device: str | None = None,
     repeats: int = 5,
     json: str | None = None,
-    parallel: bool | None = None,
     seconds: float | None = None,
 ) -> int:
-    """Measure, print a table, and return 0. UserError before anything is measured if it cannot be done.
+    """Measures, prints a table, and returns 0. UserError before anything is measured if it cannot be done.
 
     models: names of nets, default one of each family; device: "cpu" | "cuda", default as in ensure.device(); json: file
-    for all timings; parallel: two worker processes against one as well, default where there are two cores and no GPU;
-    seconds: of one timing of the plain loop.
+    for all timings; seconds: of one timing of the plain loop.
     """
-    started = time.perf_counter()
-    device = _device(device)
+    started, device = time.perf_counter(), device or run.device()
+    if device not in TIMED_IMAGES:
+        raise UserError(f"device {device!r}: one of {', '.join(TIMED_IMAGES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda: PyTorch finds no GPU on this machine; measure with device cpu")
     names = [check(name, 32) for name in dict.fromkeys(models or MODELS[device])]  # noise of 32 pixels
     if type(repeats) is not int or repeats < 1:
         raise UserError(f"repeats={repeats!r}: a whole number from 1")
-    if parallel and device != "cpu":
-        raise UserError("parallel: two processes are compared with one on CPU cores; leave it out with device cuda")
-    parallel = (device == "cpu" and run.cores() > 1) if parallel is None else parallel
-    target = _writable(json)
+    target = Path(json).expanduser() if json else None
+    if target and (target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK)):
+        raise UserError(f"json {json}: no file can be written there; name one in a folder that exists and is yours")
     with _as_device(device), one_thread() if device == "cpu" else contextlib.nullcontext():
-        setting = Setting(
-            device,
-            random_images(TIMED_IMAGES[device]),
-            Recipe(precision=run.precision()),
-            repeats,
-            seconds or SECONDS[device],
-        )
-        precision = setting.recipe.precision
+        recipe, images = Recipe(precision=run.precision()), random_images(TIMED_IMAGES[device])
+        setting = Setting(device, images, recipe, repeats, seconds or SECONDS[device])
         print("\n".join(opening(setting)), flush=True)
         rows = []
         for name in names:
             rows.append(time_net(name, setting))
             print(table_row(rows[-1]), flush=True)
-        pair = measure_parallel(names[0], repeats, setting.seconds) if parallel else None
-        estimated, unknown = of_profiles(rows, precision, run.cores() if device == "cpu" else 1)
+        estimated, unknown = of_profiles(rows, recipe.precision, run.cores() if device == "cpu" else 1)
         result = {
-            "format": 2,
+            "format": 3,
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine(device),
             "device": device,
-            "precision": precision,
-            "batch_size": setting.recipe.batch_size,
+            "precision": recipe.precision,
+            "batch_size": recipe.batch_size,
             "repeats": repeats,
             "nets": rows,
-            "parallel": pair,
             "estimates": estimated,
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -125,25 +117,6 @@ def run_bench(
     if target is not None:
         files.write_atomically(target, dumps(result, indent=1, allow_nan=False).encode())
     return 0
-
-
-def _device(name: str | None) -> str:
-    name = name or run.device()
-    if name not in TIMED_IMAGES:
-        raise UserError(f"device {name!r}: one of {', '.join(TIMED_IMAGES)}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda: PyTorch finds no GPU on this machine; measure with device cpu")
-    return name
-
-
-def _writable(json: str | None) -> Path | None:
-    """The file to write, refused now rather than after minutes of measuring."""
-    if json is None:
-        return None
-    path = Path(json).expanduser()
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UserError(f"json {json}: no file can be written there; name one in a folder that exists and is yours")
-    return path
 
 
 @contextlib.contextmanager
@@ -154,9 +127,8 @@ def _as_device(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.pop("EASEL_DEVICE")
-        if before is not None:
-            os.environ["EASEL_DEVICE"] = before
+        del os.environ["EASEL_DEVICE"]
+        os.environ |= {} if before is None else {"EASEL_DEVICE": before}
 
 
 # the loops -----------------------------------------------------------------------------------------------------------
@@ -203,7 +175,7 @@ def pil_loader(trial: Trial, device: str) -> torch.utils.data.DataLoader:
     """A trial's images and labels in batches; on one CPU core in this process, for a GPU with workers that stay."""
     workers = min(8, run.cores() - 1) if device == "cuda" else 0
     return torch.utils.data.DataLoader(
-        _Pictures(trial.examples, trial.edit.keep),
+        _Pictures(trial.examples, trial.trained_on),
         batch_size=trial.recipe.batch_size,
         shuffle=True,
         num_workers=workers,
@@ -232,40 +204,30 @@ def plain(trial: Trial, device: str) -> Tasks:
 def easel(trial: Trial, device: str) -> Tasks:
     """{"easel": its epoch of training, "evaluation": that of as many images}.
 
-    On a GPU "graph" is one trial's epoch, captured, and "easel" that of as many trials at once as pay: its attribute
-    `at_once` says how many.
+    On a GPU "easel" is the epoch of as many trials at once as pay: its attribute `at_once` says how many.
     """
-    evaluated = trial.examples.take(trial.edit.keep)
+    evaluated = trial.examples.take(trial.trained_on)
     running = Run(trial, device) if device == "cpu" else Lane(trial, device)
     running.sets["evaluated"] = evaluated
 
     def evaluate() -> None:
         running.rows.clear()
-        running._append("correct.train", (running._logits("evaluated").argmax(1).cpu() == evaluated.labels).numpy())
+        right = running._logits("evaluated").argmax(1).cpu() == evaluated.labels
+        running._append("correct.train", np.packbits(right.numpy()))
 
-    if device == "cpu":
-        return {"easel": _as_a_worker(running._train_epoch), "evaluation": _as_a_worker(evaluate)}
-    alone = Pack([running])
-    together = Pack([Lane(trial, device) for _ in range(width(trial, device))])
-
-    def epoch() -> None:
-        together.train_epoch()
-
-    epoch.at_once = len(together.lanes)
-    return {"graph": alone.train_epoch, "easel": epoch, "evaluation": evaluate}
-
-
-def _as_a_worker(task: Callable[[], object]) -> Callable[[], None]:
-    """The task with the memory settings of easel's worker processes, which the plain loop does not have."""
-
-    def as_a_worker() -> None:
-        keep_freed_memory()
+    def as_a_worker(task: Callable[[], object]) -> None:
+        keep_freed_memory()  # as easel's worker processes do, and the plain loop does not
         try:
             task()
         finally:
             keep_freed_memory(False)
 
-    return as_a_worker
+    if device == "cpu":
+        return {"easel": partial(as_a_worker, running._train_epoch), "evaluation": partial(as_a_worker, evaluate)}
+    lanes = [running, *(Lane(trial, device) for _ in range(width(trial, device) - 1))]
+    epoch = partial(Pack(lanes).train_epoch)
+    epoch.at_once = len(lanes)
+    return {"easel": epoch, "evaluation": evaluate}
 
 
 # the timings ---------------------------------------------------------------------------------------------------------
@@ -308,32 +270,30 @@ def batches_for(model: str, setting: Setting) -> int:
         batches = wanted
 
 
-def _loops(model: str, setting: Setting, images: int) -> dict[str, Callable[[], Tasks]]:
-    """What builds the tasks of each loop."""
+def _loops(model: str, setting: Setting, images: int) -> Tasks:
+    """What is timed: both loops, and easel's in float32 too where that is another one."""
     trial, device = setting.trial(model, images), setting.device
-    loops = {loop.__name__: lambda loop=loop: loop(trial, device) for loop in (plain, easel)}
+    tasks = plain(trial, device) | easel(trial, device)
     if setting.recipe.precision != "fp32":
         fp32 = setting.trial(model, images, "fp32")
-        loops["easel_fp32"] = lambda: {f"{name}_fp32": task for name, task in easel(fp32, device).items()}
-    return loops
+        tasks |= {f"{name}_fp32": task for name, task in easel(fp32, device).items()}
+    return tasks
 
 
-def time_net(model: str, setting: Setting, loops: Callable = _loops) -> dict:
+def time_net(model: str, setting: Setting, loops: Callable[..., Tasks] = _loops) -> dict:
     """One net's row: raw seconds of every timing, and what follows from them. loops: as `_loops`."""
     device, batch = setting.device, setting.recipe.batch_size
-    probe = [build_tasks() for build_tasks in loops(model, setting, 2 * batch).values()]
-    first = {name: timed(task, device) for tasks in probe for name, task in tasks.items()}  # kernels chosen or captured
+    probe = loops(model, setting, 2 * batch)
+    first = {name: timed(task, device) for name, task in probe.items()}  # kernels are chosen, or captured
     del probe
-    images, tasks = batch * batches_for(model, setting), {}
-    for build_tasks in loops(model, setting, images).values():
-        tasks |= build_tasks()
+    images = batch * batches_for(model, setting)
+    tasks = loops(model, setting, images)
     for task in tasks.values():
         task()  # warm-up
     at_once = {name: getattr(task, "at_once", 1) for name, task in tasks.items()}
     seconds = interleaved(tasks, setting.repeats, device)
     row = {
         "model": model,
-        "multiply_adds": multiply_adds(model, size=setting.data.images.shape[-1]),
         "images": images,
         "first_two_batches_s": first,
         "at_once": at_once["easel"],
@@ -361,80 +321,26 @@ def derived(row: dict, precision: str) -> dict:
     """
     seconds, images = row["seconds"], row["images"]
     middle = {name: statistics.median(values) for name, values in seconds.items()}
-    each = {precision: [middle["easel"] / images, middle["evaluation"] / images]}
+    image_s = {precision: [middle["easel"] / images, middle["evaluation"] / images]}
+    slower = None
     if "easel_fp32" in middle:
-        each["fp32"] = [middle["easel_fp32"] / images, middle["evaluation_fp32"] / images]
+        image_s["fp32"] = [middle["easel_fp32"] / images, middle["evaluation_fp32"] / images]
+        slower = paired(seconds["easel_fp32"], seconds["easel"])
     return {
         "images_per_s": {name: images / s for name, s in middle.items()},
         "easel_over_plain": paired(seconds["plain"], seconds["easel"]),
-        "fp32": paired(seconds["easel_fp32"], seconds["easel"]) if "easel_fp32" in middle else None,
+        "fp32": slower,
         "evaluation_share": spread(e / (c + e) for c, e in zip(seconds["easel"], seconds["evaluation"], strict=True)),
-        "image_s": each,
-        "epoch_s": {p: {str(n): n * sum(both) for n in (10_000, 50_000)} for p, both in each.items()},
+        "image_s": image_s,
+        "epoch_s": {p: {str(n): n * sum(both) for n in (10_000, 50_000)} for p, both in image_s.items()},
     }
-
-
-# two processes -------------------------------------------------------------------------------------------------------
-
-
-def measure_parallel(model: str, repeats: int, seconds: float, workers: int = 2) -> dict:
-    """Images a second of one worker process alone and of all together, by turns; speed_up = workers: linear."""
-    context = mp.get_context("spawn")
-    barrier = context.Barrier(workers)
-    ends = [context.Pipe(duplex=False) for _ in range(workers)]
-    processes = [
-        context.Process(target=_beside, args=(rank, model, repeats, seconds, barrier, theirs), daemon=True)
-        for rank, (_, theirs) in enumerate(ends)
-    ]
-    for process in processes:
-        process.start()
-    for _, theirs in ends:
-        theirs.close()  # theirs alone now, so that a worker's death is heard
-    try:
-        rates = [ours.recv() for ours, _ in ends]  # of each: alone (the first only) and together, a repeat each
-    except EOFError:
-        raise RuntimeError("a process of the parallel measurement ended before it had measured") from None
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
-        for ours, _ in ends:
-            ours.close()
-    alone, together = rates[0]["alone"], [sum(t) for t in zip(*(r["together"] for r in rates), strict=True)]
-    speed_up = paired(together, alone)
-    return {"model": model, "workers": workers, "alone": alone, "together": together, "speed_up": speed_up}
-
-
-def _beside(rank: int, model: str, repeats: int, seconds: float, barrier, answer) -> None:
-    """A worker process of measure_parallel."""
-    torch.set_num_threads(1)
-    recipe = Recipe(precision=run.precision())
-    images = 8 * recipe.batch_size
-    epoch = easel(trial_on(random_images(images), model, images, recipe), "cpu")["easel"]
-    epoch()
-
-    def rate() -> float:
-        started, count = time.perf_counter(), 0
-        while (spent := time.perf_counter() - started) < seconds or not count:
-            epoch()
-            count += images
-        return count / spent
-
-    rates = {"alone": [], "together": []}
-    for _ in range(repeats):
-        barrier.wait(timeout=300)
-        if rank == 0:
-            rates["alone"].append(rate())
-        barrier.wait(timeout=300)
-        rates["together"].append(rate())
-    answer.send(rates)
 
 
 # how long a profile takes --------------------------------------------------------------------------------------------
 
 
-def of_profiles(rows: list[dict], auto: str, workers: int, store: Store | None = None) -> tuple[list[dict], list[str]]:
-    """The estimate of each profile (`estimate`), and one line for each that cannot be read."""
+def of_profiles(rows: list[dict], auto: str, workers: int) -> tuple[list[dict], list[str]]:
+    """The estimate of each profile (`profile_estimate`), and one line for each that cannot be read."""
     found, faults = [], []
     try:
         names = list(yaml.safe_load((plan.notebooks_dir() / "profiles.yaml").read_text(encoding="utf-8")))
@@ -442,43 +348,38 @@ def of_profiles(rows: list[dict], auto: str, workers: int, store: Store | None =
         return [], [f"no profiles.yaml to read in {plan.notebooks_dir()} ({type(fault).__name__})"]
     for name in names:
         try:
-            found.append(profile_estimate(name, rows, auto, workers, store))
+            found.append(profile_estimate(name, rows, auto, workers))
         except UserError as fault:
             faults.append(str(fault))
     return found, faults
 
 
-def profile_estimate(profile: str, rows: list[dict], auto: str, workers: int, store: Store | None = None) -> dict:
+def profile_estimate(profile: str, rows: list[dict], auto: str, workers: int) -> dict:
     """What it takes to train the trials that a profile's receipts name, each once, on `workers` cores or GPUs.
 
     The receipts are those of this machine's results, else the committed ones; the records are the store's or released.
-    rows: of `measure`; auto: the precision for records in one that was not measured.
+    rows: of `time_net`; auto: the precision for records in one that was not measured.
     trials: that the estimate is of; missing: named, but no record is at hand; without: the profile's notebooks that
     have no receipt; scaled: nets that were not measured. seconds: None where there is no trial.
     """
     stems = [job.stem for job in plan.planned(profile)]
-    receipts = site.receipts(files.results_dir() / profile) or site.receipts(files.ROOT / "results" / profile)
-    keys = dict.fromkeys(key for receipt in receipts if receipt["notebook"] in stems for key in receipt["keys"])
-    store, seconds, missing, nets = store or Store(), 0.0, 0, set()
-    for key in keys:
-        record = store.read(key)
-        if record is None:
-            missing += 1
-            continue
+    found = receipts.found_in(files.results_dir() / profile) or receipts.found_in(files.ROOT / "results" / profile)
+    keys = dict.fromkeys(key for receipt in found if receipt["notebook"] in stems for key in receipt["keys"])
+    store = Store()
+    records = [record for record in map(store.read, keys) if record is not None]
+    seconds = 0.0
+    for record in records:
         trained, evaluated = cost.images_seen(record)
         computed = cost.precision_of(record) if cost.precision_of(record) in rows[0]["image_s"] else auto
-        model, size = record.identity["model"], cost.size(record) or 32
-        training, evaluation = image_seconds(model, computed, rows, size)
+        training, evaluation = image_seconds(record.identity["model"], computed, rows, cost.size(record) or 32)
         seconds += (trained * training + evaluated * evaluation) / workers
-        nets.add(model)
-    count = len(keys) - missing
     return {
         "profile": profile,
-        "trials": count,
-        "seconds": seconds if count else None,
-        "scaled": sorted(nets - {row["model"] for row in rows}),
-        "missing": missing,
-        "without": [stem for stem in stems if stem not in {receipt["notebook"] for receipt in receipts}],
+        "trials": len(records),
+        "seconds": seconds if records else None,
+        "scaled": sorted({record.identity["model"] for record in records} - {row["model"] for row in rows}),
+        "missing": len(keys) - len(records),
+        "without": [stem for stem in stems if stem not in {receipt["notebook"] for receipt in found}],
     }
 
 
@@ -501,11 +402,10 @@ def image_seconds(model: str, precision: str, rows: list[dict], size: int = 32) 
 
 def opening(setting: Setting) -> list[str]:
     """What is measured where, and the table's head."""
-    here = machine(setting.device)
-    how = "one thread" if setting.device == "cpu" else "one GPU"
+    here, recipe = machine(setting.device), setting.recipe
+    how = f"{'one thread' if setting.device == 'cpu' else 'one GPU'}; batches of {recipe.batch_size}"
     return [
-        f"{here['device']}; PyTorch {here['torch']}; {how}; batches of {setting.recipe.batch_size}; "
-        f"easel computes in {setting.recipe.precision}",
+        f"{here['device']}; PyTorch {here['torch']}; {how}; easel computes in {recipe.precision}",
         "images/s of training; easel/plain: median (smallest..largest) of paired timings; epoch: with its evaluation",
         _COLUMNS.format("", "", "", "", "", "", "of an", "epoch", "epoch"),
         _COLUMNS.format("net", "images", "plain", "easel", "easel/plain", "evaluation", "epoch", "10,000", "50,000"),
@@ -522,28 +422,21 @@ def table_row(row: dict) -> str:
         ranged(row["easel_over_plain"]),
         f"{rate['evaluation']:,.0f}",
         f"{row['evaluation_share']['median']:.0%}",
-        *(spell(epoch[images]) for images in ("10000", "50000")),
+        *(_spell(epoch[images]) for images in ("10000", "50000")),
     )
 
 
 def closing(result: dict) -> list[str]:
-    """What stands under the table."""
-    pair, lines = result["parallel"], []
+    """What stands under the table: what bfloat16 and packing bring, and how long each profile takes."""
+    lines = []
     for row in result["nets"]:
         if row["fp32"]:
             lines.append(f"{row['model']}: bf16 trains {ranged(row['fp32'])} times as fast as fp32")
-        if "graph" in row["images_per_s"]:
-            alone, ours = row["images_per_s"]["graph"], row["images_per_s"]["easel"]
-            lines.append(
-                f"{row['model']}: {row['at_once']} trials at once, {ours / alone:.2f} times one alone in its graph "
-                f"({alone:,.0f} images/s); first use with its capture {row['first_two_batches_s']['easel']:.1f} s"
-            )
+        if row["at_once"] > 1:
+            first = row["first_two_batches_s"]["easel"]
+            lines.append(f"{row['model']}: {row['at_once']} trials at once; first use with its capture {first:.1f} s")
     if result["precision"] == "fp32":
         lines.append('this processor has no bfloat16 products: precision "auto" is fp32 here')
-    if pair:
-        lines.append(
-            f"{pair['workers']} processes train {ranged(pair['speed_up'])} times what one does ({pair['model']})"
-        )
     return lines + [_of_profile(one) for one in result["estimates"]]
 
 
@@ -555,7 +448,7 @@ def _of_profile(one: dict) -> str:
     scaled = ", ".join(one["scaled"]) if len(one["scaled"]) <= 3 else f"{len(one['scaled'])} nets"
     notes += [f"scaled by work, rough: {scaled}"] if scaled else []
     notes += [f"no receipts yet: {', '.join(one['without'])}"] if one["without"] else []
-    about = f"about {spell(one['seconds'])}" if one["trials"] else "not known"
+    about = f"about {_spell(one['seconds'])}" if one["trials"] else "not known"
     return f"profile {one['profile']}, its training, here: {about} ({'; '.join(notes)})"
 
 
@@ -564,6 +457,6 @@ def ranged(ratio: dict[str, float]) -> str:
     return "{median:.2f} ({min:.2f}..{max:.2f})".format(**ratio)
 
 
-def spell(seconds: float) -> str:
+def _spell(seconds: float) -> str:
     """A time in words: 0.081 s, 40 s, 12 min, 3.5 h."""
     return f"{seconds:.2g} s" if seconds < 10 else run.minutes(seconds)

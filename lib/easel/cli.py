@@ -12,9 +12,9 @@ import signal
 import sys
 import threading
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from easel import __version__
 from easel.errors import UserError
 
 
@@ -46,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="easel", description="Which training images does a network learn first?")
-    parser.add_argument("--version", action="version", version=f"easel {_version()}")
+    parser.add_argument("--version", action="version", version=f"easel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, function, summary: str, *examples: str) -> argparse.ArgumentParser:
@@ -56,6 +56,22 @@ def _parser() -> argparse.ArgumentParser:
         one.set_defaults(command=function)
         return one
 
+    def of_a_profile(one: argparse.ArgumentParser) -> None:
+        one.add_argument("--profile", default="smoke", help="a profile of notebooks/profiles.yaml (default: smoke)")
+        one.add_argument(
+            "--only", type=_names, action="extend", metavar="01,00",
+            help="notebooks by number (with their variants) or by name (that notebook or variant alone)",
+        )  # fmt: skip
+        one.add_argument(
+            "--dataset", metavar="DATA",
+            help="cifar10, patterns, auto, …, or a folder's path: the parameter `data`, in place of the profile's; a "
+            "variant, which is there for its own data, then runs only if --only names it",
+        )  # fmt: skip
+        one.add_argument(
+            "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+            help="a notebook's parameter, in every notebook that has it; lists as a,b,c",
+        )  # fmt: skip
+
     one = command(
         "run", _run, "execute the notebooks of a profile; trials that are in the store are not trained again",
         "easel run                                     every notebook, small, in minutes",
@@ -64,34 +80,16 @@ def _parser() -> argparse.ArgumentParser:
         "easel run --only 01 --set epochs=3 --set models=mlp-3x128,wrn-10-1",
         "easel run --dataset ./my/images               a folder with train/CLASS/… (and val/CLASS/…)",
     )  # fmt: skip
-    one.add_argument("--profile", default="smoke", help="a profile of notebooks/profiles.yaml (default: smoke)")
-    one.add_argument(
-        "--only", type=_names, action="extend", metavar="01,00",
-        help="notebooks by number (with their variants) or by name (that notebook or variant alone)",
-    )  # fmt: skip
-    one.add_argument(
-        "--dataset", metavar="DATA",
-        help="cifar10, patterns, auto, …, or a folder's path: the parameter `data`, in place of the profile's; a "
-        "variant, which is there for its own data, then runs only if --only names it",
-    )  # fmt: skip
+    of_a_profile(one)
     one.add_argument("--jobs", type=int, metavar="N", help="notebooks at a time (default: 2; training takes turns)")
-    one.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help="a notebook's parameter, in every notebook that has it; lists as a,b,c",
-    )  # fmt: skip
     one.add_argument("--engine", choices=("local", "ray"), help="where to train (default: $EASEL_ENGINE, or local)")
 
     one = command(
         "train", _train, "train what a profile's notebooks ask for, on a machine that has PyTorch and no Jupyter",
-        "easel train --profile gpu --only 01,04 --budget 50m        what was trained lies in trained.zip",
+        "easel train --profile gpu --only 01,04 --budget 50m        in this order, into trained.zip",
         "easel train --profile gpu --only 01,04 --budget 50m        again: it goes on from there",
     )  # fmt: skip
-    one.add_argument("--profile", default="smoke", help="a profile of notebooks/profiles.yaml (default: smoke)")
-    one.add_argument("--only", type=_names, action="extend", metavar="01,04", help="as for easel run; in this order")
-    one.add_argument("--dataset", metavar="DATA", help="as for easel run")
-    one.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings", help="as for easel run"
-    )
+    of_a_profile(one)
     one.add_argument(
         "--budget", metavar="TIME",
         help="90s, 8m, 1.5h: after that nothing more is begun, and what is under way is finished (default: no end)",
@@ -124,12 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     one.add_argument("--models", type=_names, metavar="A,B", help="names of nets (default: one small net a family)")
     one.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
-    one.add_argument("--repeats", type=_count, metavar="N", help="measurements of each loop")
+    one.add_argument("--repeats", type=_from_1, metavar="N", help="measurements of each loop")
     one.add_argument("--json", metavar="FILE", help="write the measurements here too")
-    one.add_argument(
-        "--parallel", action=argparse.BooleanOptionalAction,
-        help="two processes against one as well (default: where there are two CPU cores and no GPU)",
-    )  # fmt: skip
 
     one = command(
         "data", _data, "make a data set ready, or say what there is",
@@ -151,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--profile", default="smoke", help="its notebooks must have been run (default: smoke)")
     one.add_argument("--out", metavar="FILE", help="a .parquet or .csv file; with --keep a .csv file")
     one.add_argument("--dataset", metavar="DATA", help="of this data set alone (default: all that are on this machine)")
+    one.add_argument("--also", type=_names, default=[], metavar="SCORES", help="more columns: learnability,…")
     kept = one.add_argument_group(
         "what to keep",
         "Instead of the table: the examples that are left when the others are dropped by one net's easiness, as CSV.\n"
@@ -162,9 +157,9 @@ def _parser() -> argparse.ArgumentParser:
         help="what is dropped (default: easiest); window: a tenth of it is the very hardest, the rest the easiest",
     )  # fmt: skip
     kept.add_argument("--balanced", action="store_true", default=None, help="the same share of every class")
-    kept.add_argument("--seed", type=_from_zero, metavar="N", help="of the lot among ties and at random (default: 0)")
+    kept.add_argument("--seed", type=_from_0, metavar="N", help="of the lot among ties and at random (default: 0)")
     kept.add_argument("--net", metavar="NAME", help="whose easiness (default: the first that is not an MLP)")
-    kept.add_argument("--m", type=_count, metavar="M", help="epochs before counting (default: 1)")
+    kept.add_argument("--m", type=_from_1, metavar="M", help="epochs before counting (default: 1)")
     kept.add_argument("--notebook", metavar="NAME", help="whose trials, by name or number (default: 01, or else 00)")
 
     one = command(
@@ -230,21 +225,19 @@ def _release(options) -> int:
 def _bench(options) -> int:
     from easel import bench
 
-    given = {name: getattr(options, name) for name in ("models", "device", "repeats", "json", "parallel")}
-    return bench.run_bench(**{name: value for name, value in given.items() if value is not None})
+    return bench.run_bench(**_given(options, "models", "device", "repeats", "json"))
 
 
 def _data(options) -> int:
     from easel.data import sets as data
 
     if options.name is None:
-        found = [data.describe(name) for name in data.names()]
-        for one in found:
-            print(_described(one))
+        for name in data.names():
+            print(_described(data.describe(name)))
         return 0
     name = data.choose(options.name)
     if not options.check:
-        data.prepare(name)
+        data.load(name)
     one = data.describe(name)
     if not one["ready"]:
         raise UserError(f"{name} is not ready: {one['where']}")
@@ -266,18 +259,17 @@ def _scores(options) -> int:
     from easel.notebook import inventory
 
     folder = files.results_dir() / options.profile
-    names = ("drop", "balanced", "seed", "net", "m", "notebook")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    if options.keep is not None:
-        out = Path(options.out) if options.out else folder / "tables" / "keep.csv"
-        how = given.pop("drop", "easiest")
-        print(f"{inventory.write_kept(folder, out, options.keep, how, **given)} -> {out}")
-        return 0
-    if given:
+    given = _given(options, "drop", "balanced", "seed", "net", "m", "notebook")
+    if given and options.keep is None:
         raise UserError(f"--{next(iter(given))} says what to keep and needs --keep; for example: --keep 0.5")
-    out = Path(options.out) if options.out else folder / "tables" / "easiness.parquet"
-    rows, nets = inventory.write_scores(folder, out, dataset=options.dataset)
-    print(f"{rows:,} rows, {nets} -> {out}")
+    default = "easiness.parquet" if options.keep is None else "keep.csv"
+    out = Path(options.out) if options.out else folder / "tables" / default
+    if options.keep is None:
+        rows, nets = inventory.write_scores(folder, out, dataset=options.dataset, more=options.also)
+        words = f"{rows:,} rows, {nets}"
+    else:
+        words = inventory.write_kept(folder, out, options.keep, given.pop("drop", "easiest"), **given)
+    print(f"{words} -> {out}")
     return 0
 
 
@@ -289,41 +281,32 @@ def _info(options) -> int:
     return 0
 
 
+def _given(options, *names: str) -> dict:
+    """Those of these options that the command line has; the others keep the default of what they are handed to."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 up")
+def _number(kind: type, fits, called: str, wanted: str):
+    """What argparse turns a text into a number with: one that does not fit is refused with what is wanted."""
+
+    def number(text: str):
+        value = kind(text)
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+        return value
+
+    number.__name__ = called  # argparse: invalid whole number value: 'x'
     return number
 
 
-def _from_zero(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 up")
-    return number
-
-
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 < share <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share above 0, at most 1; half of the examples: 0.5")
-    return share
-
-
-# argparse: invalid whole number value: 'x'
-_count.__name__ = _from_zero.__name__ = "whole number"
-_share.__name__ = "number"
-
-
-def _version() -> str:
-    try:
-        return version("easel")
-    except PackageNotFoundError:
-        return "(not installed)"
+_from_0, _from_1 = (
+    _number(int, lambda n, low=low: n >= low, "whole number", f"a whole number from {low} up") for low in (0, 1)
+)
+_share = _number(float, lambda s: 0 < s <= 1, "number", "a share above 0, at most 1; half of the examples: 0.5")
 
 
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:

@@ -1,9 +1,7 @@
-"""Writing files so that a reader sees the old one or the new one, never a half-written one under a final name.
+"""Where things are, and writing files so that a reader sees the old one or the new one, never half of one.
 
 Order of events: temporary file in the same folder, fsync, rename, fsync of the folder. A power cut, SIGKILL or a full
 disk at any moment leaves what was there before; what may remain is a file named `.NAME.….part`, which nobody reads.
-
-Where things are. Nothing here creates a folder; whoever writes does.
 """
 
 import errno
@@ -15,7 +13,7 @@ from pathlib import Path
 
 from easel.errors import UserError
 
-_WHY = {
+WHY = {  # a folder cannot be written to, in words
     errno.EACCES: "no permission",
     errno.EPERM: "no permission",
     errno.EROFS: "the file system is read-only",
@@ -37,10 +35,10 @@ def writing_to(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _WHY:
+        if error.errno not in WHY:
             raise
         raise UserError(
-            f"cannot write to the folder {folder}: {_WHY[error.errno]}; "
+            f"cannot write to the folder {folder}: {WHY[error.errno]}; "
             "make it writable or make room, or name another one in EASEL_RESULTS"
         ) from error
 
@@ -92,7 +90,7 @@ def publish(temporary: Path, path: Path) -> Path:
     return path
 
 
-ROOT = Path(__file__).resolve().parents[2]  # the checkout: lib/easel/paths.py
+ROOT = Path(__file__).resolve().parents[2]  # the checkout
 
 
 def data_dir() -> Path:

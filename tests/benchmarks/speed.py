@@ -7,10 +7,12 @@ the share of what the step's kernels allow (roofline.py) on a device of the two 
 """
 
 import contextlib
+import multiprocessing as mp
 import resource
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 
 import roofline
 import torch
@@ -99,9 +101,8 @@ def measure_augmentation(setting: Setting) -> dict:
 def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
     """As bench.measure, with the resident loop and the share of the roofline."""
 
-    def loops(model: str, setting: Setting, images: int) -> dict[str, Callable[[], Tasks]]:
-        trial = setting.trial(model, images)
-        return bench._loops(model, setting, images) | {"resident": lambda: resident(trial, setting.device)}
+    def loops(model: str, setting: Setting, images: int) -> Tasks:
+        return bench._loops(model, setting, images) | resident(setting.trial(model, images), setting.device)
 
     row = bench.time_net(model, setting, loops)
     precision, batch, size = setting.recipe.precision, setting.recipe.batch_size, setting.data.images.shape[-1]
@@ -109,6 +110,59 @@ def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
     least = roofline.step(model, batch, precision, size=size, **reached)["seconds"] / batch
     over = paired(row["seconds"]["plain"], row["seconds"]["resident"])
     return row | {"resident_over_plain": over, "share_of_roofline": least * row["images_per_s"]["easel"]}
+
+
+def measure_parallel(model: str, repeats: int, seconds: float, workers: int = 2) -> dict:
+    """Images a second of one worker process alone and of all together, by turns; speed_up = workers: linear."""
+    context = mp.get_context("spawn")
+    barrier = context.Barrier(workers)
+    ends = [context.Pipe(duplex=False) for _ in range(workers)]
+    processes = [
+        context.Process(target=_beside, args=(rank, model, repeats, seconds, barrier, theirs), daemon=True)
+        for rank, (_, theirs) in enumerate(ends)
+    ]
+    for process in processes:
+        process.start()
+    for _, theirs in ends:
+        theirs.close()  # theirs alone now, so that a worker's death is heard
+    try:
+        rates = [ours.recv() for ours, _ in ends]  # of each: alone (the first only) and together, a repeat each
+    except EOFError:
+        raise RuntimeError("a process of the parallel measurement ended before it had measured") from None
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+        for ours, _ in ends:
+            ours.close()
+    alone, together = rates[0]["alone"], [sum(t) for t in zip(*(r["together"] for r in rates), strict=True)]
+    speed_up = paired(together, alone)
+    return {"model": model, "workers": workers, "alone": alone, "together": together, "speed_up": speed_up}
+
+
+def _beside(rank: int, model: str, repeats: int, seconds: float, barrier, answer) -> None:
+    """A worker process of measure_parallel."""
+    torch.set_num_threads(1)
+    recipe = Recipe(precision=run.precision())
+    images = 8 * recipe.batch_size
+    epoch = bench.easel(bench.trial_on(bench.random_images(images), model, images, recipe), "cpu")["easel"]
+    epoch()
+
+    def rate() -> float:
+        started, count = time.perf_counter(), 0
+        while (spent := time.perf_counter() - started) < seconds or not count:
+            epoch()
+            count += images
+        return count / spent
+
+    rates = {"alone": [], "together": []}
+    for _ in range(repeats):
+        barrier.wait(timeout=300)
+        if rank == 0:
+            rates["alone"].append(rate())
+        barrier.wait(timeout=300)
+        rates["together"].append(rate())
+    answer.send(rates)
 
 
 def main(models: list[str], repeats: int = 5) -> None:
@@ -128,6 +182,9 @@ def main(models: list[str], repeats: int = 5) -> None:
             print(COLUMNS.format(model, *rates, ranged(row["easel_over_plain"]), share), flush=True)
         faster = measure_augmentation(setting)["easel_over_plain"]
         print(f"augmentation alone: {ranged(faster)} times the PIL loader")
+    if device == "cpu" and run.cores() > 1:
+        faster = measure_parallel((models or bench.MODELS[device])[0], repeats, bench.SECONDS[device])["speed_up"]
+        print(f"two processes train {ranged(faster)} times what one does")
     print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB at most")
     if device == "cuda":
         print(f"GPU memory: {torch.cuda.max_memory_allocated() / 2**20:,.0f} MiB at most")

@@ -3,17 +3,17 @@
 A claim about a quantity asks whether it lies above (or below) a value, at one point or at every one of several:
     holds           the 95% interval of every point lies on the claimed side; as all must, chance does not get easier
     fails           some point's lies wholly on the other side; as one is enough, widened for their number (Bonferroni)
-    no difference   the intervals lie within a stated margin of the value, so that whatever is
-                    there is too small to matter
-    open            none of these; `reason` says what is missing in one word: trials (more would decide, `needed` says
-                    how many from the spread that was seen), images, or design (ties, arithmetic: more would not help)
+    no difference   the intervals lie within a stated margin of the value: whatever is there is too small to matter
+    open            none of these; `reason` says what is missing: trials (more would decide, `needed` says how many from
+                    the spread that was seen), images, design (ties, arithmetic: more would not help), or spread (all
+                    trials are alike, such as every image right in every one: an interval of width 0 decides nothing)
 A claim about a printed level asks how far it is from ours (`against_print`):
     as printed      under every tie rule ours is within MARGIN of it, sampling error included
     not as printed  it lies outside what any breaking of ties could give, sampling error included
     open            neither
 
-Each interval is at 95% by itself: of a hundred claims that are true, some two or three fail by chance, and of a hundred
-that are false as many hold.
+Each interval is at 95% by itself: of a hundred true claims some two or three fail by chance, and of a hundred false
+ones as many hold. What lies nearer than ROUNDING to the value is neither above nor below: no verdict hangs on rounding.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,11 +21,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from easel.compare.intervals import Interval
+from easel.compare.cuts import ROUNDING, chosen
+from easel.compare.intervals import Interval, together
 from easel.errors import UserError
 
 VERDICTS = ("holds", "fails", "no difference", "open", "as printed", "not as printed")
-REASONS = ("trials", "images", "design")
+REASONS = ("trials", "images", "design")  # that a claim can be limited by
+SATURATED = "saturated: no spread"
 MARGIN = 0.10  # of a rate or correlation against a printed one
 _MOST = 50  # times as many trials: beyond that "more trials" is no advice
 
@@ -39,7 +41,7 @@ class Finding(NamedTuple):
     high: float
     n: int  # trials of that point
     verdict: str  # one of VERDICTS
-    reason: str = ""  # one of REASONS if open
+    reason: str = ""  # if open: one of REASONS, or SATURATED
     needed: int | None = None  # trials that would decide, as many again as n counts
 
     def row(self) -> dict:
@@ -60,7 +62,6 @@ def judge(
     below: float | Mapping[str, float] | None = None,
     margin: float | None = None,
     limit: str = "",
-    level: float = 0.95,
 ) -> Finding:
     """The verdict on "at EVERY point it lies above (or below) this value" (the module's text).
 
@@ -68,50 +69,51 @@ def judge(
     are. above, below: the value, or one a point; margin: about the value, within which a difference does not matter.
     limit: one of REASONS where something else than the spread stands in the way (ties that decide, another data set);
     the verdict is then open whatever the interval says. The finding shows the deciding point, the worst, with the
-    interval that the verdict stands on. UserError: no points; both or neither of above and below.
+    interval that the verdict stands on. UserError: no points, a point without a value, both or neither of above, below.
     """
     points = {"": points} if isinstance(points, Interval) else dict(points)
     if not points or (above is None) == (below is None):
         raise UserError("judge: at least one point, and one of above=... and below=...")
-    if limit not in ("", *REASONS):
-        raise UserError(f"limit {limit!r}: one of {', '.join(REASONS)}")
+    if limit:
+        chosen("limit", limit, REASONS)
     sign, value = (1, above) if below is None else (-1, below)
-    bar = {p: sign * (value[p] if isinstance(value, Mapping) else float(value)) for p in points}
-    finer = 1 - (1 - level) / len(points)
-    plain, wide = ({p: _mirrored(_at(one, a), sign) for p, one in points.items()} for a in (level, finer))
-    against = [p for p, one in wide.items() if one.telling and one.high < bar[p]]
+    if isinstance(value, Mapping) and not points.keys() <= value.keys():
+        raise UserError(f"judge: no value for {', '.join(sorted(points.keys() - value.keys()))}: give each point one")
+    bar = {point: sign * float(value[point] if isinstance(value, Mapping) else value) for point in points}
+    plain, wide = ({p: _mirrored(_at(one, of), sign) for p, one in points.items()} for of in (1, len(points)))
+    refuted = [p for p, one in wide.items() if one.telling and _exceeds(bar[p], one.high)]
     worst = min(plain, key=lambda p: plain[p].low - bar[p] if plain[p].telling else -np.inf)
-    verdict, shown = "open", plain
+    verdict, shown = "open", plain[worst]
     if limit:
         pass
-    elif against:
-        worst, verdict, shown = min(against, key=lambda p: wide[p].high - bar[p]), "fails", wide
-    elif all(one.telling and one.low > bar[p] for p, one in plain.items()):
+    elif refuted:
+        worst = min(refuted, key=lambda p: wide[p].high - bar[p])
+        verdict, shown = "fails", wide[worst]
+    elif all(one.telling and _exceeds(one.low, bar[p]) for p, one in plain.items()):
         verdict = "holds"
     if verdict != "holds" and not limit and margin is not None:
-        near = [one.telling and abs(one.low - bar[p]) < margin > abs(one.high - bar[p]) for p, one in plain.items()]
-        verdict, shown = ("no difference", plain) if all(near) else (verdict, shown)
-    needed = None if limit or verdict != "open" else _needed(plain[worst], bar[worst], margin)
-    reason = (limit or "trials") if verdict == "open" else ""
-    return Finding(worst, *_mirrored(shown[worst], sign), verdict, reason, needed)
+        far = {p: max(abs(one.low - bar[p]), abs(one.high - bar[p])) for p, one in plain.items()}
+        if all(one.telling and _exceeds(margin, far[p]) for p, one in plain.items()):
+            verdict, shown = "no difference", plain[worst]
+    return _finding(worst, _mirrored(shown, sign), verdict, limit, _needed(plain[worst], bar[worst], margin))
 
 
-def some(points: Points, *, above: float, level: float = 0.95) -> Finding:
+def some(points: Points, *, above: float) -> Finding:
     """The verdict on "at SOME point it lies above this value", shown by the best of them.
 
     Every interval is widened for their number (Bonferroni), since the best of several is looked at. "holds": the best
-    one's lies above; "fails": all lie below; else open.
+    one's lies above; "fails": all lie below; else open. UserError: no points.
     """
-    finer = 1 - (1 - level) / len(points)
-    wide = {point: _at(one, finer) for point, one in points.items()}
+    if not points:
+        raise UserError("some: at least one point")
+    wide = {point: _at(one, len(points)) for point, one in points.items()}
     best = max(wide, key=lambda point: np.nan_to_num(wide[point].estimate, nan=-np.inf))
     verdict = "open"
-    if wide[best].telling and wide[best].low > above:
+    if wide[best].telling and _exceeds(wide[best].low, above):
         verdict = "holds"
-    elif all(one.telling and one.high < above for one in wide.values()):
+    elif all(one.telling and _exceeds(above, one.high) for one in wide.values()):
         verdict = "fails"
-    needed = _needed(wide[best], above, None) if verdict == "open" else None
-    return Finding(best, *wide[best], verdict, "trials" if verdict == "open" else "", needed)
+    return _finding(best, wide[best], verdict, "", _needed(wide[best], above, None))
 
 
 def against_print(
@@ -121,43 +123,55 @@ def against_print(
     bounds: tuple[float, float] | None = None,
     ceiling: float = np.inf,
     limit: str = "",
-    margin: float = MARGIN,
 ) -> Finding:
     """How a level stands to a printed one (the module's text).
 
     rules: our value under each tie rule, the first of them the headline; bounds: lowest and highest that any breaking
     of ties could give. ceiling: what a net reaches with itself: a level that is low only because that is too is open.
-    limit: as in `judge`, such as "images" where they are not the paper's.
+    limit: as in `judge`, such as "images" where they are not the paper's. UserError: no rule, nothing printed.
     """
     rules = {"": rules} if isinstance(rules, Interval) else dict(rules)
+    if not rules or not np.isfinite(printed):
+        raise UserError(f"printed={printed!r} against {len(rules)} tie rules: give a number and at least one rule")
     first = next(iter(rules.values()))
     reach = max(first.high - first.estimate, first.estimate - first.low)
     low, high = (first.estimate, first.estimate) if bounds is None else bounds
-    off = {rule: abs(one.estimate - printed) + reach for rule, one in rules.items()}
-    verdict, reason, needed = "open", limit, None
-    if not first.telling:
-        reason = limit or "trials"
-    elif not limit and max(off.values()) <= margin:
-        verdict = "as printed"
-    elif not limit and not low - reach <= printed <= high + reach:
-        verdict = "not as printed"
-        if first.estimate < printed and ceiling < printed - margin:
-            verdict, reason = "open", "design"
-    elif not limit:
-        tied = high - low > margin or max(off.values()) - reach > margin
-        room = margin - max(off.values()) + reach
-        reason, needed = ("design", None) if tied else ("trials", _times(first.n, reach, room))
-    return Finding("", *first, verdict, reason, needed)
+    off = max(abs(one.estimate - printed) for one in rules.values())
+    if limit or not first.telling:
+        return _finding("", first, "open", limit, None)
+    if not _exceeds(off + reach, MARGIN):
+        return _finding("", first, "as printed")
+    if _exceeds(low - reach, printed) or _exceeds(printed, high + reach):
+        by_ceiling = first.estimate < printed and _exceeds(printed - MARGIN, ceiling)
+        return _finding("", first, "open", "design") if by_ceiling else _finding("", first, "not as printed")
+    if _exceeds(high - low, MARGIN) or _exceeds(off, MARGIN):
+        return _finding("", first, "open", "design")
+    return _finding("", first, "open", "", _times(first.n, reach, MARGIN - off))
 
 
-def _at(one: Interval | Callable[[float], Interval], level: float) -> Interval:
-    return one if isinstance(one, Interval) else one(level=level)
+def _finding(where: str, shown: Interval, verdict: str, limit: str = "", needed: int | None = None) -> Finding:
+    """With the reason if it is open: what limits it, no spread, or too few trials."""
+    if verdict != "open":
+        return Finding(where, *shown, verdict)
+    saturated = np.isfinite(shown[:3]).all() and not shown.telling
+    reason = limit or (SATURATED if saturated else "trials")
+    return Finding(where, *shown, verdict, reason, None if limit else needed)
+
+
+def _exceeds(one: float, other: float) -> bool:
+    """Whether one lies above the other by more than rounding."""
+    return bool(one - other > ROUNDING)
+
+
+def _at(one: Interval | Callable[[float], Interval], points: int) -> Interval:
+    """A point's interval at 95%, or as one of several that are read together."""
+    return one if isinstance(one, Interval) else one(level=together(points))
 
 
 def _mirrored(interval: Interval, sign: int) -> Interval:
     """The interval of the values times 1 or -1."""
     estimate, low, high, n = interval
-    return Interval(*interval) if sign > 0 else Interval(-estimate, -high, -low, n)
+    return interval if sign > 0 else Interval(-estimate, -high, -low, n)
 
 
 def _needed(one: Interval, bar: float, margin: float | None) -> int | None:

@@ -17,7 +17,22 @@ from easel.errors import UserError
 MEASURES = ("kappa", "kappa within classes", "shared errors", "same wrong class")
 
 
-def error_agreement(a, b, labels) -> np.ndarray:
+def by_seed(a, b) -> np.ndarray:
+    """Two arrays (nets, examples), row i of both from one seed, as one array with the fields a and b.
+
+    Trials of one seed share batch order and augmentation, so two nets of one seed agree by more than the images. Their
+    pair is not independent of itself; the pairs of different seeds are, and a row here is what can be left out.
+    UserError: shapes that differ.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        raise UserError(f"{a.shape} and {b.shape}: give nets of the same seeds, on the same examples")
+    rows = np.empty(a.shape, [("a", a.dtype), ("b", b.dtype)])
+    rows["a"], rows["b"] = a, b
+    return rows
+
+
+def error_agreement(a, b, labels, *, paired: bool = False) -> np.ndarray:
     """How alike the errors of two groups of nets are, mean over their pairs of nets: float (4,), MEASURES' order.
 
     a, b: predicted classes, (nets, examples) each, of the same examples; b None: the pairs of nets within a.
@@ -27,21 +42,21 @@ def error_agreement(a, b, labels) -> np.ndarray:
                             which classes are hard counts for nothing
       shared errors         the share of one net's errors that the other net makes too, 0..1
       same wrong class      the share of those at which both name the same wrong class, 0..1
-    nan: kappa where neither net errs, shared errors where one does not, same wrong class where no pair shares any.
-    UserError: shapes that do not fit, negative classes, fewer than two nets where b is None.
+    paired: net i of a and net i of b have one seed (`by_seed`), and are not compared.
+    nan: kappa where neither net errs, shared errors where one does not, same wrong class where no pair shares any, and
+    all where no pair is left. UserError: shapes that do not fit, negative classes, one net where b is None.
     """
-    pairs = [_kappas(pair) + _shared(pair) for pair in _pairs(a, b, labels)]
+    pairs = [_kappas(pair) + _shared(pair) for pair in _pairs(a, b, labels, paired)]
     return _mean(pairs)
 
 
-def by_chance(a, b, labels) -> np.ndarray:
-    """What `agreement` would be if the nets erred independently, each as often in each class as it does.
+def by_chance(a, b, labels, *, paired: bool = False) -> np.ndarray:
+    """What `error_agreement` would be if the nets erred independently, each as often in each class as it does: (4,).
 
-    float (4,): kappa is above 0 where the nets find the same classes hard, kappa within classes is 0; the wrong classes
-    are drawn from each net's own errors in the class.
+    kappa is above 0 where they find the same classes hard; wrong classes are drawn from each net's own errors there.
     """
     chance = []
-    for pair in _pairs(a, b, labels):
+    for pair in _pairs(a, b, labels, paired):
         joint = pair.misses_a * pair.misses_b / pair.sizes  # (classes,) errors that both would make
         e, f, n = pair.misses_a.sum(), pair.misses_b.sum(), pair.sizes.sum()
         words = (_shares(pair.a, pair) * _shares(pair.b, pair)).sum(1)  # (classes,) P(both name the same wrong one)
@@ -51,18 +66,22 @@ def by_chance(a, b, labels) -> np.ndarray:
     return _mean(chance)
 
 
-def consistency(predictions: Mapping[str, np.ndarray], labels, *, resamples: int = 200) -> pd.DataFrame:
+def consistency(
+    predictions: Mapping[str, np.ndarray], labels, *, paired: bool = False, resamples: int = 200
+) -> pd.DataFrame:
     """Every architecture's nets with each other and with the other architectures' nets: one row a pair and measure.
 
-    predictions: {net: int (nets, examples)}. Columns: a, b, measure (MEASURES), value, low, high (other nets, other
-    images: `intervals.crossed`; nan for a pair within two nets), chance (`by_chance`), n (examples).
+    predictions: {net: int (nets, examples)}; paired: net i of each has one seed, and equal seeds are not compared.
+    Columns: a, b, measure (MEASURES), value, low, high (other nets, other images: `intervals.crossed`; nan where one
+    of two nets or seeds is left), chance (`by_chance`), n (examples).
     """
     rows, nets = [], list(predictions)
     for at, a in enumerate(nets):
         for b in nets[at:]:
             groups = [predictions[a]] if a == b else [predictions[a], predictions[b]]
-            found = crossed(_statistic, *groups, labels=labels, limits=(-1.0, 1.0), resamples=resamples)
-            chance = by_chance(groups[0], None if a == b else groups[1], labels)
+            units = [by_seed(*groups)] if paired and a != b else groups
+            found = crossed(_statistic, *units, labels=labels, limits=(-1.0, 1.0), resamples=resamples)
+            chance = by_chance(groups[0], None if a == b else groups[1], labels, paired=paired)
             for measure, value, expected in zip(MEASURES, found, chance, strict=True):
                 row = {"a": a, "b": b, "measure": measure, "value": value.estimate, "low": value.low}
                 rows.append(row | {"high": value.high, "chance": float(expected), "n": value.n})
@@ -104,7 +123,7 @@ class _Pair(NamedTuple):
     sizes: np.ndarray  # (classes,) examples
 
 
-def _pairs(a, b, labels):
+def _pairs(a, b, labels, paired: bool):
     a, alone = _predicted(a, 2 if b is None else 1), b is None
     b, labels = a if alone else _predicted(b, 1), np.asarray(labels)
     if not labels.shape == a.shape[1:] == b.shape[1:]:
@@ -117,6 +136,8 @@ def _pairs(a, b, labels):
     classes = np.repeat(np.arange(len(sizes)), sizes)
     for i in range(len(a)):
         for j in range(i + 1 if alone else 0, len(b)):
+            if paired and not alone and i == j:
+                continue
             yield _Pair(a[i], b[j], classes, miss[0][i], miss[1][j], misses[0][i], misses[1][j], sizes)
 
 
@@ -153,6 +174,8 @@ def _shares(predicted: np.ndarray, pair: _Pair) -> np.ndarray:
 
 def _mean(pairs: list[tuple]) -> np.ndarray:
     """Mean over pairs of nets; of the last column over the pairs that share an error."""
+    if not pairs:
+        return np.full(len(MEASURES), np.nan)
     values = np.array(pairs, float)
     mean, last = values.mean(0), values[np.isfinite(values[:, -1]), -1]
     mean[-1] = last.mean() if len(last) else np.nan
@@ -160,8 +183,10 @@ def _mean(pairs: list[tuple]) -> np.ndarray:
 
 
 def _statistic(a: np.ndarray, *rest: np.ndarray) -> np.ndarray:
-    """`agreement` of (a, labels) or (a, b, labels), as `interval` calls it; nan where one net of a group is left."""
+    """`error_agreement` as `intervals.crossed` calls it; nan where one net of a group is left."""
     *b, labels = rest
+    if a.dtype.names:  # of `by_seed`
+        return error_agreement(a["a"], a["b"], labels, paired=True)
     if not b and len(a) < 2:
         return np.full(len(MEASURES), np.nan)
     return error_agreement(a, b[0] if b else None, labels)

@@ -1,21 +1,15 @@
 """Correlations of rankings: of two, and of every pair of many runs, over all examples or within classes.
 
-Pure functions on numbers (higher = easier); they never train, load or draw a figure.
-
-Do several nets, or several scores, rank the examples alike? Mean correlations between runs.
-
-A RUN is a vector (examples,) of one score from one trial. Between two nets (or two scores) everything is a mean over
-all pairs of a run of one and a run of the other. Within one: over its pairs of different trials, which is the ceiling,
-since noise alone lets a net agree with another better than with itself. The ratio of the two, r_ab / sqrt(r_aa r_bb),
-is the correlation freed from the trials' noise (Spearman 1904: disattenuated).
+A RUN is a vector (examples,) of one score from one trial, higher = easier. Between two nets (or two scores) everything
+is a mean over all pairs of a run of one and a run of the other. Within one: over its pairs of different trials, which
+is the ceiling, since noise alone lets a net agree with another better than with itself. The ratio of the two,
+r_ab / sqrt(r_aa r_bb), is the correlation freed from the trials' noise (Spearman 1904: disattenuated).
 
 Intervals add two doubts as squares: other images (resampled with replacement, the trained nets as they are) and, from
-three trials a net on, other trials (each left out once). With two trials a net the second cannot be told and is not in.
-Simulated (12 epochs of hits, 1,000 examples, trials whose noise differs by a quarter): from three trials on, nominal
-95 % cover 93 to 100 % for r_ab, r_aa and the ratio; with two, 74 % for r_ab, 47 % for r_aa, and 96 % for the ratio, in
-which much of what one trial does to all its correlations cancels.
+three trials a net on, other trials (each left out once). Simulated, a nominal 95 % covers 93 to 100 % from three trials
+on; with two, where the second doubt is not in, 74 % for r_ab, 47 % for r_aa, and 96 % for the ratio.
 
-It never trains, loads a record, draws a figure, or pools the trials of two nets into one score.
+Pure functions: nothing trains, loads a record, draws, or pools the trials of two nets into one score.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +21,15 @@ import pandas as pd
 from scipy import stats
 
 from easel.compare import cuts
-from easel.compare.intervals import Interval, combined
+from easel.compare.claims import judge
+from easel.compare.intervals import ANY, LEVEL, Interval, combined, left_out_doubt
 from easel.errors import UserError
 
 PLAIN = ("pearson", "spearman")
 BY_CLASS = ("pearson within classes", "spearman within classes", "classes alone")
 CORRELATIONS = PLAIN + BY_CLASS
+RESAMPLES = 400  # of the images; an interval's width then varies by some 4 % from one seed to another
+UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
 
 
 # ---- two rankings --------------------------------------------------------------------------------------------------
@@ -57,13 +54,21 @@ def spearman_within(a, b, labels) -> float:
     on which classes are easy scores 0. labels: (examples,). nan where one is constant in every class.
     """
     a, b = cuts.pair_of(a, b)
-    classes = cuts.labels_of(labels, len(a))
-    ranks = np.zeros((2, len(a)))
-    for k in range(classes.max() + 1):
-        rows = classes == k
-        for of, x in zip(ranks, (a, b), strict=True):
-            of[rows] = (stats.rankdata(x[rows]) - (rows.sum() + 1) / 2) / rows.sum()
-    return cuts.correlation(*map(cuts.unit, ranks))
+    members = members_of(cuts.labels_of(labels, len(a)))
+    return cuts.correlation(ranks_within(a, members), ranks_within(b, members))
+
+
+def members_of(classes: np.ndarray) -> list[np.ndarray]:
+    """The positions of each class's examples; classes: 0..classes-1, (examples,)."""
+    return [np.flatnonzero(classes == k) for k in range(classes.max() + 1)]
+
+
+def ranks_within(x: np.ndarray, members: list[np.ndarray]) -> np.ndarray | None:
+    """Ranks in each class by itself, centred, over its size, as `cuts.unit`; None where all are constant."""
+    ranks = np.empty(len(x))
+    for rows in members:
+        ranks[rows] = (stats.rankdata(x[rows]) - (len(rows) + 1) / 2) / len(rows)
+    return cuts.unit(ranks)
 
 
 # ---- many runs -----------------------------------------------------------------------------------------------------
@@ -79,18 +84,20 @@ def correlations(runs, kind: str = "pearson", *, labels=None, weights=None) -> n
       "spearman within classes"    of the ranks in the class (`spearman_within`)
       "classes alone"              Pearson's, in expectation, if the examples of each class were shuffled among each
                                    other: what two runs share by finding the same classes learnable
-    UserError: values not finite, no labels where they are needed, an unknown kind.
+    UserError: values not finite, no labels where they are needed, an unknown kind, other than one weight an example.
     """
     runs = vectors(runs)
-    return Runs(runs, kind, labels)(np.ones(runs.shape[1]) if weights is None else np.asarray(weights, float))
+    weights = np.ones(runs.shape[1]) if weights is None else cuts.vector(weights)
+    if len(weights) != runs.shape[1]:
+        raise UserError(f"{len(weights)} weights of {runs.shape[1]} examples: give one for each")
+    return Runs(runs, kind, labels)(weights)
 
 
 class Runs:
     """Runs made ready to be correlated under many weights: levels are found once, so that ranks need no sort."""
 
     def __init__(self, runs: np.ndarray, kind: str, labels):
-        if kind not in CORRELATIONS:
-            raise UserError(f"kind={kind!r}: give one of {', '.join(map(repr, CORRELATIONS))}")
+        cuts.chosen("kind", kind, CORRELATIONS)
         if kind in BY_CLASS and labels is None:
             raise UserError(f"kind={kind!r} needs labels, one for each example")
         self.runs, self.kind = runs, kind
@@ -155,28 +162,19 @@ def vectors(runs) -> np.ndarray:
     return runs
 
 
-RESAMPLES = 400  # of the images; an interval's width then varies by some 4 % from one seed to another
-UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
-
-
 # ---- agreement -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Mean correlations between and within groups of runs, with what their intervals are made of.
+    """Mean correlations between and within groups of runs, with what their intervals are made of."""
 
-    groups: names, of nets or of scores; matrix: (groups, groups), diagonal: within the group, different trials;
-    resampled: (resamples, groups, groups), the same on resampled images; left_out: arrays (trials, groups, groups), the
-    same without each trial in turn, one array for each set of trials; empty where a group has fewer than three.
-    """
-
-    groups: tuple[str, ...]
+    groups: tuple[str, ...]  # names, of nets or of scores
     kind: str
     trials: tuple[int, ...]
-    matrix: np.ndarray
-    resampled: np.ndarray = field(repr=False)
-    left_out: tuple[np.ndarray, ...] = field(repr=False)
+    matrix: np.ndarray  # (groups, groups); diagonal: within the group, different trials
+    resampled: np.ndarray = field(repr=False)  # (resamples, groups, groups): on resampled images
+    left_out: tuple[np.ndarray, ...] = field(repr=False)  # (trials, groups, groups) a set of trials: each left out
     paired: bool = False
 
     @property
@@ -190,25 +188,24 @@ class Agreement:
         return "" if self.left_out else "trials"
 
     def interval(
-        self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], level: float = 0.95, limits=None
+        self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], level: float = LEVEL, limits=ANY
     ) -> Interval:
         """Estimate and interval of any function of the matrix; n = trials of the groups at the places `of`.
 
         statistic: (..., groups, groups) -> (...), of those groups. Doubts (`intervals.combined`): images, the variance
         of resamples; trials, the delete-one jackknife's.
         """
-        cuts.level_of(level)
-        doubts = [(np.var(statistic(self.resampled), ddof=1), np.inf)]
-        doubts += [((len(one) - 1) * np.var(statistic(one)), len(one) - 1) for one in self.left_out]
+        images = (np.var(statistic(self.resampled), ddof=1), np.inf)
+        doubts = [images, *(left_out_doubt(statistic(one)) for one in self.left_out)]
         n = self.trials[0] if self.paired else sum(self.trials[group] for group in set(of))
-        return combined(float(statistic(self.matrix)), doubts, n, level=level, limits=limits or (-np.inf, np.inf))
+        return combined(float(statistic(self.matrix)), doubts, n, level=level, limits=limits)
 
-    def r(self, a: str, b: str, level: float = 0.95) -> Interval:
+    def r(self, a: str, b: str, level: float = LEVEL) -> Interval:
         """Correlation of a run of a with a run of b, mean over pairs; a = b: of two trials of one."""
         i, j = self._at(a, b)
         return self.interval(lambda matrix: matrix[..., i, j], (i, j), level, (-1, 1))
 
-    def ratio(self, a: str, b: str, level: float = 0.95) -> Interval:
+    def ratio(self, a: str, b: str, level: float = LEVEL) -> Interval:
         """Disattenuated correlation r_ab / sqrt(r_aa r_bb); nan where a run says nothing about its own next trial.
 
         About 1: a agrees with b as well as each with itself. Above 1 by noise alone.
@@ -216,8 +213,10 @@ class Agreement:
         i, j = self._at(a, b)
         return self.interval(lambda matrix: _ratio(matrix, i, j), (i, j), level)
 
-    def lead(self, pair: tuple[str, str], others: Sequence[tuple[str, str]], level: float = 0.95) -> Interval:
-        """By how much the correlation of one pair exceeds the highest of some others."""
+    def lead(self, pair: tuple[str, str], others: Sequence[tuple[str, str]], level: float = LEVEL) -> Interval:
+        """By how much the correlation of one pair exceeds the highest of some others. UserError: no others."""
+        if not others:
+            raise UserError(f"the lead of {' – '.join(pair)}: give at least one other pair")
         at, *rest = [self._at(*one) for one in (pair, *others)]
         groups = {group for two in (at, *rest) for group in two}
 
@@ -226,7 +225,7 @@ class Agreement:
 
         return self.interval(over_the_best, tuple(groups), level)
 
-    def table(self, level: float = 0.95) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """One row a pair, a <= b in the order given.
 
         Columns: a, b, kind, r, low, high, ceiling (sqrt(r_aa r_bb)), ratio, ratio_low, ratio_high (nan where a = b),
@@ -235,7 +234,7 @@ class Agreement:
         rows = []
         for a, b in combinations_with_replacement(self.groups, 2):
             i, j = self._at(a, b)
-            r, ratio = self.r(a, b, level), self.ratio(a, b, level) if a != b else UNKNOWN
+            r, ratio = self.r(a, b), self.ratio(a, b) if a != b else UNKNOWN
             row = {"a": a, "b": b, "kind": self.kind, "r": r.estimate, "low": r.low, "high": r.high}
             row |= {"ceiling": _root(self.matrix[i, i] * self.matrix[j, j]), "ratio": ratio.estimate}
             row |= {"ratio_low": ratio.low, "ratio_high": ratio.high}
@@ -243,10 +242,7 @@ class Agreement:
         return pd.DataFrame(rows)
 
     def _at(self, a: str, b: str) -> tuple[int, int]:
-        for name in (a, b):
-            if name not in self.groups:
-                raise UserError(f"{name!r} is none of {', '.join(self.groups)}")
-        return self.groups.index(a), self.groups.index(b)
+        return tuple(self.groups.index(cuts.chosen("group", name, self.groups)) for name in (a, b))
 
 
 def agreement(
@@ -261,22 +257,21 @@ def agreement(
     """How far groups of runs agree with one another, and each with itself.
 
     runs: {net: (trials, examples)}, two trials or more, all of the same examples; kind, labels: `correlations`.
-    paired: the groups are several scores of the SAME trials, in one order; a pair of runs is then always of two
-        different trials, so that a shared accident of one trial is not taken for agreement.
+    paired: the groups are several scores of the SAME trials, in one order, or nets whose trials have the same seeds
+        (batches in one order); a pair of runs is then always of two different trials or seeds, so that a shared
+        accident of one is not taken for agreement.
     UserError: fewer than two trials, other examples, fewer than two resamples; paired: unequal numbers of trials.
     """
     blocks = {name: vectors(block) for name, block in runs.items()}
     if not blocks or len({block.shape[1] for block in blocks.values()}) > 1:
         shapes = ", ".join(f"{name} {block.shape}" for name, block in blocks.items()) or "none"
         raise UserError(f"runs of these shapes: {shapes}; give every group runs of the same examples")
-    sizes = tuple(map(len, blocks.values()))
+    alone, sizes = min(blocks, key=lambda name: len(blocks[name])), tuple(map(len, blocks.values()))
     if min(sizes) < 2:
-        alone = list(blocks)[sizes.index(min(sizes))]
         raise UserError(f"{min(sizes)} trial of {alone}: give two or more, none diverged")
     if paired and len(set(sizes)) > 1:
         raise UserError(f"paired scores of {', '.join(map(str, sizes))} trials: give the same trials to each")
-    if resamples < 2:
-        raise UserError(f"resamples={resamples}: give 2 or more")
+    resamples = cuts.whole("resamples", resamples, 2)
     ready = Runs(np.concatenate(list(blocks.values())), kind, labels)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     trial = np.concatenate([np.arange(size) for size in sizes]) if paired else np.arange(sum(sizes))
@@ -295,16 +290,19 @@ def agreement(
     return Agreement(tuple(blocks), kind, sizes, _mean_blocks(full, owner, trial), resampled, left_out, paired)
 
 
-def share_within(runs: Mapping[str, np.ndarray], labels, *, resamples: int = RESAMPLES, seed: int = 0) -> Agreement:
+def share_within(
+    runs: Mapping[str, np.ndarray], labels, *, paired: bool = False, resamples: int = RESAMPLES, seed: int = 0
+) -> Agreement:
     """The share of each Pearson correlation that is about images, not classes: 1 - "classes alone" / "pearson".
 
     1: classes are equally learnable, or two nets disagree on them; 0: two nets agree on nothing but classes. nan for a
     pair whose correlation is not clearly above 0 (its interval is not): there is no agreement to take apart.
     """
     whole, alone = (
-        agreement(runs, kind, labels=labels, resamples=resamples, seed=seed) for kind in ("pearson", CORRELATIONS[4])
+        agreement(runs, kind, labels=labels, paired=paired, resamples=resamples, seed=seed)
+        for kind in ("pearson", CORRELATIONS[4])
     )
-    clear = np.array([[whole.r(a, b).low > 0 for b in whole.groups] for a in whole.groups])
+    clear = np.array([[_positive(whole.r(a, b)) for b in whole.groups] for a in whole.groups])
 
     def share(part: np.ndarray, of: np.ndarray) -> np.ndarray:
         return 1 - part / np.where(clear, of, np.nan)
@@ -323,11 +321,11 @@ def without_ranking(within: Agreement) -> list[str]:
 
     within: an agreement within classes, since a net that names one class for every image agrees with itself on that.
     """
-    return [net for net in within.groups if not within.r(net, net).low > 0]
+    return [net for net in within.groups if not _positive(within.r(net, net))]
 
 
 def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels=None) -> pd.DataFrame:
-    """Correlation of two scores of the SAME trial, mean over trials: (scores, scores), diagonal 1.
+    """Correlation of two scores of the SAME trial, mean over trials: DataFrame (scores, scores), diagonal 1.
 
     It counts what both took from one run's accidents as agreement; `agreement(paired=True)` does not.
     """
@@ -339,6 +337,10 @@ def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------
+
+
+def _positive(interval: Interval) -> bool:
+    return judge(interval, above=0).verdict == "holds"
 
 
 def _mean_blocks(matrix: np.ndarray, owner: np.ndarray, trial: np.ndarray) -> np.ndarray:

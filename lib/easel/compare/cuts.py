@@ -1,9 +1,10 @@
-"""Where a ranking is cut, and who is in, out or tied: the arithmetic under `easel.matching`, and its refusals.
+"""Where a ranking is cut, and who is in, out or tied: the arithmetic under `compare.matching`, and all refusals.
 
 A cut sorts examples into out (0), tied at the cut (1) and in (2). Every tie rule and every bound is a function of the
 3 x 3 table of how often code i of one ranking meets code j of another. No tie is broken by chance, no array changed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from easel.errors import UserError
 WHICH = ("easy", "hard")
 TIES = ("expected", "inclusive", "index")
 OUT, TIED, IN = 0, 1, 2  # codes of a cut
+ROUNDING = 1e-9  # what arithmetic may move: .145 * 100 is 14.499999999999998
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,7 @@ def cut_at(
 ) -> Cut:
     """The cut of the easiest or hardest k = fraction * examples (halves up, at least 1) of a ranking."""
     n = len(x)
-    k = min(n, max(1, int(np.floor(fraction * n + 0.5 + 1e-9))))  # 1e-9: .145 * 100 is 14.499999999999998
+    k = min(n, max(1, int(np.floor(fraction * n + 0.5 + ROUNDING))))
     at = n - k if which == "easy" else k - 1
     value = (np.partition(x, at) if ordered is None else ordered)[at]
     sure, tied = (x > value if which == "easy" else x < value), x == value
@@ -123,6 +125,39 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return np.einsum("i,i", a, b)  # not BLAS, whose threads wait for each other on cores that are busy
 
 
+# ---- what is asked, checked ----------------------------------------------------------------------------------------
+
+
+def chosen(name: str, value: str, allowed: Sequence[str]) -> str:
+    """One of some words."""
+    if value not in allowed:
+        *most, last = map(repr, allowed)
+        raise UserError(f"{name}={value!r}: give {', '.join(most)} or {last}")
+    return value
+
+
+def whole(name: str, value, low: int, high: int | None = None) -> int:
+    """A whole number, low or more, at most high."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= (high or value):
+        reach = f"at least {low}" if high is None else f"in {low}..{high}"
+        raise UserError(f"{name}={value!r}: give a whole number, {reach}")
+    return int(value)
+
+
+def asked(which: str, fraction: float) -> tuple[str, float]:
+    """Which end and which fraction."""
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.number)) or not 0 < fraction <= 1:
+        raise UserError(f"fraction={fraction!r}: give a number above 0, at most 1, such as 0.10")
+    return chosen("which", which, WHICH), float(fraction)
+
+
+def level_of(level: float) -> float:
+    """A confidence level."""
+    if not 0 < level < 1:
+        raise UserError(f"level={level!r}: give a number between 0 and 1, such as 0.95")
+    return level
+
+
 def vector(counts) -> np.ndarray:
     """Counts as float64 (examples,); UserError unless they are finite numbers, one an example."""
     x = np.asarray(counts)
@@ -130,10 +165,8 @@ def vector(counts) -> np.ndarray:
         raise UserError(f"counts of shape {x.shape} and type {x.dtype}: give one number an example, shape (examples,)")
     x = x.astype(np.float64)
     if not np.isfinite(x).all():
-        raise UserError(
-            f"counts[{int(np.argmin(np.isfinite(x)))}] is not finite: leave diverged trials out, "
-            "and give one finite number an example"
-        )
+        at = int(np.argmin(np.isfinite(x)))
+        raise UserError(f"counts[{at}] is not finite: leave diverged trials out, give one finite number an example")
     return x
 
 
@@ -143,29 +176,6 @@ def pair_of(a, b) -> tuple[np.ndarray, np.ndarray]:
     if len(a) != len(b):
         raise UserError(f"counts of {len(a)} and of {len(b)} examples: give the same examples in the same order")
     return a, b
-
-
-def asked(which: str, fraction: float) -> tuple[str, float]:
-    """Which end and which fraction, checked."""
-    if which not in WHICH:
-        raise UserError(f"which={which!r}: give 'easy' or 'hard'")
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.number)) or not 0 < fraction <= 1:
-        raise UserError(f"fraction={fraction!r}: give a number above 0, at most 1, such as 0.10")
-    return which, float(fraction)
-
-
-def rule_of(ties: str) -> str:
-    """A tie rule's name, checked."""
-    if ties not in TIES:
-        raise UserError(f"ties={ties!r}: give 'expected', 'inclusive' or 'index'")
-    return ties
-
-
-def level_of(level: float) -> float:
-    """A confidence level, checked."""
-    if not 0 < level < 1:
-        raise UserError(f"level={level!r}: give a number between 0 and 1, such as 0.95")
-    return level
 
 
 def labels_of(labels, examples: int) -> np.ndarray:

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from easel.compare.cuts import labels_of, level_of, trials_of
+from easel.compare.cuts import ROUNDING, labels_of, level_of, trials_of, vector, whole
 from easel.errors import UserError
 
+LEVEL = 0.95
+ANY = (-np.inf, np.inf)  # the range of a statistic that has no limits
 SHUFFLES = 4  # of the units, to tell what is a unit's own from luck with single examples
 
 
@@ -31,7 +33,7 @@ class Interval(NamedTuple):
     @property
     def telling(self) -> bool:
         """Whether it says anything: it has limits, and they are apart (trials that are all alike leave no doubt)."""
-        return bool(self.high - self.low > 1e-9)
+        return bool(self.high - self.low > ROUNDING)
 
 
 # ---- one interval --------------------------------------------------------------------------------------------------
@@ -42,16 +44,17 @@ def combined(
     doubts: Iterable[tuple[float, float]],
     n: int,
     *,
-    level: float = 0.95,
-    limits: tuple[float, float] = (-np.inf, np.inf),
+    level: float = LEVEL,
+    limits: tuple[float, float] = ANY,
 ) -> Interval:
-    """The interval of an estimate whose doubts are independent: (variance, degrees of freedom) each, degrees inf if
+    """The interval of an estimate with independent doubts, each (variance, degrees of freedom; inf: it is known).
 
-    the variance is known. Clipped to `limits`, the statistic's range; nan where the estimate or a variance is.
+    Clipped to `limits`, the statistic's range; its ends are nan where the estimate or a variance is, or without a
+    degree of freedom.
     """
     doubts = [(float(variance), float(degrees)) for variance, degrees in doubts]
     quantile, total = (1 + level_of(level)) / 2, sum(variance for variance, _ in doubts)
-    if not np.isfinite([estimate, total]).all():
+    if not np.isfinite([estimate, total]).all() or any(degrees <= 0 for _, degrees in doubts):
         return Interval(float(estimate), np.nan, np.nan, n)
     spread = sum(variance**2 / degrees for variance, degrees in doubts)
     degrees = total**2 / spread if spread else np.inf
@@ -60,97 +63,83 @@ def combined(
     return Interval(float(estimate), float(low), float(high), n)
 
 
-def t_interval(values, *, level: float = 0.95, points: int = 1) -> Interval:
+def together(points: int, level: float = LEVEL) -> float:
+    """The level of each of several intervals at which all cover at once with probability `level` (Bonferroni)."""
+    return 1 - (1 - level_of(level)) / whole("points", points, 1)
+
+
+def t_interval(values, *, level: float = LEVEL, points: int = 1) -> Interval:
     """The mean of independent trials and its t-interval; nan (diverged, or without a partner) is left out.
 
-    values: (trials,) any finite numbers, such as paired differences. points: as many intervals are read together, and
-    each has the level 1 - (1 - level) / points, so that all of them cover at once with probability `level` or more
-    (Bonferroni). Interval.n is the number of trials used; its ends are nan for fewer than two.
-    UserError: level outside 0..1; points below 1.
+    values: (trials,) any finite numbers, such as paired differences. points: as many intervals are read together
+    (`together`). Interval.n is the number of trials used; its ends are nan for fewer than two.
+    UserError: an infinite value, level outside 0..1, points below 1.
     """
-    if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 1:
-        raise UserError(f"points={points!r}: a whole number from 1")
     values = np.asarray(values, dtype=float).ravel()
-    values = values[~np.isnan(values)]
+    values, level = values[~np.isnan(values)], together(points, level)
     n = len(values)
     if n < 2:
         return Interval(float(values.mean()) if n else np.nan, np.nan, np.nan, n)
-    doubt = (values.var(ddof=1) / n, n - 1)
-    return combined(float(values.mean()), [doubt], n, level=1 - (1 - level_of(level)) / points)
+    return combined(float(vector(values).mean()), [(values.var(ddof=1) / n, n - 1)], n, level=level)
 
 
 # ---- the jackknife over trials -------------------------------------------------------------------------------------
 
 
-def jackknife(
-    a_correct,
-    b_correct,
-    statistic: Callable[..., float],
-    *,
-    level: float = 0.95,
-    limits: tuple[float, float] = (0.0, 1.0),
-) -> Interval:
+def jackknife(a_correct, b_correct, statistic: Callable[..., float], *, limits=(0.0, 1.0)) -> Interval:
     """Delete-one-trial jackknife interval of statistic(counts_a, counts_b), or (counts_a) if b_correct is None.
 
-    a_correct, b_correct: (trials, examples) bool, independent trials, one epoch, the same examples. The doubt of a
-    group of N trials is (N-1)/N * sum_i (theta_-i - their mean)^2 with N - 1 degrees of freedom (`combined`).
+    a_correct, b_correct: (trials, examples) bool, independent trials, one epoch, the same examples; limits: the
+    statistic's range. UserError: fewer than two trials in a group, arrays of another shape or type.
 
-    What it covers: the statistic's expectation over new sets of N trials on THESE examples. Not its value for
-    N -> infinity: noise in the counts makes two rankings look less alike at small N, so compare at equal N.
-
-    Deleting a trial moves counts from 0..N to 0..N-1, and with them the tie block at the cut: `rate` with expected ties
-    has another mean at N-1 (lower by .03 at N = 5, by .01 or less from N = 10 on), but that shift is common to all
-    theta_-i and leaves the variance alone, and no bias correction is made, which would add it N times. Simulated
-    (tests/test_coverage.py; N = 4, 10, 20; rates, shares, correlations, contrasts): a nominal 95% covers 95 to 100%.
-    Under inclusive ties whole blocks enter and leave the set; the standard error is then up to five times too large and
-    jumps: read no width there. Where the statistic is the same whichever trial is left out, the interval has width 0
-    and says nothing.
-    UserError: fewer than two trials in a group, arrays of another shape or type, level outside 0..1.
+    It covers the statistic's expectation over new sets of N trials on THESE examples (simulated in tests/compare/
+    test_coverage.py: a nominal 95% covers 95 to 100%), not its value for N -> infinity: noise in the counts makes two
+    rankings look less alike at small N, so compare at equal N. Deleting a trial moves the tie block at the cut, but
+    that shift is common to all theta_-i: it leaves the variance alone, and a bias correction, which would add it N
+    times, is not made. Under inclusive ties the standard error is up to five times too large: read no width there.
     """
     groups = [a_correct] if b_correct is None else [a_correct, b_correct]
-    return jackknife_of(groups, lambda counts: [statistic(*counts)], level=level, limits=limits)[0]
+    return jackknife_of(groups, lambda counts: [statistic(*counts)], limits=limits)[0]
 
 
 def jackknife_of(
-    groups,
-    statistics: Callable[[list[np.ndarray]], np.ndarray],
-    *,
-    level: float = 0.95,
-    limits: tuple[float, float] = (-np.inf, np.inf),
+    groups, statistics: Callable[[list[np.ndarray]], np.ndarray], *, level: float = LEVEL, limits=ANY
 ) -> list[Interval]:
     """`jackknife` for any number of groups of trials, and for several statistics at once: one Interval a statistic.
 
     groups: arrays (trials, examples) bool, independent of each other, one epoch, the same examples. statistics: takes
     the groups' counts in their order, gives (d,) floats. A trial is left out of everything it counts in, so what two
-    statistics share cancels in their difference. A statistic that is nan for some trial left out has no limits (nan).
-    UserError: as `jackknife`.
+    statistics share cancels in their difference. UserError as in `jackknife`, and level outside 0..1.
     """
     groups = [trials_of(group, least=2) for group in groups]
     if len({group.shape[1] for group in groups}) > 1:
         raise UserError("groups of different numbers of examples: give records of the same examples")
-    level_of(level)
     counts = [group.sum(0) for group in groups]
-    left_out = [
-        np.array([statistics([*counts[:at], counts[at] - trial, *counts[at + 1 :]]) for trial in group], dtype=float)
-        for at, group in enumerate(groups)
-    ]
-    whole = np.asarray(statistics(counts), dtype=float)
+    whole_value = np.asarray(statistics(counts), dtype=float)
+    left_out = []
+    for at, group in enumerate(groups):
+        without = (counts[at] - trial for trial in group)
+        left_out.append(np.array([statistics([*counts[:at], c, *counts[at + 1 :]]) for c in without], dtype=float))
     return [
-        from_left_out(one, [of[:, d] for of in left_out], level=level, limits=limits) for d, one in enumerate(whole)
+        from_left_out(one, [of[:, d] for of in left_out], level=level, limits=limits)
+        for d, one in enumerate(whole_value)
     ]
 
 
-def from_left_out(
-    estimate: float,
-    left_out: Sequence[np.ndarray],
-    *,
-    level: float = 0.95,
-    limits: tuple[float, float] = (-np.inf, np.inf),
-) -> Interval:
+def from_left_out(estimate: float, left_out: Sequence[np.ndarray], *, level: float = LEVEL, limits=ANY) -> Interval:
     """The interval of `jackknife`. left_out: for each group the statistic without each of its trials, (trials,)."""
-    groups = [np.asarray(group, dtype=float) for group in left_out]
-    doubts = [((len(group) - 1) * group.var(), len(group) - 1) for group in groups]
-    return combined(estimate, doubts, sum(map(len, groups)), level=level, limits=limits)
+    return combined(
+        estimate, [left_out_doubt(group) for group in left_out], sum(map(len, left_out)), level=level, limits=limits
+    )
+
+
+def left_out_doubt(left_out) -> tuple[np.ndarray, int]:
+    """The delete-one jackknife's doubt: ((N-1)/N * sum_i (theta_-i - their mean)^2, N - 1 degrees of freedom).
+
+    left_out: theta_-i, (N, ...) of one statistic or several.
+    """
+    left_out = np.asarray(left_out, dtype=float)
+    return (len(left_out) - 1) * left_out.var(0), len(left_out) - 1
 
 
 # ---- trials, nets and images together ------------------------------------------------------------------------------
@@ -161,58 +150,48 @@ def crossed(
     *groups: np.ndarray,
     labels,
     limits: tuple[float, float] = (0.0, 1.0),
-    level: float = 0.95,
     resamples: int = 200,
     seed: int = 0,
 ) -> list[Interval]:
     """Intervals of statistic(*groups, labels), a sequence of numbers, over other trials, other nets and other images.
 
-    groups: arrays (units, examples), whose units (trials or nets) are independent; labels: (examples,).
-    variance = that of a bootstrap over the examples, drawn within their classes, plus, for each group, what its units
-    have of their own: V - V', or 0 if that is negative. V is the delete-one jackknife's: (U-1)/U times the sum over u
-    of (theta_-u - mean)^2. V' is the same after the units were shuffled in each example by itself (mean of SHUFFLES
-    times), which keeps every count and takes from a unit what it has in common over the examples. So the luck of one
-    unit with one example, which the bootstrap repeats, is not counted twice.
+    groups: arrays (units, examples), whose units (trials or nets) are independent; labels: (examples,); n: examples.
+    nan where the estimate is, and of one example. UserError: no group, one of fewer than two units, other lengths.
 
-    What it covers: new trials, new nets (as many as here) AND new test images. Simulated (easiness and errors with a
-    common part, trials and nets better or worse in whole classes, 10 classes; 5 trials, 4 nets, 400 examples and 10
-    trials, 5 nets, 2,000 examples): a nominal 95% covers 94 to 98%, for the area under the ROC curve, the share of the
-    misclassified that is hard, and kappa between two groups of nets. Groups of two units give wide intervals, whose
-    width is luck.
-    n is the number of examples. Estimates that are nan have the interval (nan, nan).
-    UserError: a group with fewer than two units, arrays of other lengths, level outside 0..1.
+    variance = that of a bootstrap over the examples, drawn within their classes, plus, for each group, what its units
+    have of their own: V - V', or 0 if that is negative. V is the delete-one jackknife's; V' is the same after the units
+    were shuffled in each example by itself (mean of SHUFFLES times), which keeps every count. So the luck of one unit
+    with one example, which the bootstrap repeats, is not counted twice. It covers new trials, new nets (as many as
+    here) AND new images: simulated (5 trials, 4 nets, 400 examples; 10, 5, 2,000), a nominal 95% covers 94 to 98%.
     """
     groups = [np.asarray(group) for group in groups]
-    labels = labels_of(labels, groups[0].shape[1])
+    labels = labels_of(labels, groups[0].shape[1] if groups and groups[0].ndim > 1 else 0)
     n = len(labels)
     if any(len(group) < 2 or group.shape[1] != n for group in groups):
         raise UserError(f"groups of shapes {[g.shape for g in groups]}: two units or more each, of the same examples")
-    level_of(level)
     estimate = np.asarray(statistic(*groups, labels), float)
     rng = np.random.default_rng(seed)
-    parts = []
+    doubts = []
     for at, group in enumerate(groups):
-        before, after = groups[:at], groups[at + 1 :]
-        own = _unit_variance(statistic, before, group, after, labels)
-        shuffled = (rng.permuted(group, axis=0) for _ in range(SHUFFLES))
-        mixed = [_unit_variance(statistic, before, mix, after, labels) for mix in shuffled]
-        parts.append((np.maximum(own - np.mean(mixed, axis=0), 0), len(group) - 1))
+
+        def spread(units: np.ndarray, at: int = at) -> np.ndarray:
+            """The jackknife's variance over the units of one group, the others as they are."""
+            without = (np.delete(units, unit, axis=0) for unit in range(len(units)))
+            thetas = [statistic(*groups[:at], less, *groups[at + 1 :], labels) for less in without]
+            return left_out_doubt(thetas)[0]
+
+        own = spread(group)
+        luck = np.mean([spread(rng.permuted(group, axis=0)) for _ in range(SHUFFLES)], axis=0)
+        doubts.append((np.maximum(own - luck, 0), len(group) - 1))
     members = [np.flatnonzero(labels == c) for c in range(labels.max() + 1)]
     thetas = []
-    for _ in range(resamples):
+    for _ in range(whole("resamples", resamples, 2)):
         drawn = np.concatenate([of[rng.integers(len(of), size=len(of))] for of in members])
         thetas.append(statistic(*(group[:, drawn] for group in groups), labels[drawn]))
     thetas = np.asarray(thetas, float)
     thetas = thetas[np.isfinite(thetas).all(1) | ~np.isfinite(estimate).all()]  # a draw may hold no error at all
-    parts.append((thetas.var(0, ddof=1) if len(thetas) > 1 else np.full(len(estimate), np.nan), n - 1))
+    doubts.append((thetas.var(0, ddof=1) if len(thetas) > 1 else np.full(len(estimate), np.nan), n - 1))
     return [
-        combined(one, [(variance[d], degrees) for variance, degrees in parts], n, level=level, limits=limits)
+        combined(one, [(variance[d], degrees) for variance, degrees in doubts], n, limits=limits)
         for d, one in enumerate(estimate)
     ]
-
-
-def _unit_variance(statistic, before: list, group: np.ndarray, after: list, labels: np.ndarray) -> np.ndarray:
-    """The delete-one jackknife's variance over the units of one group."""
-    without = (np.delete(group, unit, axis=0) for unit in range(len(group)))
-    thetas = np.array([statistic(*before, less, *after, labels) for less in without], float)
-    return (len(group) - 1) * thetas.var(0)

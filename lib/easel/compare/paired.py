@@ -1,10 +1,8 @@
 """Accuracies of trials that share their seeds: intervals, paired differences, and claims about several points (EH 7).
 
-Arms of an experiment that train from the same seeds (weights, order, selection, noise) are compared seed by seed, which
-takes out what the seeds have in common. A value is one trial's; the trials are the sample, the test images are given:
-an interval says what other seeds would have done on these images, not what other images would have.
-
-Pure functions; they never train, load, draw a figure, or take a missing (diverged) trial for a wrong one.
+Arms that train from the same seeds (weights, order, selection, noise) are compared seed by seed, which takes out what
+the seeds have in common: an interval says what other seeds would have done on these images, not what other images
+would have. Nothing trains, loads or draws here, and a missing (diverged) trial is not taken for a wrong one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,9 +22,8 @@ from easel.errors import UserError
 def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str | None = None) -> pd.DataFrame:
     """A column `accuracy` for a table of trials: the share of the view's images that are right at its last epoch, 0..1.
 
-    points: a column `trial` (Trial), one row a point and seed; a trial may stand in several rows, as the
-    plain one does in every arm. ledgers: what `run.ensure` gave for these trials, and for others; view: such as
-    "test@10", the trials' last epoch; None: the one view that each trial has.
+    points: a column `trial` (Trial), one row a point and seed; several may have one trial. ledgers: what `ensure`
+    gave for these trials, and for others; view: such as "test@10", the trials' last epoch; None: each trial's own.
     Returns the table with a column `seed` and without `trial`; nan where the trial diverged.
     UserError: a trial that no ledger holds.
     """
@@ -44,9 +41,9 @@ def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str | None = None)
     return points.drop(columns="trial").assign(**columns)
 
 
-def with_intervals(table: pd.DataFrame, by: list[str], *, level: float = 0.95) -> pd.DataFrame:
+def with_intervals(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """The table with columns mean, low, high, n: the t-interval of `accuracy` over the trials of each group of `by`."""
-    rows = {key: t_interval(group.accuracy, level=level) for key, group in table.groupby(by, sort=False)}
+    rows = {key: t_interval(group.accuracy) for key, group in table.groupby(by, sort=False)}
     names = ["mean", "low", "high", "n"]
     index = pd.MultiIndex.from_tuples([key if isinstance(key, tuple) else (key,) for key in rows], names=by)
     return table.merge(pd.DataFrame(list(rows.values()), columns=names, index=index), left_on=by, right_index=True)
@@ -55,13 +52,16 @@ def with_intervals(table: pd.DataFrame, by: list[str], *, level: float = 0.95) -
 def at(table: pd.DataFrame, **where) -> pd.Series:
     """The accuracies of one point, by seed: float, index seed. Two of them subtract seed by seed.
 
-    UserError: no such point; two rows of one seed (a column that tells arms apart was not named).
+    UserError: no such column or point; two rows of one seed (a column that tells arms apart was not named).
     """
+    words = ", ".join(f"{name}={value!r}" for name, value in where.items())
+    if not where or not where.keys() <= set(table.columns):
+        raise UserError(f"at({words}): name columns of the table, of {', '.join(map(str, table.columns))}")
     rows = table[np.logical_and.reduce([table[name] == value for name, value in where.items()])]
     if not len(rows):
-        raise UserError(f"no trial with {_words(where)} in a table of {len(table)}")
+        raise UserError(f"no trial with {words} in a table of {len(table)}")
     if rows.seed.duplicated().any():
-        raise UserError(f"{_words(where)} leaves several trials of one seed: name what tells them apart")
+        raise UserError(f"{words} leaves several trials of one seed: name what tells them apart")
     return rows.set_index("seed").accuracy.sort_index()
 
 
@@ -112,7 +112,3 @@ def bend(curve: Mapping[float, pd.Series], knee: float) -> dict[str, pd.Series]:
     late = (curve[at_knee] - curve[last]) / (last - at_knee)
     early = (curve[first] - curve[at_knee]) / (at_knee - first)
     return {f"bend at {at_knee:g}": 0.1 * (late - early)}
-
-
-def _words(where: Mapping) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in where.items())

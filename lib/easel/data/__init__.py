@@ -4,11 +4,7 @@
 
     images = subset(load(choose("auto")), 10_000).images      # uint8 (10000, 3, 32, 32)
 
-sets        names, sizes, splits, subsets; what is on this machine      folders     any folder of images
-published   what comes as one archive: a literal a set                  patterns    pictures drawn by code
-download    one file from the first mirror that delivers it             facts       what a trial's key needs to know
-changes     perturbations: a registry
-
+sets · published · folders · patterns · download · changes (perturbations) · facts (what a trial's key needs to know).
 Nothing in this room trains or normalises. These words are imported when they are first used.
 """
 

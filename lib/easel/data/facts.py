@@ -1,8 +1,7 @@
-"""What a trial's key needs to know of a data set, kept on disk, so that naming a trial reads no image.
+"""What a trial's key needs to know of a data set, kept in results/facts, so that naming a trial reads no image.
 
-The facts lie in results/facts, one small JSON for each part of a data set at a size (the data folder may be shared, or
-read-only). They hold for the same files, by path, size and time, read by the same code; else the set is read again.
-Nothing here downloads: that is `sets.load`, when images are wanted.
+One small JSON for each part of a data set at a size. It holds for the same files, by path, size and time, read by the
+same code; else the set is read again. Nothing here downloads: that is `sets.load`, when images are wanted.
 """
 
 import hashlib

@@ -5,7 +5,11 @@ A picture is read as an eye would see it: rotated as its EXIF says, transparency
 """
 
 import os
+import sys
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,50 +25,76 @@ SMALLEST = 8  # pixels: what is smaller is stretched to it
 FOLDER_SPLITS = {"train": ("train",), "test": ("val", "test")}  # ours: the folder's, the first that is there
 
 
-def split_folder(root: Path, split: str) -> Path | None:
-    """The folder of "train" or "test" in root (val/ before test/), or None where there is none."""
-    return next((root / name for name in FOLDER_SPLITS[split] if (root / name).is_dir()), None)
+@dataclass(frozen=True)
+class Folder:
+    """A folder of images. Its methods raise UserError where what they need is missing, unreadable or damaged."""
 
+    root: Path
+    classes: Mapping[str, str] = field(default_factory=dict)  # {class folder to read: its class' name}; empty: all
+    crop: float = (
+        1.0  # side of the centre that is cut out, over the short side (224/256: "resize 256, centre crop 224")
+    )
 
-def listing(root: Path, split: str, classes: tuple[str, ...] | None = None) -> dict[str, list[Path]]:
-    """Class folder's name -> its image files, both sorted; hidden files and other kinds of file are passed over.
+    def split(self, split: str) -> Path | None:
+        """The folder of "train" or "test" (val/ before test/), or None where there is none."""
+        return next((self.root / name for name in FOLDER_SPLITS[split] if (self.root / name).is_dir()), None)
 
-    classes: the class folders to read (others are ignored); None reads all, two at least.
-    Raises UserError where a folder is missing, unreadable, without class folders, or a class has no image.
-    """
-    _entries(root)  # says so where the root itself is missing or unreadable
-    folder = split_folder(root, split)
-    if folder is None:
-        names = " or ".join(f"{name}/" for name in FOLDER_SPLITS[split])
-        raise UserError(f"{root}: no folder {names} in it; a set of images is laid out as train/CLASS/…, val/CLASS/…")
-    here = sorted(e.name for e in _entries(folder) if e.is_dir() and not e.name.startswith("."))
-    if not here:
-        raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
-    if classes is None and len(here) == 1:
-        raise UserError(f"{folder}: only one class ({here[0]}); telling classes apart takes two folders or more")
-    missing = sorted(set(classes or ()) - set(here))
-    if missing:
-        raise UserError(f"{folder}: no class folder {', '.join(missing)}; it is needed beside {len(here)} others there")
-    files = {name: _images(folder / name) for name in classes or here}
-    for name, found in files.items():
-        if not found:
-            raise UserError(f"{folder / name}: no image in it; add images ({' '.join(sorted(SUFFIXES))}) or remove it")
-    return files
+    def listing(self, split: str) -> dict[str, list[Path]]:
+        """Class folder's name -> its image files, both sorted; hidden files and other kinds of file are passed over."""
+        _entries(self.root)  # says so where the root itself is missing or unreadable
+        folder = self.split(split)
+        if folder is None:
+            names = " or ".join(f"{name}/" for name in FOLDER_SPLITS[split])
+            raise UserError(f"{self.root}: no folder {names} in it; images lie in train/CLASS/…, val/CLASS/…")
+        here = sorted(e.name for e in _entries(folder) if e.is_dir() and not e.name.startswith("."))
+        if not here:
+            raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
+        if len(here) == 1 and not self.classes:
+            raise UserError(f"{folder}: only one class ({here[0]}); telling classes apart takes two folders or more")
+        missing = sorted(set(self.classes) - set(here))
+        if missing:
+            raise UserError(f"{folder}: no class folder {', '.join(missing)}; needed beside the {len(here)} there")
+        files = {name: _images(folder / name) for name in self.classes or here}
+        for name, found in files.items():
+            if not found:
+                raise UserError(f"{folder / name}: no image in it; add {' '.join(sorted(SUFFIXES))} files or remove it")
+        return files
 
+    def paths(self, split: str) -> list[Path]:
+        """The image files of a split, in the order of their ids."""
+        return [path for group in self.listing(split).values() for path in group]
 
-def same_classes(root: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> None:
-    """UserError unless both splits have the same class folders."""
-    if set(train) == set(test):
-        return
-    only = [
-        f"{name} is only in {where}/"
-        for where, names in (
-            ("train", set(train) - set(test)),
-            (split_folder(root, "test").name, set(test) - set(train)),
-        )
-        for name in sorted(names)
-    ]
-    raise UserError(f"{root}: its splits have different classes ({'; '.join(only[:5])}); give both the same folders")
+    def side(self) -> int:
+        """Side of the square images in pixels: the short side that all files to train on share, 8..224, else 224."""
+        sides = set()
+        for path in self.paths("train"):
+            with _opened(path) as image:
+                sides.add(min(image.size))
+            if len(sides) > 1 or max(sides) > LARGEST:
+                return LARGEST
+        return max(sides.pop(), SMALLEST)
+
+    def read(self, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        """A split's images (n, 3, size, size) uint8, labels (n,) int64 and class names; both splits have the same."""
+        files = self.listing(split)
+        if self.split("test"):
+            train, test = set(self.listing("train")), set(self.listing("test"))
+            other = self.split("test").name
+            odd = [f"{name} is only in {'train' if name in train else other}/" for name in sorted(train ^ test)]
+            if odd:
+                why = "; ".join(odd[:5])
+                raise UserError(f"{self.root}: its splits have different classes ({why}); give both the same folders")
+        paths = [path for group in files.values() for path in group]
+        check_memory(self.root, len(paths), size)
+        images = np.empty((len(paths), 3, size, size), np.uint8)
+        pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # decoding releases the GIL
+        try:
+            for row, picture in enumerate(pool.map(partial(picture_of, size=size, crop=self.crop), paths)):
+                images[row] = picture.transpose(2, 0, 1)
+        finally:
+            pool.shutdown(cancel_futures=True)  # at the first bad file the others are not waited for
+        labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
+        return images, labels, tuple(self.classes.get(name, name) for name in files)
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
@@ -91,68 +121,49 @@ def _images(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).parts)
 
 
-def common_side(files: list[Path]) -> int:
-    """Side of the square images in pixels: the short side that all files share, from 8 to 224, else 224."""
-    sides = set()
-    for path in files:
-        with _opened(path) as image:
-            sides.add(min(image.size))
-        if len(sides) > 1 or max(sides) > LARGEST:
-            return LARGEST
-    return max(sides.pop(), SMALLEST)
+def check_memory(where: object, images: int, size: int) -> None:
+    """UserError where so many images of a side would not fit into three quarters of this machine's memory."""
+    need = images * 3 * size * size
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
+    if need > 0.75 * have:
+        raise UserError(
+            f"{where}: {images} images of {size}x{size} take {need / 2**30:.1f} GiB, this machine has "
+            f"{have / 2**30:.1f}; load them with a smaller size (@PIXELS after the name)"
+        )
 
 
-def read_pictures(files: list[Path], size: int, crop: float = 1.0) -> np.ndarray:
-    """Pictures as (n, 3, size, size) uint8 RGB: the short side brought to size / crop, then the centre cut out.
-
-    crop: side of the cut over the short side, 0..1 (224/256 is ImageNet's "resize 256, centre crop 224").
-    Raises UserError naming the first file that is no image, is truncated or corrupt, or cannot be read.
-    """
-    images = np.empty((len(files), 3, size, size), np.uint8)
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # decoding releases the GIL
-    try:
-        for row, picture in enumerate(pool.map(partial(picture_of, size=size, crop=crop), files)):
-            images[row] = picture.transpose(2, 0, 1)
-    finally:
-        pool.shutdown(cancel_futures=True)  # at the first bad file the others are not waited for
-    return images
+# one picture ---------------------------------------------------------------------------------------------------------
 
 
 def picture_of(path: Path, size: int, crop: float = 1.0) -> np.ndarray:
-    """One picture (size, size, 3) uint8, as `read` takes it."""
+    """A picture as (size, size, 3) uint8: `rgb`, then `squared`. UserError naming a file that is no whole image."""
     with _opened(path) as image:
-        image = rgb(ImageOps.exif_transpose(image), path)
-    short = min(image.size)
-    cut = short * crop
+        return squared(rgb(ImageOps.exif_transpose(image), path), size, crop)
+
+
+def squared(image: Image.Image, size: int, crop: float = 1.0) -> np.ndarray:
+    """The centre of a picture as (size, size, channels) uint8: the short side brought to size / crop, then cut."""
+    cut = min(image.size) * crop
     left, top = (image.width - cut) / 2, (image.height - cut) / 2
-    if (cut, cut) != (size, size) or image.size != (size, size):
+    if (cut, *image.size) != (size, size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + cut, top + cut))
     return np.asarray(image)
 
 
-class _opened:
-    """An image file, open and decoded only on demand; every way in which PIL can fail on it becomes one UserError."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Image.Image:
-        try:
-            self.image = Image.open(self.path, formats=FORMATS)
-        except Exception as error:
-            self._refuse(error)
-        return self.image
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self.image.close()
-        if error is not None and isinstance(error, Exception) and not isinstance(error, UserError):
-            self._refuse(error)
-
-    def _refuse(self, error: Exception) -> None:
-        why = {Image.UnidentifiedImageError: "not an image that can be identified"}.get(type(error))
-        why = why or (error.strerror if isinstance(error, OSError) and error.strerror else str(error))
-        why = " ".join(str(why).split()) or type(error).__name__
-        raise UserError(f"{self.path}: not a readable image ({why}); repair the file or take it away") from error
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, decoded only on demand; every way in which PIL can fail on it becomes one UserError."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, Image.UnidentifiedImageError):
+            why = "not an image that can be identified"
+        else:
+            why = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+        raise UserError(f"{path}: not a readable image ({why}); repair the file or take it away") from error
 
 
 def rgb(image: Image.Image, path: Path | str = "image") -> Image.Image:

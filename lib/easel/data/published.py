@@ -2,9 +2,9 @@
 
 A set of your own is one more:
 
-    register(Published(name="mine", archive="mine.tar.gz", md5=..., bytes=..., urls=(...), folder="mine", side=32,
-                       files={"train": (("train.bin", MD5),), "test": (("test.bin", MD5),)}, read=function,
-                       rows={"train": 5_000, "test": 1_000}, classes=("cat", "dog")))
+    register_set(Published(name="mine", archive="mine.tar.gz", md5=..., bytes=..., urls=(...), folder="mine", side=32,
+                           files={"train": (("train.bin", MD5),), "test": (("test.bin", MD5),)}, read=function,
+                           rows={"train": 5_000, "test": 1_000}, classes=("cat", "dog")))
 
 and then has a name like any other: load("mine@64"), Trial(data="mine"), `easel data mine`.
 
@@ -16,17 +16,16 @@ CIFAR's files are pickles, and a pickle is a program: the unpickler knows three 
 import io
 import os
 import pickle
-import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -34,14 +33,8 @@ from easel.data import download
 from easel.errors import UserError
 from easel.files import publish
 
-RESERVED = ("auto", "photographs", "patterns", "mini-imagenet")  # names with a meaning of their own (easel.data.sets)
-
-
-def unpack_files(this: "Published", root: Path) -> None:
-    """Lays the files of a .tar.gz, each checked and then renamed into place; what is there stays as it is."""
-    known = (*chain(*this.files.values()), *this.beside)
-    wanted = {f"{this.folder}/{file}": (file, md5) for file, md5 in known}
-    unpack_members(root / this.archive, root / this.folder, wanted)
+CHOICES = ("auto", "photographs")  # names that stand for one of several sets: easel.data.sets.choose says which
+RESERVED = (*CHOICES, "patterns", "mini-imagenet")  # no names for a published set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +58,7 @@ class Published:
     classes: tuple[str, ...] | Mapping[str, str]  # by label; of folders {folder: name}; (): the files name them
     files: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # {split: ((file, MD5), ...)}
     read: Callable[["Published", Path, str], tuple[np.ndarray, np.ndarray, tuple[str, ...]]] | None = None
-    unpack: Callable[["Published", Path], None] = unpack_files
+    unpack: Callable[["Published", Path], None] | None = None  # None: takes the files out of a .tar.gz
     beside: tuple[tuple[str, str], ...] = ()  # (file, MD5) of what is laid there and not read
     channels: tuple[tuple, tuple] | None = None  # mean and std, 0..1 scale, where published ones are in use
     notice: str = ""  # what the reader must be told first
@@ -73,7 +66,7 @@ class Published:
     def __post_init__(self) -> None:
         if not self.name or set(self.name) & set("/\\@ ") or self.name in RESERVED:
             raise UserError(f"data set {self.name!r}: a name without / @ and spaces, none of {', '.join(RESERVED)}")
-        if bool(self.files) != (self.read is not None) or (not self.files and self.unpack is unpack_files):
+        if bool(self.files) != (self.read is not None) or not (self.files or self.unpack):
             raise UserError(f"data set {self.name}: files with a function read, or a function unpack that lays folders")
 
     def paths(self, root: Path) -> list[Path]:
@@ -85,17 +78,31 @@ class Published:
         return all(map(Path.is_file, self.paths(root))) if self.files else (root / self.folder).is_dir()
 
     def lay(self, root: Path) -> None:
-        """Unpacks root/archive into root/folder, once its MD5 is right; UserError if it is not."""
-        check_file(root / self.archive, self.md5, self.name)
-        self.unpack(self, root)
-
-    def mirrors(self) -> tuple[str, ...]:
-        """Addresses to try, in order: those of EASEL_MIRRORS if it is set, else `urls`."""
-        return download.mirrors(self.archive, self.urls)
+        """Unpacks root/archive into root/folder, once its MD5 is right; UserError if that cannot be."""
+        archive = root / self.archive
+        self._checked(archive, self.md5, hold=False)
+        try:
+            (self.unpack or _unpack_files)(self, root)
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+            what = f"cannot be unpacked into {root / self.folder} ({getattr(error, 'strerror', None) or error})"
+            raise UserError(f"{archive}: {what}; {download.WRITABLE}") from error
 
     def content(self, root: Path, file: str, md5: str) -> bytes:
         """The bytes of one of its files; UserError with both MD5 sums and the fix if they are others than published."""
-        return checked(root / self.folder / file, md5, self.name)
+        return self._checked(root / self.folder / file, md5)
+
+    def _checked(self, path: Path, md5: str, hold: bool = True) -> bytes:
+        """The bytes that were checked, not the file's, which may change. hold=False: none, the file is too large."""
+        try:
+            with open(path, "rb") as file:
+                content = file.read() if hold else b""
+                found = download.md5_of(io.BytesIO(content) if hold else file)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); run: easel data {self.name}") from error
+        if found != md5:
+            fix = f"delete this file and run: easel data {self.name}"
+            raise UserError(f"{path}: wrong bytes, MD5 is {found}, expected {md5}; {fix}")
+        return content
 
 
 PUBLISHED: dict[str, Published] = {}  # by name
@@ -114,131 +121,68 @@ def register_set(this: Published) -> Published:
     return this
 
 
-# checking and unpacking ----------------------------------------------------------------------------------------------
+def _unpack_files(this: Published, root: Path) -> None:
+    """Takes the known files out of a .tar.gz, each whole or not at all; what is there already stays as it is.
 
-
-def checked(path: Path, md5: str, name: str) -> bytes:
-    """The content of a file of data set `name`, if its MD5 is this one; UserError with both sums and the fix if not."""
-    with _readable(path, name):
-        content = path.read_bytes()
-    _same(path, download.md5(content), md5, name)
-    return content  # the bytes that were checked, not the file's, which may change
-
-
-def check_file(path: Path, md5: str, name: str) -> None:
-    """UserError as `checked`, for a file too large to hold."""
-    with _readable(path, name):
-        found = download.md5_of(path)
-    _same(path, found, md5, name)
-
-
-@contextmanager
-def _readable(path: Path, name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); run: easel data {name}") from error
-
-
-def _same(path: Path, found: str, md5: str, name: str) -> None:
-    if found != md5:
-        raise UserError(
-            f"{path}: wrong bytes, MD5 is {found}, expected {md5}; delete this file and run: easel data {name}"
-        )
-
-
-def unpack_members(archive: Path, folder: Path, wanted: dict[str, tuple[str, str]]) -> None:
-    """Takes members {name in the archive: (file name, MD5)} of a .tar.gz into folder, each whole or not at all.
-
-    Links, paths and anything else in the archive are not looked at; a file that is there already stays as it is.
+    Links, paths and anything else in the archive are not looked at.
     """
-    left = {name for name, (file, _) in wanted.items() if not (folder / file).exists()}
-    with unpacking(archive, folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(archive, "r:gz") as tar:
-            while left and (member := tar.next()) is not None:  # no further than needed: STL-10's holds 2.7 GB more
-                if member.name not in left or not member.isreg():
-                    continue
-                file, md5 = wanted[member.name]
-                content = tar.extractfile(member).read()
-                if download.md5(content) != md5:
-                    raise UserError(f"{archive}: its {file} has wrong bytes; delete the archive and download it again")
-                put(folder / file, content)
-                left.remove(member.name)
-
-
-@contextmanager
-def unpacking(archive: Path, folder: Path) -> Iterator[None]:
-    """Turns what can go wrong with the archive or with the disk into one UserError."""
-    try:
-        yield
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f"{archive}: cannot be unpacked into {folder} ({why}); make room and make the folder writable, "
-            "or point EASEL_DATA at a folder that is"
-        ) from error
-
-
-def put(path: Path, content: bytes) -> None:
-    """A file under its final name, whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        publish(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+    archive, folder = root / this.archive, root / this.folder
+    known = chain(*this.files.values(), this.beside)
+    left = {f"{this.folder}/{file}": (file, md5) for file, md5 in known if not (folder / file).exists()}
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive, "r:gz") as tar, TemporaryDirectory(dir=folder, prefix=".", suffix=".part") as scratch:
+        while left and (member := tar.next()) is not None:  # no further than needed: STL-10's holds 2.7 GB more
+            if member.name not in left or not member.isreg():
+                continue
+            file, md5 = left.pop(member.name)
+            content = tar.extractfile(member).read()
+            if download.md5_of(io.BytesIO(content)) != md5:
+                raise UserError(f"{archive}: its {file} has wrong bytes; delete the archive and download it again")
+            Path(scratch, file).write_bytes(content)
+            publish(Path(scratch, file), folder / file)
 
 
 # CIFAR ---------------------------------------------------------------------------------------------------------------
 
 
 def _cifar10(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    return *_batches(this, root, split, "labels", 10, "a CIFAR-10 batch"), this.classes
+    return *_pixels(this, root, split, "labels", 10, "a CIFAR-10 batch"), this.classes
 
 
 def _cifar100(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     what = "a file of CIFAR-100"
-    images, labels = _batches(this, root, split, "fine_labels", 100, what)
+    images, labels = _pixels(this, root, split, "fine_labels", 100, what)
     ((meta, md5),) = this.files["meta"]
-    content = this.content(root, meta, md5)
-    with _as(what, root / this.folder / meta, this):
-        names = tuple(read_cifar_pickle(content)["fine_label_names"])
+    with _table(this, root, meta, md5, what) as table:
+        names = tuple(table["fine_label_names"])
         if len(set(names)) != 100:
             raise UserError(f"it holds {len(set(names))} names, not 100")
     return images, labels, names
 
 
-def _batches(this: Published, root: Path, split: str, key: str, classes: int, what: str):
+def _pixels(this: Published, root: Path, split: str, key: str, classes: int, what: str):
     """Images (n, 3, 32, 32) uint8 and labels (n,) int64 of a split's files, in the official order."""
     files = this.files[split]
-    images = np.empty((this.rows[split], 3, this.side, this.side), np.uint8)
-    labels = np.empty(this.rows[split], np.int64)
-    each = len(labels) // len(files)
-
-    def fill(k: int) -> None:
-        file, md5 = files[k]
-        content = this.content(root, file, md5)
-        with _as(what, root / this.folder / file, this):
-            table = read_cifar_pickle(content)
+    each = this.rows[split] // len(files)
+    images, labels = [], []
+    for file, md5 in files:
+        with _table(this, root, file, md5, what) as table:
             data, marks = table["data"], np.asarray(table[key], np.int64)
             if data.shape != (each, 3072) or marks.shape != (each,) or marks.min() < 0 or marks.max() >= classes:
                 raise UserError(f"it holds {data.shape} pixels and {marks.shape} labels, not {each} images")
-        rows = slice(k * each, (k + 1) * each)
-        images[rows], labels[rows] = data.reshape(images[rows].shape), marks
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashing and copying release the GIL
-        list(pool.map(fill, range(len(files))))
-    return images, labels
+        images.append(data.reshape(each, 3, this.side, this.side))
+        labels.append(marks)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 @contextmanager
-def _as(what: str, path: Path, this: Published) -> Iterator[None]:
+def _table(this: Published, root: Path, file: str, md5: str, what: str) -> Iterator[dict]:
+    """What a file of CIFAR holds; whatever turns out to be wrong with it is said with the file's name."""
+    content = this.content(root, file, md5)
     try:
-        yield
+        yield read_cifar_pickle(content)
     except (KeyError, AttributeError, TypeError, ValueError) as error:  # UserError is a ValueError
+        path = root / this.folder / file
         raise UserError(f"{path}: not {what} ({error}); delete it and run: easel data {this.name}") from error
 
 
@@ -259,7 +203,7 @@ class _Said:
         return np.frombuffer(content.encode("latin1"), np.uint8).reshape(shape, order="F" if by_columns else "C")
 
 
-class _Table(pickle._Unpickler):
+class _Unpickler(pickle._Unpickler):
     """A pickle may name NumPy's array, its type and what makes one: three names. Nothing is imported or called.
 
     Python's own unpickler, since the one in C takes as many gigabytes as a damaged index into its memory says.
@@ -280,7 +224,7 @@ def read_cifar_pickle(content: bytes) -> dict:
     UserError for a pickle that names anything but NumPy's array, or that is damaged.
     """
     try:
-        table = _Table(io.BytesIO(content), encoding="latin1").load()
+        table = _Unpickler(io.BytesIO(content), encoding="latin1").load()
         return {key: value.array() if isinstance(value, _Said) else value for key, value in table.items()}
     except UserError:
         raise
@@ -297,27 +241,19 @@ def _stl10(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndar
     Torchvision's reader is not used because it asks for the 100,000 images without labels, which are not unpacked.
     """
     rows, side = this.rows[split], this.side
-    images, marks = (
-        _of_size(this, root, file, md5, size)
-        for (file, md5), size in zip(this.files[split], (rows * 3 * side * side, rows), strict=True)
-    )
-    labels = marks.astype(np.int64) - 1
+    read = []
+    for (file, md5), size in zip(this.files[split], (rows * 3 * side * side, rows), strict=True):
+        path = root / this.folder / file
+        if path.is_file() and path.stat().st_size != size:  # a download that broke off is the likely fault
+            raise UserError(
+                f"{path}: {path.stat().st_size:,} bytes, expected {size:,}; it was cut short or is another file: "
+                f"delete it and run: easel data {this.name}"
+            )
+        read.append(np.frombuffer(this.content(root, file, md5), np.uint8))
+    columns_first, labels = read[0].reshape(-1, 3, side, side), read[1].astype(np.int64) - 1
     if labels.min() < 0 or labels.max() >= len(this.classes):
-        path = root / this.folder / this.files[split][1][0]
         raise UserError(f"{path}: labels beyond 1..10; delete it and run: easel data {this.name}")
-    columns_first = images.reshape(-1, 3, side, side)
     return np.ascontiguousarray(columns_first.transpose(0, 1, 3, 2)), labels, this.classes
-
-
-def _of_size(this: Published, root: Path, file: str, md5: str, size: int) -> np.ndarray:
-    """The bytes of a file; its size is looked at first, since a download that broke off is the likely fault."""
-    path = root / this.folder / file
-    if path.is_file() and path.stat().st_size != size:
-        raise UserError(
-            f"{path}: {path.stat().st_size:,} bytes, expected {size:,}; it was cut short or is another file: "
-            f"delete it and run: easel data {this.name}"
-        )
-    return np.frombuffer(this.content(root, file, md5), np.uint8)
 
 
 # Tiny ImageNet -------------------------------------------------------------------------------------------------------
@@ -329,50 +265,44 @@ def _ten_classes(this: Published, root: Path) -> None:
     tiny-imagenet-200.zip holds train/WNID/images/WNID_K.JPEG and val/images/val_K.JPEG, with a table that says which
     class a validation image is of. The names stay: train/WNID/WNID_K.JPEG and val/WNID/val_K.JPEG.
     """
-    archive, folder = root / this.archive, root / this.folder
-    with unpacking(archive, folder):
-        scratch = Path(tempfile.mkdtemp(dir=root, prefix=f".{this.folder}.", suffix=".part"))
+    with (
+        zipfile.ZipFile(root / this.archive) as zipped,
+        TemporaryDirectory(dir=root, prefix=f".{this.folder}.", suffix=".part") as scratch,
+    ):
+        for member, place in _places(this, zipped).items():
+            target = Path(scratch, this.folder, place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(zipped.read(member))
+        if hasattr(os, "sync"):
+            os.sync()  # the images first, then the name under which they are found
         try:
-            with zipfile.ZipFile(archive) as zipped:
-                for member, place in _places(this, zipped):
-                    target = scratch / this.folder / place
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(zipped.read(member))
-            if hasattr(os, "sync"):
-                os.sync()  # the images first, then the name under which they are found
-            try:
-                (scratch / this.folder).rename(folder)
-            except OSError:
-                if not this.complete(root):  # if it is: another process was quicker
-                    raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            Path(scratch, this.folder).rename(root / this.folder)
+        except OSError:
+            if not this.complete(root):  # if it is: another process was quicker
+                raise
 
 
-def _places(this: Published, zipped: zipfile.ZipFile) -> list[tuple[str, str]]:
-    """(name in the archive, place in our folder) of every image of the classes, all found and none else."""
+def _places(this: Published, zipped: zipfile.ZipFile) -> dict[str, str]:
+    """{name in the archive: place in our folder} of every image of the classes; UserError where one is missing."""
     top = this.archive.removesuffix(".zip")
-    places, names = [], set(zipped.namelist())
+    table = f"{top}/val/val_annotations.txt"  # lines of val_0.JPEG, its WNID and a box, tabs between
+    lines = zipped.read(table).decode("ascii").splitlines() if table in zipped.namelist() else ()
+    class_of = {file: wnid for file, wnid, *_box in (line.split("\t") for line in lines)}
+    places = {}
     for member in zipped.namelist():
         match member.removeprefix(f"{top}/").split("/"):
             case ["train", wnid, "images", file] if wnid in this.classes and file.endswith(".JPEG"):
-                places.append((member, f"train/{wnid}/{file}"))
-    try:
-        table = zipped.read(f"{top}/val/val_annotations.txt").decode("ascii")
-    except (KeyError, UnicodeDecodeError):
-        table = ""
-    for line in table.splitlines():  # val_0.JPEG, its WNID and a box, tabs between
-        file, wnid, *_ = (*line.split("\t"), "", "")
-        if wnid in this.classes and f"{top}/val/images/{file}" in names:
-            places.append((f"{top}/val/images/{file}", f"val/{wnid}/{file}"))
-    for split, of in (("train", "train"), ("val", "test")):
-        each = this.rows[of] // len(this.classes)
+                places[member] = f"train/{wnid}/{file}"
+            case ["val", "images", file] if class_of.get(file) in this.classes:
+                places[member] = f"val/{class_of[file]}/{file}"
+    found = Counter(place.rpartition("/")[0] for place in places.values())
+    for split, rows in (("train", this.rows["train"]), ("val", this.rows["test"])):
+        each = rows // len(this.classes)
         for wnid in this.classes:
-            found = sum(place.startswith(f"{split}/{wnid}/") for _, place in places)
-            if found != each:
-                raise UserError(
-                    f"{zipped.filename}: {found} images of {wnid} for {split}/, not {each}; download it anew"
-                )
+            images = found[f"{split}/{wnid}"]
+            if images != each:
+                why = f"{images} images of {wnid} for {split}/, not {each}"
+                raise UserError(f"{zipped.filename}: {why}; download it anew")
     return places
 
 

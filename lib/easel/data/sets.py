@@ -1,24 +1,18 @@
 """Data sets as uint8 tensors with stable ids, labels, class names, a fingerprint. Nothing here normalises or augments.
 
-cifar10            the real thing, official order, checked byte by byte; downloaded where it is missing
+cifar10, cifar100, stl10, tiny-imagenet-10      published: checked byte by byte, downloaded where missing (`published`)
 patterns           drawn by code, with known frequent, rare and contradicted patterns; needs no file and no network
-cifar100           its 100 fine classes, 32x32; stl10: ten classes, 96x96, 5,000 to train on; both as cifar10
-tiny-imagenet-10   ten classes of Tiny ImageNet, 64x64, from data/tiny-imagenet-10; downloaded where it is missing
 mini-imagenet      the paper's ten classes, picked out of your own ImageNet folder
 ./a/folder         your own images: train/CLASS/…, and val/CLASS/… if there is one; a path has a slash in it
 
-Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, tiny-imagenet-10@48,
-./a/folder@96. (A folder whose own name ends so is meant by a slash after it: ./odd@96/)
-
-What comes as one archive from the network is an entry of `easel.data.published`, where a set of your own is registered.
+Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, ./a/folder@96.
+(A folder whose own name ends so is meant by a slash after it: ./odd@96/)
 """
 
 import hashlib
 import math
 import os
 import re
-import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,10 +24,12 @@ import torch
 from PIL import Image
 
 from easel.data import download, folders, patterns
-from easel.data.published import PUBLISHED
-from easel.errors import UserError
+from easel.data.published import CHOICES, PUBLISHED
+from easel.errors import UserError, is_whole
 from easel.files import data_dir
 
+SPLITS = ("train", "test", "merged")
+SIZES = range(folders.SMALLEST, 513)  # pixels: sides that images can be brought to
 PATTERNS_NOTICE = (
     "patterns: these images are drawn by code, with known frequent, rare and contradicted patterns; "
     "for real photographs run: easel data cifar10, easel data tiny-imagenet-10"
@@ -60,229 +56,38 @@ def names() -> tuple[str, ...]:
 
 
 class Name(NamedTuple):
-    """A data set's name, parsed: "cifar10@64" is Name("cifar10", 64). `Name.of` makes it."""
+    """A data set's name, parsed: "cifar10@64" is Name("cifar10", 64). `Name.of` makes it, str() writes it."""
 
     plain: str  # without @PIXELS: a published set's, "patterns", "mini-imagenet", or a folder's path
     pixels: int | None  # the side that is asked for; None: the set's own
 
+    def __str__(self) -> str:
+        return self.plain if self.pixels is None else f"{self.plain}@{self.pixels}"
+
     @classmethod
-    def of(cls, name: "str | os.PathLike | Name") -> "Name":
-        """The name of a data set that there may be.
+    def of(cls, name: "str | os.PathLike | Name", or_choice: bool = False) -> "Name":
+        """The name of a data set that there may be; or_choice: "auto" and "photographs" are names, too.
 
         Raises UserError that lists the names where there is none such, or the sizes where 8..512 does not hold it.
         """
-        found = cls.split(name)
-        if found.plain in CHOICES:
-            raise UserError(f"{os.fspath(name)!r} stands for one of several data sets: easel.data.choose says which")
-        if found.plain in names() or "/" in found.plain or os.sep in found.plain:
-            return found
-        shown = repr(os.fspath(name)) if isinstance(name, str | os.PathLike) else repr(repr(name))
-        raise UserError(
-            f"no data set {shown}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with a slash in "
-            "it; each with @PIXELS at its end if another size is wanted"
-        )
-
-    @classmethod
-    def split(cls, name: object) -> "Name":
-        """What stands before and after a trailing @ and digits, whatever the name; the size is checked."""
         if isinstance(name, Name):
             return name
         text = os.fspath(name) if isinstance(name, str | os.PathLike) else repr(name)
-        found = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
-        return cls(found[1], _side(int(found[2]))) if found else cls(text, None)
+        sized = re.fullmatch(r"(.*)@([0-9]{1,9})", text, re.DOTALL)
+        found = cls(sized[1], int(sized[2])) if sized else cls(text, None)
+        if sized and found.pixels not in SIZES:
+            raise UserError(f"{text!r}: after the @, a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
+        if found.plain in CHOICES and not or_choice:
+            raise UserError(f"{text!r} stands for one of several data sets: easel.data.choose says which")
+        if found.plain not in (*CHOICES, *names()) and "/" not in found.plain and os.sep not in found.plain:
+            raise UserError(
+                f"no data set {text!r}: it is one of {', '.join((*CHOICES, *names()))}, or a folder's path with a "
+                "slash in it; each with @PIXELS at its end if another size is wanted"
+            )
+        return found
 
 
-@dataclass(frozen=True)
-class Raw:
-    """One split as it was read. images: (n, 3, size, size) uint8; labels: (n,) int64."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    notice: str = ""
-    kinds: np.ndarray | None = None  # patterns only
-
-
-# on disk or not ------------------------------------------------------------------------------------------------------
-
-
-def on_disk(name: str) -> bool:
-    """Whether a published set is there; its archive, if that is there, is checked and unpacked. True for all others."""
-    published = PUBLISHED.get(name)
-    if published is None:
-        return True
-    if not published.complete(data_dir()) and archive(name).is_file():
-        published.lay(data_dir())
-    return published.complete(data_dir())
-
-
-def fetch_missing(name: str) -> None:
-    """The set is on disk afterwards: as it was, unpacked or downloaded, with progress; else UserError."""
-    if not on_disk(name):
-        published = PUBLISHED[name]
-        download.fetch(published.mirrors(), archive(name), published.md5, size=published.bytes)
-        published.lay(data_dir())
-
-
-def delivered(name: str, seconds: float) -> bool:
-    """Whether the set is on disk, or is now, after at most so many seconds of downloading."""
-    if on_disk(name):
-        return True
-    published = PUBLISHED[name]
-    wanted = {"md5": published.md5, "size": published.bytes}
-    if not download.fetch_within(published.mirrors(), archive(name), seconds=seconds, **wanted):
-        return False
-    fetch_missing(name)
-    return True
-
-
-def missing(name: str) -> str:
-    """Where a published set is not yet, and what gets it."""
-    return f"not yet in {root(name)}; easel data {name} gets it ({PUBLISHED[name].bytes / 1e6:,.0f} MB)"
-
-
-def archive(name: str) -> Path:
-    """Where the archive of a published set belongs."""
-    return data_dir() / PUBLISHED[name].archive
-
-
-def root(name: str) -> Path:
-    """The folder of a data set, whether it is there or not."""
-    if name == "mini-imagenet":
-        return Path(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet").expanduser()
-    if name in PUBLISHED:
-        return data_dir() / PUBLISHED[name].folder
-    return Path(name).expanduser()
-
-
-def class_folders(name: str) -> Mapping[str, str]:
-    """{class folder that is read: what the class is called}; empty: all folders, by their own names."""
-    if name == "mini-imagenet":
-        return MINI_IMAGENET
-    return dict(PUBLISHED[name].classes) if name in PUBLISHED and _of_folders(name) else {}
-
-
-def _of_folders(name: str) -> bool:
-    """Whether a set lies here as folders of images."""
-    return name != "patterns" and (name not in PUBLISHED or not PUBLISHED[name].files)
-
-
-def marks(name: str) -> tuple:
-    """What a loaded data set depends on beside its name: files by path, size and time, and who reads them.
-
-    A change means: read again.
-    """
-    if name == "patterns":
-        return ()
-    where = root(name).absolute()
-    if not _of_folders(name):
-        paths = [path.absolute() for path in PUBLISHED[name].paths(data_dir())]
-    else:
-        paths = _paths(_listing(name, where, "train"))
-        if folders.split_folder(where, "test"):
-            paths += _paths(_listing(name, where, "test"))
-    digest = hashlib.sha256()
-    for path in paths:
-        with suppress(FileNotFoundError):  # a dangling link: reading will name it
-            stat = path.stat()
-            digest.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return (str(where), digest.hexdigest(), PUBLISHED[name].read if name in PUBLISHED else None)
-
-
-def _listing(name: str, where: Path, split: str) -> dict[str, list[Path]]:
-    return folders.listing(where, split, tuple(class_folders(name)) or None)
-
-
-def _paths(listing: dict[str, list[Path]]) -> list[Path]:
-    return [path for group in listing.values() for path in group]
-
-
-# reading -------------------------------------------------------------------------------------------------------------
-
-
-def own_side(name: str) -> int | None:
-    """The side in pixels of a set's images, where its name says it; None for folders."""
-    if name in PUBLISHED:
-        return PUBLISHED[name].side
-    return {"patterns": patterns.SIDE, "mini-imagenet": folders.LARGEST}.get(name)
-
-
-@lru_cache(maxsize=64)
-def own_size(name: str, marks: tuple) -> int:
-    """The side in pixels that a set's images get where none is asked for. marks: the set's `marks`."""
-    return own_side(name) or folders.common_side(_paths(_listing(name, root(name), "train")))
-
-
-def read_split(name: str, split: str, size: int) -> Raw:
-    """The "train" or "test" split of a set that is on disk, brought to this side. UserError for what is damaged."""
-    if _of_folders(name):
-        return _folder(name, split, size)
-    if name == "patterns":
-        images, labels, kinds = _drawn(split)
-        raw = Raw(images, labels, patterns.CLASSES, PATTERNS_NOTICE, kinds)
-    else:
-        raw = Raw(*PUBLISHED[name].read(PUBLISHED[name], data_dir(), split), PUBLISHED[name].notice)
-    room(name, len(raw.images), size)
-    return Raw(_resized(raw.images, size), raw.labels, raw.classes, raw.notice, raw.kinds)
-
-
-_drawn = lru_cache(maxsize=2)(patterns.draw)  # 2 s saved for every further size
-
-
-def _folder(name: str, split: str, size: int) -> Raw:
-    where = root(name)
-    files = _listing(name, where, split)
-    if folders.split_folder(where, "test"):
-        other = {"train": "test", "test": "train"}[split]
-        pair = {split: files, other: _listing(name, where, other)}
-        folders.same_classes(where, pair["train"], pair["test"])
-    paths = _paths(files)
-    room(str(where), len(paths), size)
-    labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
-    words = class_folders(name)
-    crop = 224 / 256 if name == "mini-imagenet" else 1.0
-    notice = PUBLISHED[name].notice if name in PUBLISHED else ""
-    return Raw(folders.read_pictures(paths, size, crop), labels, tuple(words.get(k, k) for k in files), notice)
-
-
-def room(where: str, images: int, size: int) -> None:
-    """UserError where the images would not fit into three quarters of this machine's memory."""
-    need = images * 3 * size * size
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
-    if need > 0.75 * have:
-        raise UserError(
-            f"{where}: {images} images of {size}x{size} take {need / 2**30:.1f} GiB, this machine has "
-            f"{have / 2**30:.1f}; load them with a smaller size (@PIXELS after the name)"
-        )
-
-
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
-    if size == images.shape[-1]:
-        return images
-    out = np.empty((len(images), 3, size, size), np.uint8)
-    for row, image in enumerate(images):
-        picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-        out[row] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-    return out
-
-
-def statistics(images: np.ndarray) -> tuple[tuple, tuple]:
-    """Channel means and standard deviations on the 0..1 scale to four digits, from exact integer histograms."""
-    mean, std = [], []
-    values = np.arange(256)
-    for channel in range(3):
-        counts = np.zeros(256, np.int64)
-        for rows in range(0, len(images), 1000):
-            counts += np.bincount(images[rows : rows + 1000, channel].ravel(), minlength=256)
-        n, total, squares = int(counts.sum()), int(counts @ values), int(counts @ values**2)
-        mean.append(round(total / n / 255, 4))
-        std.append(max(round(math.sqrt((n * squares - total**2) / n**2) / 255, 4), 0.0001))  # a flat channel: not 0
-    return tuple(mean), tuple(std)
-
-
-CHOICES = ("auto", "photographs")  # what `choose` decides
-SPLITS = ("train", "test", "merged")
-SIZES = range(folders.SMALLEST, 513)  # pixels: sides that images can be brought to
+# loading -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,21 +132,43 @@ def fingerprint(images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, 
     return digest.hexdigest()
 
 
-def load(name: str | os.PathLike | Name, split: str = "train", *, size: int | None = None) -> Dataset:
+def load(name: str | os.PathLike | Name, split: str = "train") -> Dataset:
     """A data set by name or by its folder's path; a second call for unchanged files reads none of them again.
 
-    The images are squares of the side that the name says, 8..512 pixels, else of the set's own (folders: the short side
-    that all images share, if at most 224, else 224). size: the same for callers that have it as a number; it goes
-    before the name's. A published set that is not on disk is downloaded, with progress. Raises UserError for unknown
-    names, splits and sizes, for missing or unreadable folders, and for the file that is damaged.
+    Its images have the side that the name says, 8..512 pixels, else the set's own (folders: the short side that all
+    share, if at most 224, else 224). A published set that is not on disk is downloaded, with progress. Raises UserError
+    for unknown names, splits and sizes, for missing or unreadable folders, and for the file that is damaged.
     """
     name, pixels = Name.of(name)
     if split not in SPLITS:
         raise UserError(f"no split {split!r}: it is one of {', '.join(SPLITS)}")
-    size = pixels if size is None else _side(size)
     fetch_missing(name)
     state = marks(name)
-    return _load(name, split, size or own_size(name, state), state)
+    return _load(name, split, pixels or _own_size(name, state), state)
+
+
+@lru_cache(maxsize=8)
+def _load(name: str, split: str, size: int, marks: tuple) -> Dataset:
+    if split == "merged":
+        train, test = (_load(name, part, size, marks) for part in ("train", "test"))
+        images, labels = torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels])
+        kinds = None if train.kinds is None else np.concatenate([train.kinds, test.kinds])
+        mark = fingerprint(images, labels, train.classes)
+        ids = np.arange(len(labels))
+        return replace(train, split=split, images=images, labels=labels, ids=ids, kinds=kinds, fingerprint=mark)
+    pixels, labels, classes, kinds = read_split(name, split, size)
+    published = PUBLISHED.get(name)
+    if published and published.channels:
+        mean, std = published.channels
+    elif split == "train":
+        mean, std = statistics(pixels)
+    else:
+        train = _load(name, "train", size, marks)
+        mean, std = train.mean, train.std
+    notice = published.notice if published else {"patterns": PATTERNS_NOTICE}.get(name, "")
+    images, labels = torch.from_numpy(pixels), torch.from_numpy(labels)
+    ids, mark = np.arange(len(labels)), fingerprint(images, labels, classes)
+    return Dataset(name, split, images, labels, ids, classes, mean, std, mark, notice, kinds)
 
 
 def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
@@ -352,14 +179,12 @@ def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
     """
     if images is None:
         return dataset
-    if isinstance(images, bool) or not isinstance(images, int | np.integer):
-        raise UserError(f"images {images!r}: a whole number, or None for all {len(dataset)}")
-    if not len(dataset.classes) <= images <= len(dataset):
+    if not is_whole(images, least=len(dataset.classes)) or images > len(dataset):
         raise UserError(
-            f"images {images}: {dataset.name} ({dataset.split}) has {len(dataset)}, "
+            f"images {images!r}: a whole number, or None for all; {dataset.name} ({dataset.split}) has {len(dataset)}, "
             f"and each of its {len(dataset.classes)} classes needs one"
         )
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed):
         raise UserError(f"subset seed {seed!r}: a whole number from 0")
     if images == len(dataset):
         return dataset
@@ -381,36 +206,29 @@ def part(whole: Dataset, images: int | None, seed: int) -> Dataset:
     return subset(whole, images, seed)
 
 
+# what is asked for ---------------------------------------------------------------------------------------------------
+
+
 def choose(name: str | os.PathLike, *, wait_s: float = 60) -> str:
     """A data set that can be had, by its name with @PIXELS if that was asked for.
 
-    "auto": "cifar10" if it is on disk or delivered within wait_s seconds, else "patterns". A mirror that would deliver
-    it in time is used at once; that none would is remembered, so that nothing in this process waits twice.
+    "auto": "cifar10" if it is on disk or delivered within wait_s seconds, else "patterns"; nothing waits twice for it.
     "photographs": "mini-imagenet" if there is a folder of ImageNet (or EASEL_IMAGENET names one), else
     "tiny-imagenet-10" if it is on disk, else "patterns"; nothing is downloaded.
     Other names are checked and returned: UserError if unknown, or if a folder of images is not there or has not its
-    classes. What can be downloaded need not be there: `prepare` or `load` gets it.
+    classes. What can be downloaded need not be there: `load` gets it.
     """
-    plain, pixels = Name.split(name)
-    end = "" if pixels is None else f"@{pixels}"
+    plain, pixels = Name.of(name, or_choice=True)
     if plain == "auto":
-        return ("cifar10" if delivered("cifar10", wait_s) else "patterns") + end
-    if plain == "photographs":
-        if os.environ.get("EASEL_IMAGENET") or root("mini-imagenet").is_dir():
-            plain = "mini-imagenet"
-        else:
-            plain = "tiny-imagenet-10" if on_disk("tiny-imagenet-10") else "patterns"
-        name = plain + end
-    name = known(name)
-    if _of_folders(plain) and on_disk(plain):
+        plain = "cifar10" if fetch_missing("cifar10", wait_s) else "patterns"
+    elif plain == "photographs" and (os.environ.get("EASEL_IMAGENET") or root("mini-imagenet").is_dir()):
+        plain = "mini-imagenet"
+    elif plain == "photographs":
+        plain = "tiny-imagenet-10" if on_disk("tiny-imagenet-10") else "patterns"
+    if on_disk(plain) and (folder := _folder(plain)):
         for split in ("train", "test") if plain in names() else ("train",):
-            _listing(plain, root(plain), split)
-    return name
-
-
-def prepare(name: str | os.PathLike) -> Dataset:
-    """Makes a data set ready to load and returns its training split; a published one not on disk is downloaded."""
-    return load(name)
+            folder.listing(split)
+    return str(Name(plain, pixels))
 
 
 def describe(name: str | os.PathLike) -> dict:
@@ -418,59 +236,149 @@ def describe(name: str | os.PathLike) -> dict:
 
     It downloads nothing: what is not on disk has ready=False and where says why. Raises UserError for an unknown name.
     """
-    name = known(name)
-    plain = Name.of(name).plain
-    where = "drawn by easel itself" if plain == "patterns" else str(root(plain))
+    name = Name.of(name)
+    found = {"name": str(name), "where": str(root(name.plain)), "ready": False}
     try:
-        if not on_disk(plain):
-            return {"name": name, "where": missing(plain), "ready": False}
+        if not on_disk(name.plain):
+            return found | {"where": missing(name.plain)}
         train = load(name)
     except UserError as error:
-        return {"name": name, "where": str(error), "ready": False}
+        return found | {"where": str(error)}
     images = {"train": len(train)}
-    if plain in names() or folders.split_folder(root(plain), "test"):
-        images["test"] = len(load(name, "test", size=train.images.shape[-1]))
-    return {
-        "name": name,
-        "where": where,
-        "ready": True,
-        "images": images,
-        "classes": train.classes,
-        "size": train.images.shape[-1],
-        "fingerprint": train.fingerprint,
-        "notice": train.notice,
-    }
+    if name.plain in names() or _folder(name.plain).split("test"):
+        images["test"] = len(load(name, "test"))
+    if name.plain == "patterns":
+        found["where"] = "drawn by easel itself"
+    about = {"classes": train.classes, "size": train.images.shape[-1], "fingerprint": train.fingerprint}
+    return found | {"ready": True, "images": images} | about | {"notice": train.notice}
 
 
-def known(name: str | os.PathLike) -> str:
-    """The name itself, as a string, if it is a data set's or a path, with @PIXELS or without; else UserError."""
-    Name.of(name)
-    return os.fspath(name)
+# on disk or not ------------------------------------------------------------------------------------------------------
 
 
-def _side(size: object) -> int:
-    if isinstance(size, bool) or not isinstance(size, int) or size not in SIZES:
-        raise UserError(f"size {size!r}: a whole number of pixels from {SIZES[0]} to {SIZES[-1]}")
-    return size
+def root(name: str) -> Path:
+    """The folder of a data set, whether it is there or not."""
+    if name == "mini-imagenet":
+        return Path(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet").expanduser()
+    if name in PUBLISHED:
+        return data_dir() / PUBLISHED[name].folder
+    return Path(name).expanduser()
 
 
-@lru_cache(maxsize=8)
-def _load(name: str, split: str, size: int, marks: tuple) -> Dataset:
-    if split == "merged":
-        train, test = (_load(name, part, size, marks) for part in ("train", "test"))
-        images, labels = torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels])
-        kinds = None if train.kinds is None else np.concatenate([train.kinds, test.kinds])
-        mark = fingerprint(images, labels, train.classes)
-        ids = np.arange(len(labels))
-        return replace(train, split=split, images=images, labels=labels, ids=ids, kinds=kinds, fingerprint=mark)
-    raw = read_split(name, split, size)
-    if name in PUBLISHED and PUBLISHED[name].channels:
-        mean, std = PUBLISHED[name].channels
-    elif split == "train":
-        mean, std = statistics(raw.images)
+def on_disk(name: str) -> bool:
+    """Whether a published set is there; its archive, if that is there, is checked and unpacked. True for all others."""
+    published = PUBLISHED.get(name)
+    if published is None:
+        return True
+    if not published.complete(data_dir()) and (data_dir() / published.archive).is_file():
+        published.lay(data_dir())
+    return published.complete(data_dir())
+
+
+def fetch_missing(name: str, seconds: float | None = None) -> bool:
+    """Whether the set is on disk afterwards: as it was, unpacked or downloaded, with progress.
+
+    seconds: False if no mirror delivers it in so short a time; None: UserError if none delivers it.
+    """
+    if on_disk(name):
+        return True
+    published = PUBLISHED[name]
+    urls = download.mirrors(published.archive, published.urls)
+    file = urls, data_dir() / published.archive, published.md5, published.bytes
+    if seconds is None:
+        download.fetch(*file)
+    elif not download.fetch_within(*file, seconds):
+        return False
+    published.lay(data_dir())
+    return True
+
+
+def missing(name: str) -> str:
+    """Where a published set is not yet, and what gets it."""
+    return f"not yet in {root(name)}; easel data {name} gets it ({PUBLISHED[name].bytes / 1e6:,.0f} MB)"
+
+
+def marks(name: str) -> tuple:
+    """What a loaded data set depends on beside its name: files by path, size and time, and who reads them.
+
+    A change means: read again.
+    """
+    if name == "patterns":
+        return ()
+    folder = _folder(name)
+    if folder is None:
+        paths = PUBLISHED[name].paths(data_dir())
     else:
-        train = _load(name, "train", size, marks)
-        mean, std = train.mean, train.std
-    images, labels = torch.from_numpy(raw.images), torch.from_numpy(raw.labels)
-    ids, mark = np.arange(len(labels)), fingerprint(images, labels, raw.classes)
-    return Dataset(name, split, images, labels, ids, raw.classes, mean, std, mark, raw.notice, raw.kinds)
+        paths = folder.paths("train") + (folder.paths("test") if folder.split("test") else [])
+    digest = hashlib.sha256()
+    for path in paths:
+        with suppress(FileNotFoundError):  # a dangling link: reading will name it
+            stat = path.stat()
+            digest.update(f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return (str(root(name).absolute()), digest.hexdigest(), PUBLISHED[name].read if name in PUBLISHED else None)
+
+
+# reading -------------------------------------------------------------------------------------------------------------
+
+
+def _folder(name: str) -> folders.Folder | None:
+    """The folder of images as which a set lies here; None for one that is drawn or has files of its own."""
+    if name == "patterns" or (name in PUBLISHED and PUBLISHED[name].files):
+        return None
+    if name == "mini-imagenet":
+        return folders.Folder(root(name), MINI_IMAGENET, crop=224 / 256)
+    return folders.Folder(root(name), PUBLISHED[name].classes if name in PUBLISHED else {})
+
+
+def own_side(name: str) -> int | None:
+    """The side in pixels of a set's images, where its name says it; None for folders."""
+    if name in PUBLISHED:
+        return PUBLISHED[name].side
+    return {"patterns": patterns.SIDE, "mini-imagenet": folders.LARGEST}.get(name)
+
+
+@lru_cache(maxsize=64)
+def _own_size(name: str, marks: tuple) -> int:
+    """The side in pixels that a set's images get where none is asked for; a folder's files are looked at once."""
+    return own_side(name) or _folder(name).side()
+
+
+def read_split(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray | None]:
+    """The "train" or "test" split of a set that is on disk: images brought to this side, labels, class names, kinds.
+
+    Images (n, 3, size, size) uint8, labels (n,) int64, kinds (n,) str of patterns, else None. UserError for what is
+    damaged, and for more than this machine's memory holds.
+    """
+    if folder := _folder(name):
+        return *folder.read(split, size), None
+    if name == "patterns":
+        images, labels, kinds = _drawn(split)
+        classes = patterns.CLASSES
+    else:
+        images, labels, classes = PUBLISHED[name].read(PUBLISHED[name], data_dir(), split)
+        kinds = None
+    folders.check_memory(name, len(images), size)
+    if size != images.shape[-1]:
+        resized = np.empty((len(images), 3, size, size), np.uint8)
+        for row, image in enumerate(images):
+            picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+            resized[row] = folders.squared(picture, size).transpose(2, 0, 1)
+        images = resized
+    return images, labels, classes, kinds
+
+
+_drawn = lru_cache(maxsize=2)(patterns.draw)  # 2 s saved for every further size
+
+
+def statistics(images: np.ndarray) -> tuple[tuple, tuple]:
+    """Channel means and standard deviations on the 0..1 scale to four digits, from exact integer histograms."""
+    mean, std = [], []
+    values = np.arange(256)
+    for channel in range(3):
+        counts = np.zeros(256, np.int64)
+        for rows in range(0, len(images), 1000):
+            counts += np.bincount(images[rows : rows + 1000, channel].ravel(), minlength=256)
+        n, total, squares = int(counts.sum()), int(counts @ values), int(counts @ values**2)
+        mean.append(round(total / n / 255, 4))
+        std.append(max(round(math.sqrt((n * squares - total**2) / n**2) / 255, 4), 0.0001))  # a flat channel: not 0
+    return tuple(mean), tuple(std)

@@ -12,5 +12,7 @@ __getattr__, __dir__, __all__ = face(
         "Record": "record",
         "Store": "store",
         "Ledger": "store",
+        "Quantity": "quantities",
+        "register_quantity": "quantities",
     },
 )

@@ -4,8 +4,8 @@ A record is complete and verified, or absent. Nothing is pickled. On disk it is 
 it) whose zip comment is the SHA-256 of all bytes before it:
     meta                    JSON: identity, data set's name, views with their fingerprints, status
     correct.VIEW            uint8 (epochs, ceil(examples / 8)): right or wrong at the end of each epoch, packed bits
-    margin.VIEW, ...        float16 (epochs, examples), where the trial asks for them; prediction.VIEW: uint8 or int16;
-                            probability.VIEW: uint8, in 255ths (float16 in older records)
+    margin.VIEW, ...        (epochs, examples), where the trial asks for them, as easel.ledger.quantities stores each
+    features.VIEW           float16 (1, examples, d): what enters the net's last layer, where the trial asks for it
     loss                    float32 (epochs,): mean training loss; its length is how many epochs were trained
     keep, labels, order     the edit, where there is one
 A VIEW that ends in @EPOCH has one row, of that epoch. Another may have fewer rows than epochs were trained, where a
@@ -127,7 +127,7 @@ class Record:
         if epochs >= self.epochs:
             return self
         arrays = {name: array for name, array in self.arrays.items() if (Timed.of(name).after or 0) <= epochs}
-        by_epoch = [name for name in arrays if name.partition(".")[0] in ("correct", *QUANTITIES)]
+        by_epoch = ["loss", *(name for name in arrays if "." in name and not name.startswith("count."))]
         arrays |= {name: arrays[name][:epochs] for name in by_epoch if Timed.of(name).after is None}
         views = {view: mark for view, mark in self.views.items() if (View.of(view).after or 0) <= epochs}
         share = {"seconds": self.provenance.get("seconds", 0.0) * epochs / self.epochs} if self.provenance else {}
@@ -161,14 +161,11 @@ class Record:
         return np.unpackbits(packed, axis=1, count=count).astype(bool)
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
-        """(epochs, examples): float32 of "margin", "loss" or "probability", int64 of "prediction"."""
+        """(epochs, examples, ...) as the quantity is read: float32, int64 of "prediction", float16 of "features"."""
         try:
-            found = self.arrays[f"{quantity}.{view}"]
+            return QUANTITIES[quantity].decode(self.arrays[f"{quantity}.{view}"])
         except KeyError:
             raise UserError(f"no {quantity!r} of view {view!r} in this record: ask with Trial(record=...)") from None
-        if found.dtype == np.uint8 and quantity == "probability":
-            return found.astype(np.float32) / 255
-        return found.astype(np.int64 if quantity == "prediction" else np.float32)
 
     def serves(self, trial: Trial) -> bool:
         """Whether everything that `trial` asks for (key, epochs, views, quantities) is in this record."""
@@ -192,7 +189,8 @@ class Record:
             keep = None if keep is None else np.flatnonzero(np.unpackbits(keep, count=self.examples))
             edit = Edit(keep, self.arrays.get("labels"), self.arrays.get("order"))
         views = [view for view in self.views if View.of(view).base != "online"]
-        quantities = {q for q in QUANTITIES if views and all(f"{q}.{view}" in self.arrays for view in views)}
+        everywhere = [name for name, quantity in QUANTITIES.items() if quantity.of == "logits"]
+        quantities = {q for q in everywhere if views and all(f"{q}.{view}" in self.arrays for view in views)}
         lone = {name.replace(".train@", "@") for name in self.arrays if ".train@" in name}
         lone = {name for name in lone if Timed.of(name).base in set(QUANTITIES) - quantities}
         return Trial(

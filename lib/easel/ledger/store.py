@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ from easel.data.sets import Dataset
 from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.trial import Trial
+
+DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)  # what bytes that are spoilt raise
 
 
 class Store:
@@ -101,7 +103,7 @@ class Store:
             return None
         try:
             record = Record.from_bytes(blob, key)
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
+        except DAMAGE as fault:
             self._set_aside(path, fault)
             return None
         record.path = path
@@ -140,7 +142,7 @@ class Store:
             try:
                 record = Record.from_bytes(archive.read(f"{key}.npz"), key)
                 record.provenance = json.loads(archive.read(f"{key}.json")) | {"released": pack.name}
-            except (ValueError, KeyError, zipfile.BadZipFile, zlib.error) as fault:
+            except DAMAGE as fault:
                 warnings.warn(f"{key[:12]} in {pack} is damaged ({fault}) and not used", stacklevel=4)
                 return None
         record.path = pack
@@ -163,14 +165,6 @@ class Store:
                 raise KeyError(key)
             records.append(record)
         return records
-
-    def ledger(self, keys: Iterable[str]) -> "Ledger":
-        """The ledger of these keys; KeyError names the first that is missing."""
-        return Ledger(self.found(keys))
-
-    def release(self, keys: Iterable[str], path: Path) -> int:
-        """Pack records, of whatever data sets and lengths, into one zip for `results/ledgers/`; returns how many."""
-        return write_pack(self.found(keys), path)
 
     def take(self, source: Path) -> "Taken":
         """Bring the records of a pack, or of another store's folder, into this store, each verified.
@@ -266,24 +260,22 @@ def _parts_of(path: Path) -> list[Path]:
 def _found_in(source: Path) -> Iterator[tuple[str, Record | Exception]]:
     """The records of a pack or folder by the names they have there, or why one is none."""
     if source.is_dir():
-        names = sorted(path.stem for path in source.glob("*.npz"))
-        blobs = ((name, (source / f"{name}.npz").read_bytes, (source / f"{name}.json").read_bytes) for name in names)
+        names, read = [path.name for path in source.glob("*.npz")], lambda name: (source / name).read_bytes()
     else:
         try:
             archive = zipfile.ZipFile(source)
         except (OSError, zipfile.BadZipFile) as fault:
             raise UserError(f"{source} is no pack of records ({fault}); easel release makes them") from None
-        names = sorted(name[:-4] for name in archive.namelist() if name.endswith(".npz"))
-        blobs = ((name, partial(archive.read, f"{name}.npz"), partial(archive.read, f"{name}.json")) for name in names)
+        names, read = [name for name in archive.namelist() if name.endswith(".npz")], archive.read
     if not names:
         raise UserError(f"{source} holds no records")
-    for name, blob, provenance in blobs:
+    for key in sorted(name.removesuffix(".npz") for name in names):
         try:
-            record = Record.from_bytes(blob(), name)
-            record.provenance = json.loads(provenance())
-            yield name, record
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
-            yield name, fault
+            record = Record.from_bytes(read(f"{key}.npz"), key)
+            record.provenance = json.loads(read(f"{key}.json"))
+            yield key, record
+        except (OSError, *DAMAGE) as fault:
+            yield key, fault
 
 
 class Ledger:
@@ -354,7 +346,7 @@ class Ledger:
         return all(f"{quantity}.{view}" in record.arrays for record in self.records)
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
-        """float32 (trials, epochs, examples) of "margin", "loss" or "probability"."""
+        """(trials, epochs, examples): float32 of "margin", "loss", "probability"; "features": (…, d) float16."""
         return np.stack([r.values(quantity, view) for r in self.records])
 
     def predictions(self, view: str = "train") -> np.ndarray:

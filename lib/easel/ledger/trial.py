@@ -22,7 +22,7 @@ from easel.errors import UserError
 from easel.ledger.quantities import QUANTITIES
 from easel.nets import names as models
 
-RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/test_golden.py notices)
+RECIPE_VERSION = 1  # moves whenever the arithmetic of training or evaluation moves (tests/train/test_golden.py notices)
 SETTINGS = {
     "optimizer": ("adamw", "sgd"),
     "normalisation": ("channel", "image"),
@@ -76,8 +76,8 @@ class Recipe:
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise UserError(f"recipe {name}={value!r}: a finite number, 0 or more")
-        for name, least in (("horizon", 1), ("batch_size", 1), ("translation", 0)):
-            if name != "horizon" or self.horizon is not None:
+        for name, least in (("horizon", 1), ("batch_size", 1), ("translation", 0), ("shared_order", 0)):
+            if getattr(self, name) is not None or name in ("batch_size", "translation"):
                 _whole(f"recipe {name}", getattr(self, name), least)
         if self.horizon is None and self.optimizer == "adamw" and self.w_norm:
             raise UserError("recipe horizon=None: normalised weight decay needs a horizon; give one, or w_norm=0")
@@ -87,8 +87,6 @@ class Recipe:
             raise UserError(f"recipe delta={self.delta}: only with batches='high-loss' or 'random'")
         if self.augmentation == "resized-crop" and self.translation:
             raise UserError(f"recipe translation={self.translation}: 0 where the augmentation is 'resized-crop'")
-        if self.shared_order is not None:
-            _whole("recipe shared_order", self.shared_order, 0)
         betas = tuple(self.betas)
         if len(betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in betas):
             raise UserError(f"recipe betas={self.betas!r}: two numbers, each from 0 and below 1")
@@ -159,6 +157,9 @@ class Edit:
         return hash(self.digest)
 
 
+_NONE = Edit()  # changes nothing
+
+
 def _whole(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise UserError(f"{name}={value!r}: a whole number from {least}")
@@ -221,9 +222,9 @@ class Trial:
         "test@10" "train@10"    any of them after that epoch only: its arrays then have one row
     judged: whether the training set itself is evaluated after every epoch (else only where a view says so): False
         where nobody reads that, as for a net that is only tested.
-    record: quantities kept beside right or wrong for every view but "online": "margin", "loss", "probability" (of the
-        true class, in steps of 1/255: a byte), "prediction" (the class that the net names); "probability@1": of the
-        training set after that epoch only.
+    record: quantities (easel.ledger.quantities) kept beside right or wrong for every view but "online": "margin",
+        "loss", "probability" of the true class, "prediction", the class that the net names; "probability@1",
+        "features@3": of the training set after that epoch only.
     also: quantities that are recorded when the trial is trained, but for want of which nothing is trained anew.
     Epochs, views and quantities do not change the training, so they are not part of the key.
     """
@@ -268,13 +269,15 @@ class Trial:
         for name, quantity in quantities.items():
             if quantity.base not in QUANTITIES:
                 raise UserError(f"record {name!r}: one of {', '.join(QUANTITIES)}")
+            if quantity.after is None and QUANTITIES[quantity.base].of == "features":
+                raise UserError(f"record {name!r}: after one epoch only, such as {name}@{self.epochs}")
         for name, timed in (views | quantities).items():
             if timed.after is not None and timed.after > self.epochs:
                 raise UserError(f"{name!r}: the trial has {self.epochs} epochs")
-        partly = self.recipe.delta != 1 or (self.edit is not None and self.edit.keep is not None)
+        partly = self.recipe.delta != 1 or self._edit.keep is not None
         if partly and any(view.base == "online" for view in views.values()):
             raise UserError("view 'online' with dropped examples or delta < 1: some are in no batch, right or wrong")
-        if self.edit is not None and self.edit.order is not None and self.recipe.batches == "shuffled":
+        if self._edit.order is not None and self.recipe.batches == "shuffled":
             raise UserError("edit order with batches='shuffled': it is for batches that are fixed")
 
     @cached_property
@@ -291,21 +294,23 @@ class Trial:
         return facts_of(self.data, self.split, self.images, self.subset_seed)
 
     @property
+    def _edit(self) -> Edit:
+        return self.edit or _NONE
+
+    @property
     def trained_on(self) -> np.ndarray:
         """Positions in `examples` of those that are trained on, ascending: (kept,) int64."""
-        every = self.edit is None or self.edit.keep is None
-        return np.arange(self.facts.examples) if every else self.edit.keep
+        return np.arange(self.facts.examples) if self._edit.keep is None else self._edit.keep
 
     @property
     def training_labels(self) -> np.ndarray:
         """The label of every example while training, changed ones among them: (examples,) int64."""
-        own = self.edit is None or self.edit.labels is None
-        return self.examples.labels.numpy() if own else self.edit.labels
+        return self.examples.labels.numpy() if self._edit.labels is None else self._edit.labels
 
     @property
     def given_order(self) -> np.ndarray | None:
         """`trained_on` in the order in which it is cut into fixed mini-batches; None: one drawn from the seed."""
-        return None if self.edit is None else self.edit.order
+        return self._edit.order
 
     @property
     def order_seed(self) -> int:
@@ -345,15 +350,13 @@ class Trial:
         machine, or does not have the examples, classes or size that the trial needs.
         """
         n, classes = self.facts.examples, len(self.facts.classes)
-        if self.edit is not None:
-            if self.edit.keep is not None and self.edit.keep[-1] >= n:
-                raise UserError(f"edit keep: position {self.edit.keep[-1]} of {n} examples")
-            if self.edit.labels is not None:
-                labels = self.edit.labels
-                if labels.shape != (n,) or labels.min() < 0 or labels.max() >= classes:
-                    raise UserError(f"edit labels: one label in 0..{classes - 1} for each of {n} examples")
-            if self.edit.order is not None and self.edit.keep is None and len(self.edit.order) != n:
-                raise UserError(f"edit order: {len(self.edit.order)} positions of {n} examples")
+        keep, labels, order = self._edit.keep, self._edit.labels, self._edit.order
+        if keep is not None and keep[-1] >= n:
+            raise UserError(f"edit keep: position {keep[-1]} of {n} examples")
+        if labels is not None and (labels.shape != (n,) or labels.min() < 0 or labels.max() >= classes):
+            raise UserError(f"edit labels: one label in 0..{classes - 1} for each of {n} examples")
+        if order is not None and keep is None and len(order) != n:
+            raise UserError(f"edit order: {len(order)} positions of {n} examples")
         trained = len(self.trained_on)
         self.recipe.batches_taken(trained)
         last_of_one = trained % self.recipe.batch_size == 1

@@ -11,5 +11,7 @@ __getattr__, __dir__, __all__ = face(
         "label": "names",
         "multiply_adds": "names",
         "parameters": "names",
+        "Family": "names",
+        "register_net": "names",
     },
 )

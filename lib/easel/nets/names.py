@@ -41,9 +41,14 @@ WIDEST = 4
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of net. build(*numbers of the name, classes=, size=[, width=]) gives the net."""
+    """One kind of net. build(*numbers of the name, classes=, size=[, width=]) gives the net.
 
-    pattern: str  # of the name without its width factor; a group for each number
+    The net takes (batch, 3, size, size) float and ends in a linear layer that gives (batch, classes) float32 logits
+    (`easel.nets.layers.Head` does).
+    """
+
+    name: str
+    pattern: str  # of a net's name without its width factor; a group for each number
     build: Callable[..., nn.Module]
     example: str
     label: str  # the papers' word; {} is the first number of the name
@@ -51,56 +56,63 @@ class Family:
     scales: bool = True  # whether it takes a width factor
 
 
+FAMILIES: dict[str, Family] = {}  # by name
+
+
+def register_net(family: Family) -> Family:
+    """Makes a family of nets known; again, it takes the place of what had the name.
+
+    Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
+    UserError where its example is a net of another family, or none of this one.
+    """
+    others = [one for one in FAMILIES.values() if one in _OURS or one.name != family.name]
+    taken = [one.name for one in others if one.name == family.name or re.fullmatch(one.pattern, family.example)]
+    if taken or not re.fullmatch(family.pattern, family.example):
+        why = f"that is a net of {taken[0]}" if taken else f"the pattern {family.pattern!r} does not match it"
+        raise UserError(f"net {family.name!r}, such as {family.example!r}: {why}")
+    FAMILIES[family.name] = family
+    for known in (check, trains_on_one, multiply_adds):
+        known.cache_clear()
+    return family
+
+
 def _torchvision(function: str, label: str, smallest: int = 1) -> Family:
-    return Family(function, partial(models_torchvision.torchvision_net, function), function, label, smallest)
+    return Family(function, function, partial(models_torchvision.torchvision_net, function), function, label, smallest)
 
 
-FAMILIES: dict[str, Family] = {
-    "mlp": Family(r"mlp-(\d+)x(\d+)", small.mlp, "mlp-3x512", "MLP", scales=False),
-    "wrn": Family(r"wrn-(\d+)-(\d+)", small.wrn, "wrn-16-4", "WRN", scales=False),
-    "densenet-bc": Family(
-        r"densenet-bc-(\d+)-(\d+)", small.densenet_bc, "densenet-bc-100-12", "DenseNet-BC", 4, scales=False
-    ),
-    "resnext": Family(r"resnext-(\d+)-(\d+)x(\d+)d", small.resnext, "resnext-29-4x64d", "ResNeXt", scales=False),
-    "resnet": Family(r"resnet-(\d+)", small.resnet, "resnet-20", "ResNet-{}"),
-    "vgg": Family(r"vgg-(\d+)", small.vgg, "vgg-16", "VGG-{}", 32),
-    "mobilenet": Family(r"mobilenet", small.mobilenet, "mobilenet", "MobileNet"),
-    "alexnet": _torchvision("alexnet", "AlexNet", 63),
-    "vgg11": _torchvision("vgg11", "VGG", 32),
-    "vgg11_bn": _torchvision("vgg11_bn", "VGG-BN", 32),
-    "resnet18": _torchvision("resnet18", "ResNet"),
-    "resnet50": _torchvision("resnet50", "ResNet-50"),
-    "densenet121": _torchvision("densenet121", "DenseNet", 29),
-    "efficientnet_b4": _torchvision("efficientnet_b4", "EfficientNet-B4"),
-    "efficientnet_v2_s": _torchvision("efficientnet_v2_s", "EfficientNetV2-S"),
-    "mobilenet_v3_small": _torchvision("mobilenet_v3_small", "MobileNetV3-S"),
-}
+_OURS = (
+    Family("mlp", r"mlp-(\d+)x(\d+)", small.mlp, "mlp-3x512", "MLP", scales=False),
+    Family("wrn", r"wrn-(\d+)-(\d+)", small.wrn, "wrn-16-4", "WRN", scales=False),
+    Family("densenet-bc", r"densenet-bc-(\d+)-(\d+)", small.densenet_bc, "densenet-bc-100-12", "DenseNet-BC", 4, False),
+    Family("resnext", r"resnext-(\d+)-(\d+)x(\d+)d", small.resnext, "resnext-29-4x64d", "ResNeXt", scales=False),
+    Family("resnet", r"resnet-(\d+)", small.resnet, "resnet-20", "ResNet-{}"),
+    Family("vgg", r"vgg-(\d+)", small.vgg, "vgg-16", "VGG-{}", 32),
+    Family("mobilenet", r"mobilenet", small.mobilenet, "mobilenet", "MobileNet"),
+    _torchvision("alexnet", "AlexNet", 63),
+    _torchvision("vgg11", "VGG", 32),
+    _torchvision("vgg11_bn", "VGG-BN", 32),
+    _torchvision("resnet18", "ResNet"),
+    _torchvision("resnet50", "ResNet-50"),
+    _torchvision("densenet121", "DenseNet", 29),
+    _torchvision("efficientnet_b4", "EfficientNet-B4"),
+    _torchvision("efficientnet_v2_s", "EfficientNetV2-S"),
+    _torchvision("mobilenet_v3_small", "MobileNetV3-S"),
+)
+FAMILIES.update({family.name: family for family in _OURS})
 
 
-@dataclass(frozen=True)
-class _Name:
-    """What a name says."""
-
-    key: str  # of FAMILIES
-    numbers: tuple[int, ...]
-    width: float
-
-    @property
-    def family(self) -> Family:
-        return FAMILIES[self.key]
-
-
-def _parse(name: str) -> _Name:
+def _parse(name: str) -> tuple[Family, tuple[int, ...], float]:
+    """A net's name: its family, its numbers, its width factor (1.0 where none is written)."""
     stem, factor = name, None
     if isinstance(name, str) and (found := re.fullmatch(r"(.+)-([^-]+)x", name)):
         stem, factor = found.groups()
-    for key, family in FAMILIES.items():
+    for family in FAMILIES.values():
         match = re.fullmatch(family.pattern, stem, re.ASCII) if isinstance(stem, str) else None
         if match and (factor is None or family.scales):
             for number in match.groups():
                 if len(number) > 6 or not 1 <= int(number) <= 100_000 or number[0] == "0":
                     raise UserError(f"model {name!r}: every size in a net's name is a whole number from 1 to 100000")
-            return _Name(key, tuple(map(int, match.groups())), 1.0 if factor is None else _width(name, stem, factor))
+            return family, tuple(map(int, match.groups())), 1.0 if factor is None else _width(name, stem, factor)
     forms = ", ".join(family.example for family in FAMILIES.values())
     raise UserError(
         f"no model {name!r}: names are built like {forms}; from resnet on with a width factor if wanted: resnet18-0.25x"
@@ -122,13 +134,13 @@ def _width(name: str, stem: str, text: str) -> float:
 
 def family(name: str) -> str:
     """Key of a net's family: 'mlp', 'wrn', 'resnet', ...; of a torchvision net its function's name. UserError: none."""
-    return _parse(name).key
+    return _parse(name)[0].name
 
 
 def label(name: str) -> str:
     """The papers' word for a net's family, as in Table 1: 'MLP', 'WRN', 'DenseNet', ..., or 'ResNet-20'."""
-    parsed = _parse(name)
-    return parsed.family.label.format(*parsed.numbers)
+    kind, numbers, _ = _parse(name)
+    return kind.label.format(*numbers)
 
 
 def shown_as(models: Sequence[str]) -> dict[str, str]:
@@ -154,13 +166,12 @@ def build(
     generator: where every weight is drawn from, in the order of the net's layers; None leaves torch's own values.
     Batch norm starts at scale 1 and shift 0. UserError: no such net, or images too small for it.
     """
-    parsed = _parse(name)
-    least = parsed.family.smallest
+    kind, numbers, width = _parse(name)
+    least = kind.smallest
     size = max(32, least) if size is None else size
     if size < least:
         raise UserError(f"model {name!r} needs images of at least {least}x{least} pixels, not {size}x{size}")
-    scale = {"width": parsed.width} if parsed.family.scales else {}
-    net = parsed.family.build(*parsed.numbers, classes=classes, size=size, **scale)
+    net = kind.build(*numbers, classes=classes, size=size, **({"width": width} if kind.scales else {}))
     if generator is not None:
         for module in net.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -196,7 +207,7 @@ def multiply_adds(name: str, *, classes: int = 10, size: int | None = None) -> i
         nonlocal total
         total += output[0].numel() * module.weight[0].numel()  # weight[0]: what one output reads, one group's inputs
 
-    size = max(32, _parse(name).family.smallest) if size is None else size
+    size = max(32, _parse(name)[0].smallest) if size is None else size
     with torch.device("meta"):
         net = build(name, classes=classes, size=size).eval()
         for module in net.modules():

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from easel import files
 from easel.errors import UserError
-from easel.notebook import site
+from easel.notebook import receipt as receipts, site
 from easel.notebook.plan import Job, check_inputs, planned
 
 DRAFTS = ("draft.ipynb", "log.txt")  # of a stage; not results
@@ -40,7 +40,6 @@ class Outcome:
     """What became of a job: its receipt if it succeeded, else one line on why not."""
 
     stem: str
-    seconds: float
     receipt: dict | None = None
     error: str = ""
 
@@ -64,13 +63,17 @@ def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = 
     print(f"easel: profile {profile}, {count}, {jobs} at a time, into {_short(folder)}", flush=True)
     started = time.monotonic()
     outcomes = _run_all(plans, folder, jobs)
-    index = site.write_site(folder)
     good = [one.receipt for one in outcomes if one.receipt]
-    print(f"easel: {_summary(good, time.monotonic() - started)}")
+    trained, reused = (sum(one[key] for one in good) for key in ("trained", "reused"))
+    work = f"trained {trained:,}, reused {reused:,} trials"
+    if reused and not trained:
+        work = f"nothing was trained, all {reused:,} trials were in the store"
+    done = f"{site.counted([one['variant'] for one in good])} done in {time.monotonic() - started:.0f} s"
+    print(f"easel: {done}; {work}; {site.tally([row for one in good for row in one['verdicts']])}")
     for one in outcomes:
         if not one.receipt:
             print(f"easel: {one.stem} FAILED: {one.error}", file=sys.stderr)
-    print(f"easel: read {_short(index)}", flush=True)
+    print(f"easel: read {_short(folder / 'index.html')}", flush=True)
     return 0 if len(good) == len(plans) else 1
 
 
@@ -81,6 +84,7 @@ class _Crew:
     running: set = field(default_factory=set)
     stopping: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
+    writing: threading.Lock = field(default_factory=threading.Lock)  # of the index
 
     def say(self, stem: str, text: str) -> None:
         with self.lock:
@@ -116,21 +120,24 @@ def _run_one(job: Job, folder: Path, crew: _Crew) -> Outcome:
         files.make_folder(stage)
         crew.say(job.stem, "started")
         status = _execute(job, stage, scratch, token, crew)
-        outcome = Outcome(job.stem, time.monotonic() - started)
-        outcome.receipt, outcome.error = _judge(job, stage, scratch, token, status)
+        receipt, error = _judge(job, stage, scratch, token, status)
+        seconds = time.monotonic() - started
         if crew.stopping:
-            return outcome
-        if outcome.receipt:
+            return Outcome(job.stem, error=error)
+        if receipt:
             _publish(stage, folder, job.stem)
-            work = f"trained {outcome.receipt['trained']}, reused {outcome.receipt['reused']} trials"
-            crew.say(job.stem, f"done in {outcome.seconds:.0f} s: {work}; {site.tally(outcome.receipt['verdicts'])}")
+            work = f"trained {receipt['trained']}, reused {receipt['reused']} trials"
+            crew.say(job.stem, f"done in {seconds:.0f} s: {work}; {site.tally(receipt['verdicts'])}")
         else:
+            receipts.note_failure(folder, job.stem, error)
             kept = f"{job.stem}.failed.ipynb"
             if (stage / kept).exists():
                 files.publish(stage / kept, folder / kept)
-                outcome.error += f" (read {_short(folder / kept)})"
-            crew.say(job.stem, f"FAILED after {outcome.seconds:.0f} s: {outcome.error}")
-        return outcome
+                error += f" (read {_short(folder / kept)})"
+            crew.say(job.stem, f"FAILED after {seconds:.0f} s: {error}")
+        with crew.writing:  # the index is true whenever somebody looks, also if the run is stopped later
+            site.write_site(folder)
+        return Outcome(job.stem, receipt, error)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -207,33 +214,37 @@ def _judge(job: Job, stage: Path, scratch: Path, token: str, status: int) -> tup
         lines = (stage / "log.txt").read_text(errors="replace").strip().splitlines()
         return None, f"its process ended with status {status}" + (f": {lines[-1]}" if lines else "")
     try:
-        receipt = json.loads((stage / "receipts" / f"{job.stem}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        receipt = receipts.read(receipts.path_of(stage, job.stem))
+    except FileNotFoundError:
         return None, "it ran to its end and left no receipt; its last cell must be page.close(...)"
-    if receipt.get("run") != token:
+    except receipts.Damaged as fault:
+        return None, f"the receipt that it left is damaged: {fault}"
+    if receipt["run"] != token:
         return None, "the receipt that it left is of another run"
+    made = {f"{kind}/{path.name}" for kind in ("figures", "tables") for path in (stage / kind).iterdir()}
+    later = sorted({*made} - {*receipt["files"]} | {*receipts.changed(receipt, stage)})
+    if later:
+        return None, f"{', '.join(later)}: saved after page.close(...), which must be the last cell"
     return receipt, ""
 
 
 def _publish(stage: Path, folder: Path, stem: str) -> None:
-    """Moves a finished stage into the results, the receipt last, and removes what only the older receipt knew."""
+    """Moves a finished stage into the results, the receipt last, and removes what only the older receipt knew.
+
+    A reader who comes in between, or after a power cut, finds the older receipt, whose digests do not match.
+    """
     receipt = Path("receipts") / f"{stem}.json"
-    older = _named_in(folder / receipt)
+    older = set()
+    with suppress(FileNotFoundError, receipts.Damaged):
+        content = receipts.read(folder / receipt)
+        older = {Path(kind) / Path(one["file"]).name for kind in ("figures", "tables") for one in content[kind]}
     newer = [p.relative_to(stage) for p in sorted(stage.rglob("*")) if p.is_file() and p.name not in DRAFTS]
     for name in sorted(newer, key=lambda name: name == receipt):
         with files.writing_to(folder):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             files.publish(stage / name, folder / name)
-    for name in {*older, Path(f"{stem}.failed.ipynb")} - set(newer):
+    for name in {*older, Path(f"{stem}.failed.ipynb"), Path("receipts") / f"{stem}.failed.json"} - {*newer}:
         (folder / name).unlink(missing_ok=True)
-
-
-def _named_in(receipt: Path) -> set[Path]:
-    """Figures and tables that a receipt names; none if there is no such receipt."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        content = json.loads(receipt.read_text(encoding="utf-8"))
-        return {Path(kind) / Path(one["file"]).name for kind in ("figures", "tables") for one in content[kind]}
-    return set()
 
 
 def _stop(processes) -> None:
@@ -267,15 +278,6 @@ def _sweep(folder: Path) -> None:
         pid = stage.name.split(".")[-2]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(stage, ignore_errors=True)
-
-
-def _summary(receipts: list[dict], seconds: float) -> str:
-    trained, reused = (sum(one[key] for one in receipts) for key in ("trained", "reused"))
-    work = f"trained {trained:,}, reused {reused:,} trials"
-    if reused and not trained:
-        work = f"nothing was trained, all {reused:,} trials were in the store"
-    verdicts = site.tally([row for one in receipts for row in one["verdicts"]])
-    return f"{site.counted([one['variant'] for one in receipts])} done in {seconds:.0f} s; {work}; {verdicts}"
 
 
 def _short(path: Path) -> str:

@@ -1,48 +1,42 @@
-"""What the explorer shows: which images, in which order, with which counts; and the page that needs no kernel.
+"""The explorer: every image of a ledger and who got it right when, with a kernel and without.
 
-A `Collection` holds every image of a ledger and who got it right when; a `Choice` says which to show. `page` packs a
-part of it into one HTML file (explorer.html beside this module holds its markup, style and script) that opens from a
-disk: nothing is fetched, and what it shows is computed in the browser from the packed bits. `Explorer` shows the same
-with a kernel. Nothing here trains or draws a figure.
-
-Images as files and as sheets of many: what the explorer and its page show.
-
-The explorer with a kernel: every image of a ledger, in JupyterLab or any front end that shows ipywidgets.
-
-Only the images of the sheet travel to the browser, so 50,000 images are as quick as 500. The page that
-`explorer.save` writes shows the same without a kernel; what is shown is the same. Nothing here
-trains.
+A `Collection` holds the images and the answers, a `Choice` says which to show. `Explorer` shows them in JupyterLab or
+any front end that has ipywidgets; only the images of the sheet travel to the browser, so 50,000 are as quick as 500.
+`save_explorer` packs a part of them into one HTML file (explorer.html beside this module holds its markup, style and
+script) that opens from a disk, fetches nothing, and computes what it shows from the packed bits. Nothing here trains.
 """
 
 import base64
-import html
 import io
+import itertools
 import json
 import os
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from easel import files
 from easel.compare import cuts
 from easel.errors import UserError
 from easel.ledger.store import Ledger
-from easel.nets import names, names as models
+from easel.nets import names
+from easel.notebook.site import page_template
 
 THUMB = 64  # pixels; larger images are scaled down to this in a page
 
 
-def thumbs(pictures: np.ndarray, side: int = THUMB) -> np.ndarray:
-    """uint8 (n, 3, H, W) as it is, or brought to (n, 3, side, side) where it is larger."""
-    if max(pictures.shape[2:]) <= side:
+def thumbs(pictures: np.ndarray) -> np.ndarray:
+    """uint8 (n, 3, H, W) as it is, or brought to (n, 3, THUMB, THUMB) where it is larger."""
+    if max(pictures.shape[2:]) <= THUMB:
         return pictures
     from PIL import Image
 
-    small = [Image.fromarray(np.ascontiguousarray(p.transpose(1, 2, 0))).resize((side, side)) for p in pictures]
+    small = [Image.fromarray(np.ascontiguousarray(p.transpose(1, 2, 0))).resize((THUMB, THUMB)) for p in pictures]
     return np.stack([np.asarray(p).transpose(2, 0, 1) for p in small])
 
 
@@ -148,17 +142,34 @@ class Collection:
 
     def members(self, label: str | None) -> np.ndarray:
         """Positions of a class' examples, of all if None. UserError: no such class."""
+        classes = self.examples.classes
         if label is None:
             return np.arange(len(self.examples))
-        if label not in self.examples.classes:
-            raise UserError(
-                f"no class {label!r} in {self.examples.name}; there are: {', '.join(self.examples.classes)}"
-            )
-        return np.flatnonzero(self.examples.labels.numpy() == self.examples.classes.index(label))
+        if label not in classes:
+            raise UserError(f"no class {label!r} in {self.examples.name}; there are: {', '.join(classes)}")
+        return np.flatnonzero(self.examples.labels.numpy() == classes.index(label))
 
     def sheet(self, choice: Choice, size: int = SHEET) -> np.ndarray:
         """Positions of the images to show, at most `size`, in order. UserError: as `counts` and `members`."""
         return self._window(choice, size)[0]
+
+    def ends(self, net: str, m: int, which: str, size: int = 10) -> tuple[np.ndarray, list[str]]:
+        """The easiest or hardest `size` of every class, ties by lot (seed 0), and "class count" to stand above each."""
+        counts, shown, titles = self.counts(net, m), [], []
+        for label in self.examples.classes:
+            row = self.sheet(Choice(net, label, m, which), size)
+            shown.extend(row)
+            titles.extend(f"{label} {counts[at]}" for at in row)
+        return np.array(shown), titles
+
+    def lots(self, net: str, m: int, size: int = 10) -> pd.DataFrame:
+        """`tied_at` of every class at both ends: class, easy_drawn, easy_tied, hard_drawn, hard_tied."""
+        rows = []
+        for label in self.examples.classes:
+            own = self.counts(net, m)[self.members(label)]
+            easy, hard = (tied_at(own, min(size, len(own)), which=which) for which in ("easy", "hard"))
+            rows.append((label, *easy, *hard))
+        return pd.DataFrame(rows, columns=["class", "easy_drawn", "easy_tied", "hard_drawn", "hard_tied"])
 
     def describe(self, choice: Choice, size: int = SHEET) -> str:
         """What a sheet shows, and how many images are tied at its end, in a line."""
@@ -167,12 +178,10 @@ class Collection:
         first, last = int(counts[shown[0]]), int(counts[shown[-1]])
         tied, here = int((counts[of] == last).sum()), int((counts[shown] == last).sum())
         span = f"{first}" if first == last else f"{first} to {last}"
-        text = f"{len(shown)} of {len(of):,} images, right in {span} of {trials} trials. "
+        lot = "No lot at the end: all images with the last one's count are here."
         if here < tied:
-            return (
-                text + f"{tied:,} images have the last one's count; the {here} of them that are here are drawn by lot."
-            )
-        return text + "No lot at the end: all images with the last one's count are here."
+            lot = f"{tied:,} images have the last one's count; the {here} of them that are here are drawn by lot."
+        return f"{len(shown)} of {len(of):,} images, right in {span} of {trials} trials. {lot}"
 
     def _window(self, choice: Choice, size: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= choice.start <= 100:
@@ -184,10 +193,6 @@ class Collection:
     def _ranked(self, choice: Choice) -> np.ndarray:
         of, c = self.members(choice.label), self.counts(choice.net, choice.m)
         return of[ranked(c[of], self.examples.ids[of], which=choice.which, seed=choice.seed, net=choice.net)]
-
-    def story(self, position: int, m: int) -> dict[str, tuple[int, int, np.ndarray]]:
-        """What each net made of an image: {net: (count, trials, bool (trials, epochs))}."""
-        return {n: (int(self.counts(n, m)[position]), len(c), c[:, :, position]) for n, c in self.correct.items()}
 
     def favourites(self, net: str, m: int, positions) -> tuple[np.ndarray, np.ndarray] | None:
         """The wrong classes that a net most often takes images for, after epoch m; None where it is not recorded.
@@ -212,11 +217,12 @@ class Collection:
         found = self.favourites(net, m, [position])
         if found is None:
             return ""
-        times, names = int(found[0][0]), [self.examples.classes[k] for k in np.flatnonzero(found[1][0])]
-        if not names:
+        times, classes = int(found[0][0]), [self.examples.classes[k] for k in np.flatnonzero(found[1][0])]
+        if not classes:
             return "never taken for another class"
-        each = " each" if len(names) > 1 else ""
-        return f"where wrong, mostly taken for {_either(names)}: {times} of {len(self.correct[net])} trials{each}"
+        each = " each" if len(classes) > 1 else ""
+        either = " or ".join(filter(None, (", ".join(classes[:-1]), classes[-1])))  # a or b; a, b or c
+        return f"where wrong, mostly taken for {either}: {times} of {len(self.correct[net])} trials{each}"
 
     def embedded(self, limit: int) -> np.ndarray:
         """Positions of the images that a page holds, ascending: all if they are not more than `limit`.
@@ -228,20 +234,15 @@ class Collection:
         if n <= limit:
             return np.arange(n)
         rankings = []
-        for m in sorted({1, self.epochs}):
-            for net in self.nets:
-                for of in map(self.members, self.examples.classes):
-                    order = of[ranked(self.counts(net, m)[of], self.examples.ids[of], net=net)]
-                    hardest = of[ranked(self.counts(net, m)[of], self.examples.ids[of], which="hard", net=net)]
-                    ends = np.stack([order[:10], hardest[:10]], 1).ravel()
-                    spaced = order[np.linspace(0, len(order) - 1, min(len(order), limit)).astype(int)]
-                    rankings.append(np.concatenate([ends, np.random.default_rng(0).permutation(spaced)]))
-        chosen: dict[int, None] = {}
-        for turn in range(max(map(len, rankings))):
-            for one in rankings:
-                if turn < len(one) and len(chosen) < limit:
-                    chosen[int(one[turn])] = None
-        return np.sort(np.fromiter(chosen, np.int64))
+        for m, net in itertools.product(sorted({1, self.epochs}), self.nets):
+            for of in map(self.members, self.examples.classes):
+                counts, ids = self.counts(net, m)[of], self.examples.ids[of]
+                easiest, hardest = (of[ranked(counts, ids, which=which, net=net)] for which in ("easy", "hard"))
+                ends = np.stack([easiest[:10], hardest[:10]], 1).ravel()
+                spaced = easiest[np.linspace(0, len(of) - 1, min(len(of), limit)).astype(int)]
+                rankings.append(np.concatenate([ends, np.random.default_rng(0).permutation(spaced)]).tolist())
+        by_turns = (at for turn in itertools.zip_longest(*rankings) for at in turn if at is not None)
+        return np.sort(np.fromiter(itertools.islice(dict.fromkeys(by_turns), limit), np.int64))
 
 
 def _predictions(ledger: Ledger) -> np.ndarray | None:
@@ -251,40 +252,23 @@ def _predictions(ledger: Ledger) -> np.ndarray | None:
     return ledger.predictions().astype(np.uint16)
 
 
-def _either(names: list[str]) -> str:
-    """Names as a choice: a or b; a, b or c."""
-    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
-
-
-def page(
-    collections: Collection | Iterable[Collection], *, title: str = "easel explorer", limit: int = EMBEDDED
-) -> str:
-    """One HTML file that explores the collections with no kernel and no network. limit: images of each that it holds.
+def page(one: Collection, *, title: str = "easel explorer", limit: int = EMBEDDED) -> str:
+    """One HTML file that explores a collection with no kernel and no network. limit: images that it holds.
 
     Counts and the number of tied images are those of all images; a line says how many of them the page holds.
     """
-    collections = [collections] if isinstance(collections, Collection) else list(collections)
-    data = {"sheet": SHEET, "title": title, "sets": [_packed(one, limit) for one in collections]}
+    data = {"sheet": SHEET, "title": title, "sets": [_packed(one, limit)]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    return template.replace('"EASEL-DATA"', text)
+    return Path(__file__).with_suffix(".html").read_text(encoding="utf-8").replace('"EASEL-DATA"', text)
 
 
-def save_explorer(
-    collections: Collection | Iterable[Collection],
-    folder: Path,
-    *,
-    variant: str = "",
-    limit: int = EMBEDDED,
-    **options,
-) -> Path:
-    """Writes `page` as explorer.html into a folder (a Page's, say) and returns its path.
+def save_explorer(one: Collection, folder: Path, *, variant: str = "", **options) -> Path:
+    """Writes `page` (options: its title and limit) as explorer.html into a folder and returns its path.
 
     variant: a word (a Page's, say) that the name ends in, explorer-WORD.html, so that two pages stand in one folder.
     """
-    folder = files.make_folder(Path(folder))
     name = f"explorer-{variant}.html" if variant else "explorer.html"
-    return files.write_atomically(folder / name, page(collections, limit=limit, **options).encode())
+    return files.write_atomically(files.make_folder(Path(folder)) / name, page(one, **options).encode())
 
 
 def _packed(one: Collection, limit: int) -> dict:
@@ -300,7 +284,7 @@ def _packed(one: Collection, limit: int) -> dict:
         k = len(examples.classes)
         spread = [np.bincount(labels * (trials + 1) + c, minlength=k * (trials + 1)).tolist() for c in counts]
         salt, bits = zlib.crc32(net.encode()), _base64(np.packbits(correct[:, :, at], axis=-1))
-        name = f"{models.label(net)} ({net})"
+        name = f"{names.label(net)} ({net})"
         nets.append({"name": name, "salt": salt, "trials": trials, "bits": bits, "spread": spread})
         if one.predictions[net] is not None:  # the favourites alone: 4 bytes an image and epoch
             times, which = zip(*(one.favourites(net, m, at) for m in range(1, one.epochs + 1)), strict=True)
@@ -326,80 +310,57 @@ def _base64(data) -> str:
     return base64.b64encode(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data).decode()
 
 
+_RIGHT, _WRONG = "#2f6d9e", "#c9c3b8"  # of a learning strip
 ON_SCREEN = 40  # images at once: each is two messages to the browser
-_STRIP = "display:inline-block;width:9px;height:8px;margin:0 1px 1px 0;background:"
-_RIGHT, _WRONG = "#2f6d9e", "#c9c3b8"
 
 
 class Explorer:
     """Controls, a sheet of images and what each net made of the chosen one.
 
-    collections: one, or several data sets by name. `widget` is what a cell shows; `choice` is what is set, and may be
-    set by hand (`explorer.choice = Choice("wrn-16-4", label="cat", which="hard")`). UserError for a choice that the
-    collection does not have.
+    `widget` is what a cell shows; `choice` is what is set, and may be set by hand
+    (`explorer.choice = Choice("wrn-16-4", label="cat", which="hard")`). UserError for one that the collection lacks.
     """
 
-    def __init__(self, collections: Collection | Iterable[Collection], size: int = ON_SCREEN):
+    def __init__(self, collection: Collection, size: int = ON_SCREEN):
         import ipywidgets as w
 
-        found = [collections] if isinstance(collections, Collection) else list(collections)
-        if not found:
-            raise UserError("nothing to explore: give at least one ledger's Collection")
-        self.collections = {one.examples.name: one for one in found}
-        self.size, self.shown, self._held = size, np.zeros(0, np.int64), False
-        self._set = w.Dropdown(options=list(self.collections), description="data set")
-        self._net = w.Dropdown(description="net")
-        self._label = w.Dropdown(description="class")
-        self._m = w.Dropdown(description="m (epochs)")
+        self.collection, self.size = collection, size
+        self.shown, self._held = np.zeros(0, np.int64), False
+        nets = [(f"{names.label(net)} ({net})", net) for net in collection.nets]
+        classes = [("all classes", None), *((name, name) for name in collection.examples.classes)]
+        self._net = w.Dropdown(options=nets, description="net")
+        self._label = w.Dropdown(options=classes, description="class")
+        self._m = w.Dropdown(options=list(range(1, collection.epochs + 1)), description="m (epochs)")
         self._which = w.ToggleButtons(options=[("easiest first", "easy"), ("hardest first", "hard")])
         self._start = w.FloatSlider(min=0, max=100, step=1, description="pass over %", readout_format=".0f")
         self._seed = w.BoundedIntText(min=0, max=999_999, description="lot's seed")
+        self._controls = (self._net, self._label, self._m, self._which, self._start, self._seed)  # as Choice's fields
         self.line, self.detail = w.HTML(), w.HTML(layout=w.Layout(width="280px", min_width="280px"))
+        self.detail.value = "Press the count below an image to see it large, with what each net made of it."
         self._images = [w.Image(format="png", layout=w.Layout(width="64px", height="64px")) for _ in range(size)]
         self.buttons = [w.Button(layout=w.Layout(width="64px", height="22px")) for _ in range(size)]
-        self._cells = [
-            w.VBox(pair, layout=w.Layout(width="72px")) for pair in zip(self._images, self.buttons, strict=True)
-        ]
+        pairs = zip(self._images, self.buttons, strict=True)
+        self._cells = [w.VBox(pair, layout=w.Layout(width="72px")) for pair in pairs]
         for place, button in enumerate(self.buttons):
             button.on_click(lambda _, place=place: self.open(place))
         sheet = w.HBox(self._cells, layout=w.Layout(flex_flow="row wrap", flex="1 1 auto", align_content="flex-start"))
-        top = w.HBox([self._set, self._net, self._label, self._m], layout=w.Layout(flex_flow="row wrap"))
-        middle = w.HBox([self._which, self._start, self._seed], layout=w.Layout(flex_flow="row wrap"))
-        self.widget = w.VBox([top, middle, self.line, w.HBox([sheet, self.detail])])
-        self._set.layout.display = None if len(found) > 1 else "none"
-        self._set.observe(lambda _: self._take(), "value")
-        for control in (self._net, self._label, self._m, self._which, self._start, self._seed):
+        rows = [w.HBox(row, layout=w.Layout(flex_flow="row wrap")) for row in (self._controls[:3], self._controls[3:])]
+        self.widget = w.VBox([*rows, self.line, w.HBox([sheet, self.detail])])
+        for control in self._controls:
             control.observe(lambda _: self.draw(), "value")
-        self._take()
-
-    @property
-    def collection(self) -> Collection:
-        return self.collections[self._set.value]
+        self.draw()
 
     @property
     def choice(self) -> Choice:
-        values = (c.value for c in (self._net, self._label, self._m, self._which, self._start, self._seed))
-        return Choice(*values)
+        return Choice(*(control.value for control in self._controls))
 
     @choice.setter
     def choice(self, choice: Choice) -> None:
         self.collection.sheet(choice, self.size)  # refuses what is not there
         self._held = True
-        self._net.value, self._label.value, self._m.value = choice.net, choice.label, choice.m
-        self._which.value, self._start.value, self._seed.value = choice.which, choice.start, choice.seed
+        for control, value in zip(self._controls, astuple(choice), strict=True):
+            control.value = value
         self._held = False
-        self.draw()
-
-    def _take(self) -> None:
-        """The controls' options, for another data set."""
-        one, self._held = self.collection, True
-        self._net.options = [(f"{names.label(net)} ({net})", net) for net in one.nets]
-        self._label.options = [("all classes", None), *((name, name) for name in one.examples.classes)]
-        self._m.options = list(range(1, one.epochs + 1))
-        for control in (self._net, self._label, self._m):
-            control.index = 0
-        self._held = False
-        self.detail.value = "Press the count below an image to see it large, with what each net made of it."
         self.draw()
 
     def draw(self) -> None:
@@ -409,18 +370,18 @@ class Explorer:
         one, choice = self.collection, self.choice
         self.shown = one.sheet(choice, self.size)
         counts, trials = one.counts(choice.net, choice.m), len(one.correct[choice.net])
-        shown = thumbs(one.examples.images[self.shown].numpy())
-        for place, (cell, image, button) in enumerate(zip(self._cells, self._images, self.buttons, strict=True)):
-            cell.layout.display = None if place < len(self.shown) else "none"
-            if place < len(self.shown):
-                at = self.shown[place]
-                image.value = picture_bytes(_enlarged(shown[place], 64))
-                with button.hold_sync():  # one message for both
-                    button.description = f"{counts[at]}/{trials}"
-                    button.tooltip = (
-                        f"image {one.examples.ids[at]}, {_class(one, at)}, right in {counts[at]} of {trials} trials"
-                    )
-        self.line.value = html.escape(one.describe(choice, self.size))
+        for cell in self._cells[len(self.shown) :]:
+            cell.layout.display = "none"
+        pictures = thumbs(one.examples.images[self.shown].numpy())
+        for at, picture, cell, image, button in zip(  # the sheet may have fewer images than places
+            self.shown, pictures, self._cells, self._images, self.buttons, strict=False
+        ):
+            cell.layout.display = None
+            image.value = picture_bytes(_enlarged(picture, 64))
+            what = f"image {one.examples.ids[at]}, {_class(one, at)}, right in {counts[at]} of {trials} trials"
+            with button.hold_sync():  # one message for both
+                button.description, button.tooltip = f"{counts[at]}/{trials}", what
+        self.line.value = escape(one.describe(choice, self.size))
 
     def open(self, place: int) -> None:
         """Show the image at this place of the sheet large, with its learning strips. UserError: no such place."""
@@ -430,35 +391,33 @@ class Explorer:
 
 
 def story_html(one: Collection, position: int, m: int) -> str:
-    """An image, enlarged, and each net's count, learning strip and favourite wrong class at m.
+    """An image, enlarged, and each net's count, learning strip and favourite wrong class at m (story.html.j2).
 
     A strip has a row an epoch and a column a trial, blue = right. The wrong class stands where it was recorded.
     """
-    name, number = html.escape(_class(one, position)), one.examples.ids[position]
-    png = picture_bytes(_enlarged(one.examples.images[position].numpy(), 256))
-    alt = f"image {number} of {html.escape(one.examples.name)}, labelled {name}, enlarged"
-    parts = [
-        f'<h3 style="margin:0">{name}</h3>',
-        f'<img alt="{alt}" width="256" src="data:image/png;base64,{base64.b64encode(png).decode()}">',
-        f"<p>image {number}; a row an epoch, a column a trial, blue = right</p>",
+    nets = [
+        {"name": net, "label": names.label(net), "count": one.counts(net, m)[position], "trials": len(correct)}
+        | {"epochs": correct[:, :, position].T.tolist(), "mistaken": one.mistaken(net, m, position)}
+        for net, correct in one.correct.items()
     ]
-    for net, (count, trials, right) in one.story(position, m).items():
-        rows = ("".join(f'<i style="{_STRIP}{_RIGHT if hit else _WRONG}"></i>' for hit in epoch) for epoch in right.T)
-        spoken = "; ".join(f"epoch {e}: {hits} of {trials}" for e, hits in enumerate(right.sum(0), start=1))
-        strip = f'<div role="img" aria-label="right after {spoken}" style="line-height:8px">{"<br>".join(rows)}</div>'
-        parts.append(f"<p style='margin:.5em 0 .1em'><b>{names.label(net)}</b> {net}: {count} of {trials}</p>{strip}")
-        if mistaken := one.mistaken(net, m, position):
-            parts.append(f"<p style='margin:0'>{html.escape(mistaken)}</p>")
-    return "".join(parts)
+    return page_template("story.html.j2").render(
+        set=one.examples.name,
+        number=one.examples.ids[position],
+        label=_class(one, position),
+        png=_base64(picture_bytes(_enlarged(one.examples.images[position].numpy(), 256))),
+        nets=nets,
+        right=_RIGHT,
+        wrong=_WRONG,
+    )
 
 
-def show(collections: Collection | Iterable[Collection]) -> Explorer | None:
+def show(one: Collection) -> Explorer | None:
     """Display the explorer in a live front end. Under `easel run` nothing is shown: nobody could press its buttons."""
     if os.environ.get("EASEL_RUN"):
         return None
     from IPython.display import display
 
-    shown = Explorer(collections)
+    shown = Explorer(one)
     display(shown.widget)
     return shown
 

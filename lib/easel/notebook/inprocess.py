@@ -23,6 +23,7 @@ from easel.notebook.plan import Job, check_inputs, planned
 TRAINING = (
     "ensure",
     "ensure_each",
+    "accuracies",
     "two_groups",
     "watch",
 )  # what a cell calls that trains, whatever the module's name there
@@ -99,9 +100,8 @@ def _execute(job: Job) -> bool:
 
     A fault ends its cell alone and is named: in a cell that draws or tells, nothing that is trained hangs on it.
     """
-    cells = [
-        cell for cell in json.loads(job.notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"
-    ]
+    content = json.loads(job.notebook.read_text(encoding="utf-8"))
+    cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in cells]
     training = [number for number, source in enumerate(sources) if trains(source)]
     space, good = {"__name__": "__main__", "display": _Nothing()}, True
@@ -144,17 +144,17 @@ class _Nothing:
     def __getitem__(self, _key):
         return self
 
-    def __setitem__(self, _key, _value):
+    def __setitem__(self, _key, _value) -> None:
         pass
-
-    def __iter__(self) -> Iterator:
-        return iter(())
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_fault) -> None:
         pass
+
+    def __iter__(self) -> Iterator:
+        return iter(())
 
     def subplots(self, *_args, **_named):
         """A figure and its axes: notebooks take the pair apart."""

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from easel.errors import UserError
 from easel.ledger.store import Ledger, Store, write_packs
 from easel.ledger.trial import Recipe
 from easel.nets import names as models
-from easel.notebook import site
+from easel.notebook import receipt as receipts
 from easel.sections import subsets
 
 PARQUET = {  # small and exact, but easiness, which is a quotient: examples as differences, what repeats once
@@ -30,26 +31,30 @@ EVERY_M, STEP = 10, 10  # the scores table has every m up to the first, then eac
 
 
 def content(store: Store | None = None) -> dict:
-    """The store as plain values: folder, trials, seconds, bytes, bad (names of damaged files) and groups.
+    """The store as plain values: folder, trials, seconds, bytes, groups, bad and unknown.
 
     groups: one a data set, net, number of epochs and precision, with trials, diverged, seconds (of training, summed)
-    and bytes. Reading verifies every record, so a file that is damaged is set aside by the store and named here.
+    and bytes. bad: names of damaged records, which reading sets aside. unknown: names of the files beside records that
+    say nothing; a KEY.json has no digest, as nothing that is computed hangs on it.
     """
     store = store or Store()
     groups: dict[tuple, dict] = {}
+    unknown = []
     for record in store.records():
         identity = record.identity
         name = (_data_name(record), identity["model"], record.epochs, record.trial.recipe.precision)
         fields = dict(zip(("data", "model", "epochs", "precision"), name, strict=True))
         group = groups.setdefault(name, fields | {"trials": 0, "diverged": 0, "seconds": 0.0, "bytes": 0})
+        made = _made(record)
+        unknown += [] if made else [f"{record.key}.json"]
         group["trials"] += 1
         group["diverged"] += record.status == "diverged"
-        group["seconds"] += float(record.provenance.get("seconds", 0.0))
+        group["seconds"] += float(made.get("seconds", 0.0))
         group["bytes"] += record.path.stat().st_size
     rows = [groups[name] for name in sorted(groups)]
     totals = {key: sum(row[key] for row in rows) for key in ("trials", "seconds", "bytes")}
     bad = sorted(path.name for path in store.folder.glob("*.bad"))
-    return {"folder": str(store.folder), **totals, "bad": bad, "groups": rows}
+    return {"folder": str(store.folder), **totals, "bad": bad, "unknown": unknown, "groups": rows}
 
 
 def as_text(found: dict) -> str:
@@ -63,30 +68,28 @@ def as_text(found: dict) -> str:
         table["size"] = table.pop("bytes").map(_size)
         lines = table.to_string(index=False).splitlines()
     lines += [f"damaged and set aside, to be trained again: {name}" for name in found["bad"]]
+    if found["unknown"]:
+        lines.append(f"how it came about is missing or damaged, the trial is not: {_listed(found['unknown'])}")
     hours = f"{found['seconds'] / 3600:.1f} h" if found["seconds"] >= 3600 else f"{found['seconds']:,.0f} s"
     lines.append(f"{found['folder']}: {found['trials']:,} trials, {hours} of training, {_size(found['bytes'])}")
     return "\n".join(lines)
 
 
-def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: str | None = None) -> tuple[int, str]:
-    """Writes the easiness table (scores.table) of the profile in folder; returns its rows and what it covers, in words.
+def write_scores(folder: Path, out: Path, dataset: str | None = None, more: Sequence[str] = ()) -> tuple[int, str]:
+    """Writes the table (scores.easiness_table) of the profile in folder; returns its rows and what it covers, in words.
 
     Beside it stands a card, the same name with .md: what is in the table, how it was made, its SHA-256.
 
-    Its trials are those that the profile's receipts name, each once, however many notebooks and variants share it;
-    trials with dropped examples or changed labels do not count. m: 1 to 10, then each tenth epoch and the last. Where a
-    net was trained on a data set in several ways, the one nearest to the paper's recipe, then with most examples, then
-    most trials, gives the rows of an m. dataset: that one alone; otherwise those that are not on this machine are left
-    out and named, as are trials that are neither in the store nor released.
+    Its trials are those that the profile's receipts name, each once; trials with dropped examples or changed labels do
+    not count. m: 1 to 10, then each tenth epoch and the last. Where a net was trained on a data set in several ways,
+    the one nearest to the paper's recipe, then with most examples, then most trials, gives the rows of an m. dataset:
+    that one alone; otherwise those that are not on this machine are left out and named, as are trials that are neither
+    in the store nor released.
     """
     if out.suffix not in (".parquet", ".csv"):
         raise UserError(f"--out {out} must end in .parquet or .csv")
-    receipts = site.receipts(folder)
-    keys = list(dict.fromkeys(key for receipt in receipts for key in receipt["keys"]))
-    if not keys:
-        raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {folder.name}")
-    store = store or Store()
-    ways, gone = _ways(store, keys)
+    keys = _keys(_with_trials(folder))
+    ways, gone = _ways(Store(), keys)
     if not ways:
         raise UserError(f"none of {folder}'s {gone} trials is in the store; run: easel run --profile {folder.name}")
     parts, taken, absent, used = [], set(), set(), {}
@@ -102,7 +105,7 @@ def write_scores(folder: Path, out: Path, store: Store | None = None, dataset: s
             if (name, model, m) not in taken and ledger.correct()[:, m - 1].any():
                 taken.add((name, model, m))
                 used |= {record.key: record for record in ledger.records}
-                parts.append(scores.easiness_table(ledger, [m], name))
+                parts.append(scores.easiness_table(ledger, [m], name, more))
     if not parts and absent:
         raise UserError(f"{', '.join(sorted(absent))}: not on this machine; easel data NAME gets a data set")
     if not parts:
@@ -131,26 +134,22 @@ def _card(profile: str, name: str, digest: str, table: pd.DataFrame, records: li
     made = [record.provenance for record in records]
     machines, torch = (sorted({str(one.get(of, "not recorded")) for one in made}) for of in ("device", "torch"))
     precisions = sorted({record.trial.recipe.precision for record in records})
-    lines = [
-        f"# Easiness of every image, profile `{profile}`",
-        "",
-        f"`{name}`: {len(table):,} rows, one an image, net and m (epochs before counting).",
-        f"Columns: {', '.join(map('`{}`'.format, table))}.",
-        "",
-        "| data set | net | images | trials | m |",
-        "|---|---|---|---|---|",
-    ]
-    for (data, net, trials), rows in table.groupby(["dataset", "model", "n_trials"]):
-        m = _in_words(sorted(rows.m.unique()))
-        lines.append(f"| {data} | {net} | {rows.example.nunique():,} | {trials} | {m} |")
-    return "\n".join([
-        *lines,
-        "",
-        f"- table: easel {__version__}; trials: {len(records):,}, {' and '.join(precisions)}",
-        f"- trained on: {'; '.join(machines)}; PyTorch {', '.join(torch)}",
-        f"- SHA-256: `{digest}`",
-        "",
-    ])  # fmt: skip
+    covered = "".join(
+        f"| {data} | {net} | {rows.example.nunique():,} | {trials} | {_in_words(sorted(rows.m.unique()))} |\n"
+        for (data, net, trials), rows in table.groupby(["dataset", "model", "n_trials"])
+    )
+    return f"""# Easiness of every image, profile `{profile}`
+
+`{name}`: {len(table):,} rows, one an image, net and m (epochs before counting).
+Columns: {", ".join(f"`{column}`" for column in table)}.
+
+| data set | net | images | trials | m |
+|---|---|---|---|---|
+{covered}
+- table: easel {__version__}; trials: {len(records):,}, {" and ".join(precisions)}
+- trained on: {"; ".join(machines)}; PyTorch {", ".join(torch)}
+- SHA-256: `{digest}`
+"""
 
 
 def _in_words(values: list) -> str:
@@ -173,7 +172,6 @@ def write_kept(
     net: str | None = None,
     m: int = 1,
     notebook: str | None = None,
-    store: Store | None = None,
 ) -> str:
     """Writes which examples to keep (subsets.keep) as CSV: example, label, class, easiness; returns it in words.
 
@@ -184,7 +182,7 @@ def write_kept(
     if out.suffix != ".csv":
         raise UserError(f"--out {out} must end in .csv")
     receipt = _receipt(folder, notebook)
-    ways, gone = _ways(store or Store(), receipt["keys"])
+    ways, gone = _ways(Store(), receipt["keys"])
     if gone:
         where = f"{gone} of {len(receipt['keys'])} trials of {receipt['notebook']} are not in the store"
         raise UserError(f"{where}; run: easel run --profile {folder.name}")
@@ -197,19 +195,17 @@ def write_kept(
     files.make_folder(out.parent)
     files.write_atomically(out, pd.DataFrame(columns).to_csv(index=False).encode())
     dropped = {"random": "dropped at random", "window": "the easiest and the very hardest dropped"}
-    words = dropped.get(how, f"the {'easiest' if how == 'balanced' else how} dropped")
-    if balanced or how == "balanced":
-        words += ", of every class alike"
+    words = dropped.get(how, f"the {how} dropped") + (", of every class alike" if balanced else "")
     if how != "random":
-        tied = subsets.tied(easiness, kept, labels if balanced or how == "balanced" else None)
+        tied = subsets.tied(easiness, kept, labels if balanced else None)
         words += f"; {tied:,} are tied at the cut" + (f", where a lot from seed {seed} decides" if tied else "")
     who = f"{ledger.models[0]} ({len(ledger)} trial{'s' * (len(ledger) != 1)}, m = {m})"
     return f"{len(kept):,} of {len(easiness):,} examples of {_data_name(ledger.records[0])} by {who}: {words}"
 
 
-def taken(pack: Path, store: Store | None = None) -> tuple[str, bool]:
+def taken(pack: Path) -> tuple[str, bool]:
     """Brings a pack's records into the store (Store.take); what became of them in one line, and if none was damaged."""
-    found = (store or Store()).take(pack)
+    found = Store().take(pack)
     words = f"{pack}: {found.new:,} new, {found.here:,} here already"
     if found.apart:
         words += f"; {len(found.apart):,} left in it, the store has other bits for them: {_listed(found.apart)}"
@@ -232,15 +228,13 @@ def release(
     from the store and from released packs; trials that are in neither are named.
     """
     folder, store = files.results_dir() / profile, store or Store()
-    found = [receipt for receipt in site.receipts(folder) if receipt["keys"]]
-    if not found:
-        raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {profile}")
+    found = _with_trials(folder)
     for name in only or ():
-        if not any(name in _called(receipt) for receipt in found):
+        if not any(_is_called(receipt, name) for receipt in found):
             names = ", ".join(receipt["notebook"] for receipt in found)
             raise UserError(f"no notebook {name!r} has trials in {folder}; there are: {names}")
-    chosen = [receipt for receipt in found if only is None or any(name in _called(receipt) for name in only)]
-    keys = list(dict.fromkeys(key for receipt in chosen for key in receipt["keys"]))
+    chosen = [receipt for receipt in found if only is None or any(_is_called(receipt, name) for name in only)]
+    keys = _keys(chosen)
     records = {key: record for key in keys if (record := store.fullest(key)) is not None}
     if not records:
         raise UserError(f"none of {folder}'s {len(keys):,} trials is at hand; run: easel run --profile {profile}")
@@ -254,46 +248,51 @@ def release(
     return lines
 
 
-def _called(receipt: dict) -> tuple[str, str]:
-    """What names a receipt's notebook or variant: its name, and its number."""
-    return receipt["notebook"], receipt["notebook"].split("_")[0]
+def _with_trials(folder: Path) -> list[dict]:
+    """The receipts of a profile's folder that name trials; UserError where there are none."""
+    found = [receipt for receipt in receipts.found_in(folder) if receipt["keys"]]
+    if not found:
+        raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {folder.name}")
+    return found
+
+
+def _keys(found: list[dict]) -> list[str]:
+    """The trials' keys that receipts name, each once."""
+    return list(dict.fromkeys(key for receipt in found for key in receipt["keys"]))
+
+
+def _is_called(receipt: dict, name: str) -> bool:
+    """Whether a name, or a number, means a receipt's notebook or variant."""
+    return name in (receipt["notebook"], receipt["notebook"].split("_")[0])
 
 
 def _receipt(folder: Path, notebook: str | None) -> dict:
     """The receipt of a notebook or variant, by name, or by number (then the notebook's own)."""
-    found = [receipt for receipt in site.receipts(folder) if receipt["keys"]]
+    found = _with_trials(folder)
     for wanted in ("01", "00") if notebook is None else (notebook,):
         for one in found:
-            if one["notebook"] == wanted or (not one["variant"] and one["notebook"].split("_")[0] == wanted):
+            if one["notebook"] == wanted or (not one["variant"] and _is_called(one, wanted)):
                 return one
-    if not found:
-        raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {folder.name}")
     names = ", ".join(one["notebook"] for one in found)
     raise UserError(f"no notebook {notebook or '01 or 00'} has trials in {folder}; --notebook takes one of: {names}")
 
 
 def _of_net(ways: list[list], net: str | None, notebook: str) -> list:
     """The first records of a net, or of the first net that is no MLP; of any if there is no other."""
-    names = list(dict.fromkeys(records[0].identity["model"] for records in ways))
-    if not names:
+    nets: dict[str, list] = {}
+    for records in ways:
+        nets.setdefault(records[0].identity["model"], records)
+    if not nets:
         raise UserError(f"no trial of {notebook} was trained on all of its examples with their own labels")
     if net is None:
-        net = next((name for name in names if models.family(name) != "mlp"), names[0])
-    for records in ways:
-        if records[0].identity["model"] == net:
-            return records
-    raise UserError(f"no net {net!r} among the trials of {notebook}; there are: {', '.join(names)}")
+        net = next((name for name in nets if models.family(name) != "mlp"), next(iter(nets)))
+    if net not in nets:
+        raise UserError(f"no net {net!r} among the trials of {notebook}; there are: {', '.join(nets)}")
+    return nets[net]
 
 
 def _m_values(epochs: int) -> list[int]:
     return [m for m in range(1, epochs + 1) if m <= EVERY_M or m % STEP == 0 or m == epochs]
-
-
-def _unusual(record) -> int:
-    """In how many settings, precision apart, the recipe differs from the paper's for this data set."""
-    recipe = record.trial.recipe
-    usual = asdict(Recipe.of(record.data["data"], precision=recipe.precision))
-    return sum(value != usual[name] for name, value in asdict(recipe).items())
 
 
 def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
@@ -301,24 +300,34 @@ def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
 
     Also how many of the keys are neither in the store nor released.
     """
+    records = [store.read(key) for key in keys]
+    for record in filter(None, records):
+        record.provenance = _made(record)
     groups: dict[str, list] = {}
-    gone = 0
-    for key in keys:
-        record = store.read(key)
-        gone += record is None
+    for record in records:
         if record is not None and record.identity["edit"] is None and record.status == "complete":
             way = {name: value for name, value in record.identity.items() if name != "seed"}
             groups.setdefault(json.dumps(way, sort_keys=True), []).append(record)
 
     def rank(group: list) -> tuple:
-        return _unusual(group[0]), -group[0].examples, -len(group), -max(record.epochs for record in group)
+        """In how many settings, precision apart, the recipe differs from the paper's; how little there is of it."""
+        recipe = asdict(group[0].trial.recipe)
+        usual = asdict(Recipe.of(group[0].data["data"], precision=recipe["precision"]))
+        unusual = sum(recipe[name] != usual[name] for name in usual)
+        return unusual, -group[0].examples, -len(group), -max(record.epochs for record in group)
 
-    return sorted(groups.values(), key=rank), gone
+    return sorted(groups.values(), key=rank), records.count(None)
 
 
 def _after(records: list, m: int) -> Ledger:
     """The ledger of those that were trained for m epochs or more, as they were after m."""
     return Ledger([record.cut(m) for record in records if record.epochs >= m])
+
+
+def _made(record) -> dict:
+    """How a record came about; {} where its KEY.json is missing or is no such thing."""
+    made = record.provenance
+    return made if isinstance(made, dict) and isinstance(made.get("seconds", 0.0), int | float) else {}
 
 
 def _data_name(record) -> str:

@@ -7,6 +7,7 @@ and removes the stage.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -16,6 +17,9 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+
+from easel import files
+from easel.errors import UserError
 
 START_TIMEOUT_S = 120  # a kernel starts in seconds; a minute on a machine that is busy with training
 
@@ -30,21 +34,32 @@ def execute_job() -> int:
     draft = stage / "draft.ipynb"
     try:
         execute(job, draft)
+        save(draft, job, stage)
     except KeyboardInterrupt:
         for folder in (stage, os.environ["JUPYTER_RUNTIME_DIR"]):  # the caller may not be there to do it
             shutil.rmtree(folder, ignore_errors=True)
         return 130
     except Exception as error:
-        outcome = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "outcome.json"  # the stage's disk may be full
-        outcome.write_text(json.dumps({"error": explain(error, draft)}))
-        if draft.exists():
+        outcome, words = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "outcome.json", explain(error, draft)
+        try:
+            outcome.write_text(json.dumps({"error": words}))  # not in the stage, whose disk may be full
+        except OSError:
+            print(words, flush=True)  # this one is full too: then as something that the notebook says
+        with contextlib.suppress(OSError, ValueError):
             save_notebook(draft, stage / f"{job['stem']}.failed.ipynb", job)
         return 1
-    save_notebook(draft, stage / f"{job['stem']}.ipynb", job)
-    from easel.notebook import site
-
-    (stage / f"{job['stem']}.html").write_text(site.notebook_html(stage / f"{job['stem']}.ipynb"), encoding="utf-8")
     return 0
+
+
+def save(draft: Path, job: dict, stage: Path) -> None:
+    """Leaves the executed notebook and its page in the stage, and their digests in the receipt."""
+    from easel.notebook import receipt, site
+
+    notebook, page = stage / f"{job['stem']}.ipynb", stage / f"{job['stem']}.html"
+    save_notebook(draft, notebook, job)
+    page.write_text(site.notebook_html(notebook), encoding="utf-8")
+    with contextlib.suppress(FileNotFoundError, receipt.Damaged):  # what is wrong with it, the caller says
+        receipt.add_files(receipt.path_of(stage, job["stem"]), [notebook.name, page.name])
 
 
 def execute(job: dict, draft: Path) -> None:
@@ -92,6 +107,10 @@ def explain(error: Exception, draft: Path) -> str:
         text = f"{error.ename}: {error.evalue}"
     elif isinstance(error, DeadKernelError):
         text = "the kernel died (killed, or out of memory)"
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # papermill saves after every cell
+        text = f"it could not be saved in {draft.parent}: {files.WHY[error.errno]}"
+    elif isinstance(error, UserError):
+        text = str(error)
     else:
         text = f"{type(error).__name__}: {error}"
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]

@@ -13,6 +13,9 @@ It computes no result: it names the data set in every caption, counts the trials
 
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
+
+from easel.compare import paired
 from easel.compare.claims import Judged
 from easel.data import sets as datasets
 from easel.data.sets import Dataset
@@ -62,8 +65,18 @@ class Lab:
     def ensure(self, trials: Iterable[Trial]) -> Ledger:
         """The ledger of these trials, what is missing trained, all in the lab's precision; it counts as this page's."""
         ledger = run.ensure(run.in_precision(self.precision, list(trials)))
-        self._remember(ledger, f"{len(ledger)} trials")
+        self._remember([ledger], f"{len(ledger)} trials")
         return ledger
+
+    def accuracies(self, points: pd.DataFrame, view: str | None = None) -> pd.DataFrame:
+        """`paired.accuracies` of a table of trials, of any lengths, all in one precision; what is missing is trained.
+
+        points: a column `trial`, one row a point and seed. Captions count the trials of a point from here on.
+        """
+        points = points.assign(trial=run.in_precision(self.precision, points.trial))
+        ledgers = run.ensure_each(dict.fromkeys(points.trial))
+        self._remember(ledgers, f"{len({trial.seed for trial in points.trial})} trials a point")
+        return paired.accuracies(points, ledgers, view)
 
     def two_groups(self, models: Sequence[str], trials: Sequence[int], *, epochs: int, recipe=None, **fields) -> Groups:
         """Two disjoint groups of trials of each net, trained as `ensure` does.
@@ -79,12 +92,17 @@ class Lab:
             asked += self.trials(model, [*first, *second], epochs=epochs, recipe=recipe, **fields)
         ledger = run.ensure(run.in_precision(self.precision, asked))
         sides = sorted({len(first) for first, _ in seeds.values()})
-        self._remember(ledger, f"{' or '.join(map(str, sides))} trials a side")
+        self._remember([ledger], f"{' or '.join(map(str, sides))} trials a side")
         return Groups(ledger, seeds)
 
-    def _remember(self, ledger: Ledger, counted: str) -> None:
-        self._ledgers.append(ledger)
-        lost = f"{len(ledger.diverged)} diverged and left out" if ledger.diverged else "none diverged"
+    def count(self, ledgers: Iterable[Ledger]) -> None:
+        """Ledgers that something else made for this page: its receipt counts their trials, its captions do not."""
+        self._ledgers.extend(ledgers)
+
+    def _remember(self, ledgers: list[Ledger], counted: str) -> None:
+        self._ledgers += ledgers
+        gone = sum(len(ledger.diverged) for ledger in ledgers)
+        lost = f"{gone} diverged and left out" if gone else "none diverged"
         self.about = f"{self.dataset.name}, {self.images:,} images, {counted}, {lost}"
 
     # ---- what the reader does and sees -----------------------------------------------------------------------------

@@ -15,7 +15,6 @@ A matplotlib figure as the bytes of a small file: a PNG with a palette, or a JPE
 
 import html
 import io
-import json
 import math
 import os
 import re
@@ -28,6 +27,7 @@ from pathlib import Path
 from easel import files
 from easel.compare import claims
 from easel.ledger import provenance
+from easel.notebook import receipt as receipts
 
 VERDICT_WORDS = {
     "holds": "✓ holds",
@@ -186,9 +186,9 @@ class Page:
             "verdicts": self._verdicts,
             "keys": list(keys),
         }
-        path = Saved(self.folder / "receipts" / f"{self.name}.json")
-        content = json.dumps(receipt, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        files.write_atomically(path, content.encode())
+        saved = [f"figures/{one['file']}" for one in self._figures] + [f"tables/{one['file']}" for one in self._tables]
+        receipt["files"] = receipts.digests(self.folder, saved)
+        path = Saved(receipts.write(receipts.path_of(self.folder, self.name), receipt))
         text = f"Saved {_count(self._figures, 'figure')}, {_count(self._tables, 'table')} and "
         text += f"{_count(self._verdicts, 'verdict')} in {receipt['seconds']:.0f} s; "
         text += f"trained {receipt['trained']}, reused {receipt['reused']} trials."

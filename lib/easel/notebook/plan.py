@@ -1,17 +1,14 @@
-"""What `easel run` is going to execute, and with which values. It starts no notebook and writes nothing.
+"""What `easel run` is going to execute, and with which values. It starts no notebook, runs no notebook code, and writes
+nothing.
 
 A profile runs each notebook once, and once more for each of its variants: profiles.yaml then has a key NOTEBOOK-WORD
 beside NOTEBOOK, the word of a-z and 0-9, with parameters of its own (01_matching-photographs). A variant takes nothing
 from the other key; what it does not name has the notebook's default. It is told apart by its data.
 
-Profiles, notebooks, parameter names, types and ranges are checked here, then nets and data sets: a request that cannot
-be met ends in one line before anything has started.
-
-The parameters of a notebook: which there are, and whether a value fits. It runs no notebook code, ever.
-
-papermill only warns about a name that the notebook does not have, writes names into a cell as they come (so a name can
-run code) and takes any type. Here a notebook's parameters are what its one cell tagged `parameters` assigns, read as
-Python literals; a value must have the type of the default and lie in its range.
+A notebook's parameters are what its one cell tagged `parameters` assigns, read as Python literals; a value must have
+the type of the default and lie in its range. papermill would only warn about a name that the notebook does not have,
+writes names into a cell as they come (so a name can run code) and takes any type. Nets and data sets are checked then:
+a request that cannot be met ends in one line before anything has started.
 """
 
 import ast
@@ -19,6 +16,10 @@ import json
 import math
 import os
 import re
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -170,42 +171,21 @@ def check_inputs(plans: list[Job], here: bool = False) -> None:
             job.values["data"] = job.effective["data"] = chosen[job.effective["data"]]
 
 
-def _inspected(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, str]:
+def _inspected(*asked) -> dict[str, str]:
     """`_inspect`, in a process of its own."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, sets, nets, values))
-    process.start()
-    theirs.close()
-    try:
-        chosen = ours.recv()
-    except EOFError:
-        raise RuntimeError(f"the check of {', '.join([*sets, *nets])} ended without an answer") from None
-    finally:
-        ours.close()
-        process.join()
-        process.close()
-    if isinstance(chosen, UserError):
-        raise chosen
-    return chosen
+    with ProcessPoolExecutor(1, get_context("spawn"), _let_ctrl_c_end_it) as process:
+        return process.submit(_inspect, *asked).result()
+
+
+def _let_ctrl_c_end_it() -> None:
+    """In the other process: Ctrl-C during a download ends it without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _nets(values: dict) -> list[str]:
     """The names of nets among a notebook's parameters; a default of None names none."""
     found = [value for name, value in values.items() if _NETS.fullmatch(name) and value]
     return [net for one in found for net in (one if isinstance(one, list) else [one])]
-
-
-def _answer(answer, *asked) -> None:
-    """In the other process: sends what each data set's name stands for, or the UserError."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during a download: no traceback
-    try:
-        chosen = _inspect(*asked)
-    except UserError as error:
-        chosen = UserError(str(error))
-    answer.send(chosen)
 
 
 def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, str]:
@@ -222,7 +202,7 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
         models.check(net)
     chosen = {name: data.choose(name) for name in sets}
     for name in dict.fromkeys(chosen.values()):
-        data.prepare(name)
+        data.load(name)
         if data.Name.of(name).plain not in ("cifar10", "patterns"):
             data.describe(name)  # reads the test images too
     run.device()
@@ -243,9 +223,10 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
     return chosen
 
 
-MAY_BE_ZERO = ("seed",)  # besides whatever has a default of zero
-LEAST = {"trials": 2, "ensemble": 2}  # of a group, or nets of a kind: an interval leaves one out
-RANGES = {  # of lists of numbers, by name: what is in range, and that in words
+RANGES = {  # of numbers, and lists of them, by name: what is in range, and that in words
+    "seed": (lambda seed: seed >= 0, "from 0 up"),
+    "trials": (lambda group: group >= 2, "from 2 up"),  # an interval leaves one of them out
+    "ensemble": (lambda nets: nets >= 2, "from 2 up"),
     "rates": (lambda share: 0 <= share < 1, "from 0 up, below 1"),  # of the examples: dropped or relabelled
     "alphas": (lambda alpha: 0 <= alpha <= 1, "from 0 to 1"),  # of the colour grid: grey to as it was
     "tiles": (lambda side: side >= 1, "from 1 up"),  # tiles a side: 1 is the whole image
@@ -286,66 +267,54 @@ def from_text(text: str, default: object) -> object:
     if isinstance(default, list) and not text.startswith("["):
         text = f"[{text}]"
     try:
-        value = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError:
         return text  # no number and no list either; typed() says what it should have been
-    return value
 
 
 def typed(name: str, value: object, default: object, where: str) -> object:
     """The value with the type of the default, or UserError: one line with the value and what would be right.
 
-    int and float: finite, and above zero, or zero and above where the default is zero or the name is in MAY_BE_ZERO;
-    a negative default takes any; names in LEAST and RANGES have bounds of their own. An int fits a float, a bool fits
-    neither. Lists: not empty, each element fitting the default's elements. A default of None takes any literal, numbers
-    above zero.
+    int and float: finite, and within `_bound`. An int fits a float, a bool fits neither. Lists: not empty, each element
+    fitting the default's elements. A default of None takes any literal.
     """
     if isinstance(default, list):
         if not isinstance(value, list) or not value:
             raise _wrong(name, value, where, f"a list that is not empty, such as {default!r}")
         example = _example(default)
-        return [_scalar(name, one, example, where, f"a list, each {_kind(example, name)}") for one in value]
-    return _scalar(name, value, default, where, _kind(default, name))
+        return [_scalar(name, one, example, where, "a list, each ") for one in value]
+    return _scalar(name, value, default, where)
 
 
-def _scalar(name: str, value: object, default: object, where: str, wanted: str) -> object:
-    if isinstance(default, float) and isinstance(value, str):
-        value = _number(value)  # YAML 1.1 reads 1e-3 as text
+def _scalar(name: str, value: object, default: object, where: str, of: str = "") -> object:
+    if isinstance(default, float) and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        with suppress(ValueError):
+            value = float(value)
     if isinstance(default, float) and type(value) is int:
         value = float(value) if abs(value) < 2**53 else math.inf
+    within, words = _bound(name, default)
     if default is None:
         fits = value is None or isinstance(value, bool | int | float | str)
     else:
         fits = type(value) is type(default)
     if fits and type(value) in (int, float):
-        fits = math.isfinite(value) and _within(name, value, default)
+        fits = math.isfinite(value) and within(value)
     if fits and isinstance(value, str):
         fits = bool(value.strip()) and value.isprintable()
     if not fits:
-        raise _wrong(name, value, where, wanted)
+        kinds = {bool: "true or false", int: f"a whole number {words}", float: f"a finite number {words}"}
+        wanted = kinds | {str: "a text", type(None): f"a text or a finite number {words}"}
+        raise _wrong(name, value, where, of + wanted[type(default)].strip())
     return value
 
 
-def _within(name: str, value: float, default: object) -> bool:
+def _bound(name: str, default: object) -> tuple[Callable[[float], bool], str]:
+    """Whether a number is in range, and the range in words: by its name, else by its default."""
     if name in RANGES:
-        return RANGES[name][0](value)
-    lowest = _lowest(name, default)
-    return (lowest is None or value > 0 or (value == 0 and lowest == 0)) and value >= LEAST.get(name, value)
-
-
-def _lowest(name: str, default: object) -> int | None:
-    """1: above zero; 0: zero or above; None: no bound."""
+        return RANGES[name]
     if type(default) in (int, float) and default <= 0:
-        return 0 if default == 0 else None
-    return 0 if name in MAY_BE_ZERO else 1
-
-
-def _kind(default: object, name: str) -> str:
-    bound = {1: " above 0", 0: " from 0 up", None: ""}[_lowest(name, default)]
-    bound = f" from {LEAST[name]} up" if name in LEAST else bound
-    bound = f" {RANGES[name][1]}" if name in RANGES else bound
-    kinds = {bool: "true or false", int: f"a whole number{bound}", float: f"a finite number{bound}", str: "a text"}
-    return kinds.get(type(default), f"a text or a finite number{bound}")
+        return ((lambda n: n >= 0), "from 0 up") if default == 0 else ((lambda n: True), "")
+    return (lambda n: n > 0), "above 0"
 
 
 def _example(default: list) -> object:
@@ -356,24 +325,13 @@ def _example(default: list) -> object:
     return default[0] if default else None
 
 
-def _number(text: str) -> object:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _wrong(name: str, value: object, where: str, wanted: str) -> UserError:
     return UserError(f"{where}: {name} = {value!r} does not fit; it takes {wanted}")
 
 
 def _assignment(line: ast.stmt) -> tuple[str, object]:
-    if isinstance(line, ast.Assign) and len(line.targets) == 1:
-        target = line.targets[0]
-    elif isinstance(line, ast.AnnAssign) and line.value is not None:
-        target = line.target
-    else:
-        raise ValueError(f"line {line.lineno} is no assignment")
-    if not isinstance(target, ast.Name):
-        raise ValueError(f"line {line.lineno} assigns to no plain name")
-    return target.id, ast.literal_eval(line.value)
+    targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+    plain = isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None
+    if not plain or len(targets) != 1 or not isinstance(targets[0], ast.Name):
+        raise ValueError(f"line {line.lineno} assigns nothing to a plain name")
+    return targets[0].id, ast.literal_eval(line.value)

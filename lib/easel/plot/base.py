@@ -23,7 +23,7 @@ WIDTH = 7.0
 COLOURS = sns.color_palette("colorblind")
 BLUE, ORANGE_RED, GREEN, TAN, SKY = (COLOURS[i] for i in (0, 3, 2, 5, 9))
 DARK, MUSTARD = (0.2, 0.2, 0.2), (0.87, 0.8, 0.15)
-# by label; nets that stand in one figure are told apart by the colour-blind too (tests/test_models.py)
+# by label; nets that stand in one figure are told apart by the colour-blind too (tests/nets/test_models.py)
 NETS = (
     {"MLP": DARK, "WRN": BLUE, "DenseNet-BC": GREEN, "ResNeXt": ORANGE_RED}
     | {"AlexNet": MUSTARD, "VGG": ORANGE_RED, "VGG-BN": TAN, "ResNet": BLUE, "DenseNet": SKY}
@@ -57,7 +57,7 @@ def net_colour(net: str, at: int = 0) -> tuple:
         return NETS[net]
     try:
         return NETS[names.label(names.FAMILIES[names.family(net)].example)]
-    except UserError:
+    except (UserError, KeyError):  # no net that is known, or a family from outside
         stem = net.partition("-")[0]
         kin = [shade for label, shade in NETS.items() if label.partition("-")[0] == stem]
         return kin[0] if kin else COLOURS[(7, 8, 5, 6)[at % 4]]
@@ -66,17 +66,17 @@ def net_colour(net: str, at: int = 0) -> tuple:
 def looks(labels: Iterable[str]) -> dict[str, dict]:
     """A look for each of many lines: colours, dashes and marks run at different lengths, so that none comes twice."""
     ways = enumerate(dict.fromkeys(labels))
-    return {
-        label: {"color": COLOURS[at % 9], "linestyle": DASHES[at % 4], "marker": MARKS[at % 7]} for at, label in ways
-    }
+    return {label: _look(COLOURS[at % 9], at, MARKS[at % 7]) for at, label in ways}
 
 
 def net_looks(nets: Iterable[str]) -> dict[str, dict]:
     """A look for each net of a figure: its own colour, a mark and a dash by place."""
     ways = enumerate(dict.fromkeys(nets))
-    return {
-        net: {"color": net_colour(net, at), "linestyle": DASHES[at % 4], "marker": MARKS[at % 9]} for at, net in ways
-    }
+    return {net: _look(net_colour(net, at), at, MARKS[at % 9]) for at, net in ways}
+
+
+def _look(colour, at: int, mark: str) -> dict:
+    return {"color": colour, "linestyle": DASHES[at % 4], "marker": mark}
 
 
 def arm_look(arm: str) -> dict:
@@ -111,6 +111,13 @@ def key(ax: Axes, *, estimates_first: bool = False, **options) -> Legend:
     place = {"loc": "upper right", "bbox_to_anchor": (1, 0), "bbox_transform": below, "borderaxespad": 0}
     style = {"ncol": columns, "columnspacing": 1.2, "handlelength": 2.2}
     return ax.legend([handle for handle, _ in named], [words for _, words in named], **place | style | options)
+
+
+def finished(ax: Axes, **labels) -> Axes:
+    """The axis with its labels and limits (`Axes.set`) and its key."""
+    ax.set(**labels)
+    key(ax)
+    return ax
 
 
 def images(pictures: np.ndarray, titles: list[str], *, columns: int = 10, ax: Axes | None = None) -> Axes:

@@ -1,11 +1,13 @@
 """Curves over m, epochs, cuts, rates and shares kept, each with a band or bars, told apart by mark or dash as well."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from easel.plot.base import COLOURS, MODE_STYLES, WHICH_COLOURS, arm_look, key, looks, net_looks, new
+from easel.plot.base import COLOURS, MARKS, MODE_STYLES, WHICH_COLOURS, arm_look, finished, key, looks, net_looks, new
 
 # of what is dropped (notebook 08); a label that is none of these takes the next of OTHERS
 HOWS = {
@@ -16,7 +18,11 @@ HOWS = {
     "window": {"color": COLOURS[4], "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
     "all": {"color": "0.15", "marker": "x", "linestyle": (0, (1, 1))},
 }
-OTHERS = [(COLOURS[4], "D", "-"), (COLOURS[2], "v", "--"), (COLOURS[5], "P", "-.")]
+OTHERS = [
+    {"color": COLOURS[4], "marker": "D", "linestyle": "-"},
+    {"color": COLOURS[2], "marker": "v", "linestyle": "--"},
+    {"color": COLOURS[5], "marker": "P", "linestyle": "-."},
+]
 
 
 def draw_line(ax: Axes, x, y, low=None, high=None, *, bars: bool = False, shade: float = 0.15, **look) -> None:
@@ -32,7 +38,28 @@ def draw_line(ax: Axes, x, y, low=None, high=None, *, bars: bool = False, shade:
         ax.fill_between(x, low, high, color=look["color"], alpha=shade, linewidth=0)
 
 
-# ---- matching rates ------------------------------------------------------------------------------------------------
+def draw_curves(
+    ax: Axes,
+    table: pd.DataFrame,
+    by: str,
+    x: str,
+    y: str,
+    own: Mapping[str, dict],
+    *,
+    ends: tuple[str, str] | None = ("low", "high"),
+    scale: float = 1,
+    apart: float = 0,
+    **style,
+) -> None:
+    """A line (`draw_line`) for each value of the column `by`, in the table's order, each with its own look.
+
+    ends: columns of the interval, or None; scale: of y and its ends; apart: how far the lines stand beside one another,
+    so that their bars do not hide each other.
+    """
+    for at, (name, rows) in enumerate(table.groupby(by, sort=False)):
+        low, high = (scale * rows[end] for end in ends) if ends else (None, None)
+        look = style | {"label": name} | own[name]
+        draw_line(ax, rows[x] + apart * (at - (len(own) - 1) / 2), scale * rows[y], low, high, **look)
 
 
 def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -40,28 +67,24 @@ def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     table: `matching.overlap_curve` with a column pair.
     """
-    ax, own = ax or new(4.6), looks(table.pair)
-    for at, (pair, rows) in enumerate(table.groupby("pair", sort=False)):
-        faint = {"shade": min(0.1, 0.5 / len(own)), "markevery": (at % 6, 6)}  # bands that lie on each other
-        draw_line(ax, 100 * rows.fraction, rows.rate, rows.low, rows.high, label=pair, **faint, **own[pair])
-    ax.plot(100 * rows.fraction, rows.chance, ":", color="0.4", label="chance")
-    ax.set(xlabel="images in the set (%)", ylabel="matching rate", ylim=(0, 1), xlim=(0, 50))
-    key(ax)
-    return ax
+    ax, table = ax or new(4.6), table.assign(percent=100 * table.fraction)
+    own = {pair: look | {"markevery": (at % 6, 6)} for at, (pair, look) in enumerate(looks(table.pair).items())}
+    draw_curves(
+        ax, table, "pair", "percent", "rate", own, shade=min(0.1, 0.5 / len(own))
+    )  # bands that lie on each other
+    rows = table[table.pair == table.pair.iloc[-1]]
+    ax.plot(rows.percent, rows.chance, ":", color="0.4", label="chance")
+    return finished(ax, xlabel="images in the set (%)", ylabel="matching rate", ylim=(0, 1), xlim=(0, 50))
 
 
 def over_epochs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Matching rate of each pair against m, with intervals (Table 1 at every m). table: pair, m, rate, low, high."""
-    own = looks(table.pair)
+    own, every_m = looks(table.pair), sorted(table.m.unique())
     ax = ax or new(4 + 0.14 * len(own))
-    for at, (pair, rows) in enumerate(table.groupby("pair", sort=False)):
-        aside = rows.m + 0.18 * (at / len(own) - 0.5)
-        draw_line(ax, aside, rows.rate, rows.low, rows.high, bars=True, label=pair, **own[pair])
+    draw_curves(ax, table, "pair", "m", "rate", own, apart=0.18 / len(own), bars=True)
     ax.axhline(0.1, color="0.5", linestyle=":", label="chance")
-    ax.set(xlabel="m, epochs before counting", ylabel="matching rate", ylim=(0, 1), xticks=sorted(table.m.unique()))
-    ax.set_xlim(table.m.min() - 0.3, table.m.max() + 0.3)
-    key(ax)
-    return ax
+    ax.set(xticks=every_m, xlim=(every_m[0] - 0.3, every_m[-1] + 0.3))
+    return finished(ax, xlabel="m, epochs before counting", ylabel="matching rate", ylim=(0, 1))
 
 
 def reliability(
@@ -77,37 +100,24 @@ def reliability(
     or hard (Table 1, diagonal), level lines.
     """
     ax = ax or new(4.4)
-    names = {"spearman": ("Spearman's correlation, all images", "0.3", "D")}
-    names |= {
-        which: (f"{which} 10%: matching rate", WHICH_COLOURS[which], mark)
-        for which, mark in zip(WHICH_COLOURS, "os", strict=False)
-    }
-    for measure, rows in table.groupby("measure", sort=False):
-        words, shade, mark = names[measure]
-        look = {"color": shade, "marker": mark, "linestyle": "--" if measure == "hard" else "-", "label": words}
-        draw_line(ax, rows.trials, rows["mean"], rows.low, rows.high, **look)
-    for measure, rows in () if projected is None else projected.groupby("measure", sort=False):
-        open_mark = {"marker": names[measure][2], "markerfacecolor": "white", "linestyle": (0, (1, 1))}
-        draw_line(
-            ax, rows.trials, rows["mean"], color=WHICH_COLOURS[measure], label=f"{measure} 10%: projected", **open_mark
-        )
+    own = {"spearman": {"color": "0.3", "marker": "D", "label": "Spearman's correlation, all images"}}
+    for which, mark, dash in (("easy", "o", "-"), ("hard", "s", "--")):
+        look = {"color": WHICH_COLOURS[which], "marker": mark, "linestyle": dash}
+        own[which] = look | {"label": f"{which} 10%: matching rate"}
+    draw_curves(ax, table, "measure", "trials", "mean", own)
+    if projected is not None:
+        ahead = {"markerfacecolor": "white", "linestyle": (0, (1, 1))}
+        broken = {of: own[of] | ahead | {"label": f"{of} 10%: projected"} for of in ("easy", "hard")}
+        draw_curves(ax, projected, "measure", "trials", "mean", broken, ends=None)
     for which, rate in () if printed is None else printed.items():
-        ax.axhline(
-            rate, color=WHICH_COLOURS[which], linewidth=1.2, linestyle=(0, (6, 3)), label=f"{which} 10%: printed"
-        )
+        level = {"linewidth": 1.2, "linestyle": (0, (6, 3)), "label": f"{which} 10%: printed"}
+        ax.axhline(rate, color=WHICH_COLOURS[which], **level)
     ax.axhline(0.1, color="0.5", linestyle=":", label="chance for a matching rate")
-    ax.set(xlabel="trials in each of the two groups", ylabel="agreement", ylim=(0, 1))
     if projected is None:
         ax.xaxis.get_major_locator().set_params(integer=True)
     else:
-        ax.set_xscale("log")
-        ax.set_xticks(sorted(projected.trials.unique()), map(str, sorted(projected.trials.unique())), minor=False)
-        ax.minorticks_off()
-    key(ax)
-    return ax
-
-
-# ---- dropping, random labels, what is kept -------------------------------------------------------------------------
+        _ticks(ax, projected.trials, logarithmic=True)
+    return finished(ax, xlabel="trials in each of the two groups", ylabel="agreement", ylim=(0, 1))
 
 
 def ablation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -142,45 +152,28 @@ def share_left(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         rows = table[table["mode"] == mode].groupby("rate", as_index=False)[list(ends)].mean()
         for end, weight in ends.items() if len(rows) else ():
             draw_line(ax, rows.rate, 100 * rows[end], label=f"{mode}: {end} tenth", **look | weight)
-    ax.set(xlabel="rate", ylabel="left of the tenth (%)", ylim=(-4, 104), xticks=sorted(table.rate.unique()))
-    key(ax)
-    return ax
+    ax.set_xticks(sorted(table.rate.unique()))
+    return finished(ax, xlabel="rate", ylabel="left of the tenth (%)", ylim=(-4, 104))
 
 
-def figure_4(
-    dropped: pd.DataFrame, noisy: pd.DataFrame, *, left: pd.DataFrame | None = None, ax: np.ndarray | None = None
-) -> np.ndarray:
+def figure_4(dropped: pd.DataFrame, noisy: pd.DataFrame, *, left: pd.DataFrame, ax: np.ndarray | None = None):
     """Fig. 4 on one sheet: above, accuracy against the drop rate, below, against the random-label rate.
 
     dropped, noisy: as `ablation` takes them (notebook 04: `paired.with_intervals(dropped, ["mode", "rate"])`, `noisy`
-    with chance), and data, the name of a data set, a column of panels each, where there is such a column: with two,
-    panels (a) to (d) as printed. left: as `share_left` takes it; a further column, with the key in its empty panel, so
-    that one data set fills four panels. Without accuracy (tables as saved) means and intervals stand alone.
-    Returns the Axes, (2, data sets [+ 1]).
+    with chance); without accuracy (tables as saved) means and intervals stand alone. left: as `share_left` takes it,
+    beside them, with the key below. Returns the Axes, (2, 2).
     """
-    sets = list(dict.fromkeys(dropped.data)) if "data" in dropped else [None]
-    across = len(sets) + (left is not None)
     if ax is None:
-        size = {"figsize": (max(5, 4.2 * across), 7), "layout": "constrained"}
-        ax = plt.subplots(2, across, squeeze=False, sharex=True, **size)[1]
-    for down, (frame, what) in enumerate(((dropped, "drop rate"), (noisy, "random-label rate"))):
-        for at, name in enumerate(sets):
-            panel, rows = ax[down, at], frame if name is None else frame[frame.data == name]
-            ablation(rows, ax=panel).set(xlabel=what, ylabel="test accuracy (%)" if at == 0 else "")
-            titles = ("examples dropped", "labels drawn at random")
-            panel.set_title(f"({'abcd'[2 * down + at]}) {name}" if len(sets) == 2 else name or titles[down])
-            panel.get_legend().remove()
-            panel.tick_params(labelbottom=True)
-    handles, words = ax[1, 0].get_legend_handles_labels()
-    if left is None:
-        ax[0, 0].figure.legend(handles, words, title="mainly taken", ncol=4, loc="outside lower center")
-        return ax
-    share_left(left, ax=ax[0, -1]).set(xlabel="drop rate", title="what dropping leaves")
-    ax[0, -1].get_legend().remove()
-    ax[0, -1].tick_params(labelbottom=True)
-    ax[1, -1].axis("off")
-    more = ax[0, -1].get_legend_handles_labels()
-    ax[1, -1].legend(handles + more[0], words + more[1], title="mainly taken", loc="center")
+        ax = plt.subplots(2, 2, sharex=True, figsize=(8.4, 7), layout="constrained")[1]
+    ablation(dropped, ax=ax[0, 0]).set(xlabel="drop rate", title="examples dropped")
+    ablation(noisy, ax=ax[1, 0]).set(xlabel="random-label rate", title="labels drawn at random")
+    share_left(left, ax=ax[0, 1]).set(xlabel="drop rate", title="what dropping leaves")
+    for panel in (ax[0, 0], ax[1, 0], ax[0, 1]):
+        panel.get_legend().remove()
+        panel.tick_params(labelbottom=True)
+    one, other = ax[1, 0].get_legend_handles_labels(), ax[0, 1].get_legend_handles_labels()
+    ax[1, 1].axis("off")
+    ax[1, 1].legend(one[0] + other[0], one[1] + other[1], title="mainly taken", loc="center")
     return ax
 
 
@@ -202,7 +195,7 @@ def compression(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="images kept (%)", ylabel="test accuracy (%)", xticks=sorted(table.keep.unique()))
     ax.set_ylim(0, 115 * max(table.accuracy.max(), table.whole.max()))
     ax.grid(False, axis="x")
-    key(ax, title="dropped")
+    key(ax, title="dropped", ncol=2)
     return ax
 
 
@@ -212,21 +205,14 @@ def gains(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: label (a line each; a way to drop has its look), keep (percent), estimate, low, high (0..1 scale).
     """
     ax = ax or new(4.6)
-    gap, others = min(15.0, _gap(table.keep, 10)), iter(OTHERS)
-    labels = list(dict.fromkeys(table.label))
-    for i, label in enumerate(labels):
-        rows = table[table.label == label]
-        look = HOWS.get(label) or dict(zip(("color", "marker", "linestyle"), next(others), strict=True))
-        x = rows.keep + 0.07 * gap * (i - (len(labels) - 1) / 2)
-        draw_line(ax, x, 100 * rows.estimate, 100 * rows.low, 100 * rows.high, bars=True, label=label, **look)
+    others = iter(OTHERS)
+    own = {label: HOWS.get(label) or next(others) for label in dict.fromkeys(table.label)}
+    apart = 0.07 * min(15.0, _gap(table.keep, 10))
+    draw_curves(ax, table, "label", "keep", "estimate", own, scale=100, apart=apart, bars=True)
     ax.axhline(0, color="0.35", linewidth=1.2)
-    ax.set(xlabel="images kept (%)", ylabel="difference in accuracy (points)", xticks=sorted(table.keep.unique()))
     ax.grid(False, axis="x")
-    key(ax)
-    return ax
-
-
-# ---- misclassified test examples -----------------------------------------------------------------------------------
+    ax.set_xticks(sorted(table.keep.unique()))
+    return finished(ax, xlabel="images kept (%)", ylabel="difference in accuracy (points)")
 
 
 def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -238,7 +224,7 @@ def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(5)
     for at, (name, rows) in enumerate(table.groupby("line", sort=False)):
         x, shade = 100 * rows.fraction, COLOURS[at]
-        look = {"color": shade, "marker": "os^DvPX<>"[at], "linewidth": 2, "markevery": max(1, len(rows) // 10)}
+        look = {"color": shade, "marker": MARKS[at], "linewidth": 2, "markevery": max(1, len(rows) // 10)}
         draw_line(ax, x, rows.share, rows.tie_low, rows.tie_high, label=name, **look)
         ax.plot(x, rows.most, "--", color=shade, linewidth=1)
         ax.plot(x, rows.class_chance, "-.", color=shade, linewidth=1)
@@ -246,12 +232,9 @@ def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot([], [], "-.", color="0.4", linewidth=1, label="chance, classes kept")
     ax.plot([], [], "--", color="0.4", linewidth=1, label="most that is possible")
     ax.axhline(0.5, color="0.75", linewidth=1, zorder=0)
-    ax.set(xlabel="examples called hard (%)", ylabel="share of the misclassified", xlim=(0, 100), ylim=(0, 1))
-    key(ax)
-    return ax
-
-
-# ---- learnability --------------------------------------------------------------------------------------------------
+    return finished(
+        ax, xlabel="examples called hard (%)", ylabel="share of the misclassified", xlim=(0, 100), ylim=(0, 1)
+    )
 
 
 def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -266,9 +249,7 @@ def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         look = own[net] | {"marker": None, "linewidth": 2, "label": f"{net}, mean {values.mean():.2f}"}
         ax.step(values, share, where="post", **look)
     ax.set(xlabel="learnability (share of epochs; higher = easier)", ylabel="images at most that learnable (%)")
-    ax.set(xlim=(0, 1), ylim=(0, 100))
-    key(ax)
-    return ax
+    return finished(ax, xlim=(0, 1), ylim=(0, 100))
 
 
 def learnability_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -284,11 +265,9 @@ def learnability_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for net, rows in own.groupby("a", sort=False):
         look = net_looks(own.a)[net] | {"linestyle": "--", "markerfacecolor": "white", "label": f"{net}, two seeds"}
         draw_line(ax, rows.epochs, rows.r, **look)
-    ax.set(xlabel="epochs counted, from the first", ylabel="Pearson's correlation")
-    ax.set_ylim(min(0, table.r.min() - 0.05), 1)
-    _epochs(ax, table.epochs)
-    key(ax)
-    return ax
+    _ticks(ax, table.epochs)
+    low = max(-1, min(0, table.r.min(), others.low.min()) - 0.05)
+    return finished(ax, xlabel="epochs counted, from the first", ylabel="Pearson's correlation", ylim=(low, 1))
 
 
 def learnability_by_m(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -301,14 +280,9 @@ def learnability_by_m(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         draw_line(ax, rows.m, rows.r, rows.low, rows.high, label=net, **own[net])
         top, ring = rows.loc[rows.r.idxmax()], {"fillstyle": "none", "markeredgewidth": 2}
         ax.plot(top.m, top.r, "o", color=own[net]["color"], markersize=10 + 4 * at, **ring)
-    ax.set(xlabel="m, epochs before counting", ylabel="correlation with learnability")
-    ax.set(ylim=(min(0, table.low.min()), 1))
-    _epochs(ax, table.m)
-    key(ax)
-    return ax
-
-
-# ---- high-loss mini-batches ----------------------------------------------------------------------------------------
+    _ticks(ax, table.m)
+    low = min(0, table.low.min())
+    return finished(ax, xlabel="m, epochs before counting", ylabel="correlation with learnability", ylim=(low, 1))
 
 
 def arms_over_updates(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -317,13 +291,12 @@ def arms_over_updates(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: arm, seed, epoch, accuracy (0..1).
     """
     ax = ax or new(5)
-    means = table.groupby(["arm", "epoch"], sort=False).accuracy.mean()
-    for arm in dict.fromkeys(table.arm):
-        draw_line(ax, means[arm].index, 100 * means[arm], label=arm, **arm_look(arm))
-    ax.set(xlabel="updates / number of mini-batches (epochs of plain training)", ylabel="test accuracy (%)")
+    means = table.groupby(["arm", "epoch"], sort=False, as_index=False).accuracy.mean()
+    own = {arm: arm_look(arm) for arm in dict.fromkeys(table.arm)}
+    draw_curves(ax, means, "arm", "epoch", "accuracy", own, ends=None, scale=100)
     ax.xaxis.get_major_locator().set_params(integer=True)
-    key(ax)
-    return ax
+    words = "updates / number of mini-batches (epochs of plain training)"
+    return finished(ax, xlabel=words, ylabel="test accuracy (%)")
 
 
 def batch_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -337,9 +310,8 @@ def batch_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         look = arm_look(arm) | {"marker": None, "alpha": 0.7}
         first = seed == table[table.arm == arm].seed.iloc[0]
         ax.plot(100 * share, np.sort(rows.loss)[::-1], label=arm if first else None, **look)
-    ax.set(xlabel="mini-batches, highest loss first (%)", ylabel="mean loss of a mini-batch (nats)", ylim=(0, None))
-    key(ax)
-    return ax
+    words = {"xlabel": "mini-batches, highest loss first (%)", "ylabel": "mean loss of a mini-batch (nats)"}
+    return finished(ax, **words, ylim=(0, None))
 
 
 def _trials(ax: Axes, rows: pd.DataFrame, x: str, shift: float, aside: float, look: dict, *, small: float) -> None:
@@ -360,10 +332,10 @@ def _gap(values: pd.Series, alone: float = 0.1) -> float:
     return float(steps.min()) if len(steps) else alone
 
 
-def _epochs(ax: Axes, epochs: pd.Series) -> None:
-    """Whole epochs on the axis; a logarithmic one where they are spaced so."""
-    values = sorted(epochs.unique())
-    if len(values) > 2 and np.diff(values).max() > 2 * np.diff(values).min():
+def _ticks(ax: Axes, places: pd.Series, *, logarithmic: bool = False) -> None:
+    """Ticks at these values and nowhere else; a logarithmic axis where they are spaced so."""
+    values = sorted(places.unique())
+    if logarithmic or (len(values) > 2 and np.diff(values).max() > 2 * np.diff(values).min()):
         ax.set_xscale("log")
     ax.set_xticks(values, [f"{value:g}" for value in values], minor=False)
     ax.minorticks_off()

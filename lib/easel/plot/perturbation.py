@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from easel.data.changes import CHANGES
-from easel.plot.base import COLOURS, WHICH_COLOURS, key, net_looks, new
+from easel.plot.base import COLOURS, WHICH_COLOURS, finished, net_looks, new
 from easel.plot.lines import draw_line
 
 SHADES = [COLOURS[k] for k in (3, 2, 4, 0, 1, *range(5, len(COLOURS)))]  # of the changes, in the registry's order
@@ -115,9 +115,8 @@ def rates_against_accuracy(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
         ax.plot(rows.accuracy, rows.blind, "--", color=shade, linewidth=1.2)
     ax.plot([], [], "--", color="0.4", linewidth=1.2, label="blind errors")
     ax.axhline(table.chance.iloc[0], color="0.5", linestyle=":", label="chance")
-    ax.set(xlabel="accuracy on the changed images", ylabel="matching rate, other trials", ylim=(0, None))
-    key(ax)
-    return ax
+    words = {"xlabel": "accuracy on the changed images", "ylabel": "matching rate, other trials"}
+    return finished(ax, **words, ylim=(0, None))
 
 
 def _rates(ax: Axes, rows: pd.DataFrame, name: str, which: str) -> None:

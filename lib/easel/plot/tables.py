@@ -7,24 +7,21 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch, Rectangle
 
-from easel.plot.base import COLOURS, WHICH_COLOURS, WIDTH, WRONG_RIGHT, key, new
+from easel.plot.base import COLOURS, WHICH_COLOURS, WIDTH, WRONG_RIGHT, finished, new
 
 # how our value stands to the printed one: a cell's colour and its sign
 _VERDICTS = {"as printed": ("#cfe4f5", "="), "not as printed": ("#fbd9b0", "≠"), "open": ("#ececec", "?")}
-STANDS = LinearSegmentedColormap.from_list("stands", ["#6fa8dc", "white", "#f2a65a"])  # printed less .5 .. printed + .5
 
 
 def table_1(best: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
     """Table 1 as printed, ours below: nets against nets, the diagonal a net with itself; a panel a set, easy and hard.
 
-    best: a, b (labels of nets), which ("easy" | "hard"), paper (nan: not printed), rate, low, high, and verdict ("as
-    printed" | "not as printed" | "open") if there is such a column: a cell's colour and sign; without it a cell is
-    orange as far as ours is above the printed value, blue as far as it is below. Up to four nets the panels stand
-    side by side, more of them below each other, so that the numbers stay legible. ax: one Axes a set; they are what is
-    returned, (sets,).
+    best: a, b (labels of nets), which ("easy" | "hard"), paper (nan: not printed), rate, low, high, verdict
+    ("as printed" | "not as printed" | "open": a cell's colour and sign). Up to four nets the panels stand side by side,
+    more of them below each other, to stay legible. ax: one Axes a set; they are what is returned, (sets,).
     """
     sets = [which for which in ("easy", "hard") if (best.which == which).any()]
     nets = list(dict.fromkeys([*best.a, *best.b]))
@@ -32,37 +29,16 @@ def table_1(best: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
         down, across = (1, len(sets)) if len(nets) < 5 else (len(sets), 1)
         size = (WIDTH * (1 if across > 1 or len(nets) > 4 else 0.6), 0.9 + down * (0.9 + 0.74 * len(nets)))
         ax = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)[1].ravel()
-    ax, judged = np.atleast_1d(ax), "verdict" in best
+    ax = np.atleast_1d(ax)
     for one, which in zip(ax, sets, strict=True):
         _nets(one, nets)
         one.set_title(f"{which} 10%: share in common", fontsize=13, pad=18)
         for row in best[best.which == which].itertuples():
             at, to = sorted((nets.index(row.a), nets.index(row.b)))
-            shade, sign = _VERDICTS.get(row.verdict, ("white", "")) if judged else (_stands(row.rate - row.paper), "")
-            _cell(one, to, at, row, shade, sign)
-    ends = {"ours .4 lower": (_stands(-0.4), ""), "ours .4 higher": (_stands(0.4), "")}
-    shades = _VERDICTS if judged else ends
-    handles = [Patch(color=shade, label=f"{sign} {words}".strip()) for words, (shade, sign) in shades.items()]
+            _cell(one, to, at, row, *_VERDICTS[row.verdict])
+    handles = [Patch(color=shade, label=f"{sign} {words}") for words, (shade, sign) in _VERDICTS.items()]
     said = "each cell: printed, below it ours (bold) and its 95% interval"
     ax[0].figure.legend(handles=handles, title=said, ncol=3, loc="outside lower center", fontsize=12, title_fontsize=12)
-    return ax
-
-
-def matching(table: pd.DataFrame, *, value: str = "rate", ax: Axes | None = None) -> Axes:
-    """Table 1 as a heat map: nets against nets, the diagonal is one group of trials against another.
-
-    table: a, b (nets' labels), and the column `value`.
-    """
-    nets = list(dict.fromkeys([*table.a, *table.b]))
-    side = max(4.4, 0.85 * len(nets) + 0.4)
-    ax = ax or new(side, side + 1)
-    square = table.pivot(index="a", columns="b", values=value).reindex(index=nets, columns=nets)
-    sns.heatmap(square, vmin=0, vmax=1, cmap="crest", annot=True, fmt=".2f", square=True, linewidths=2, ax=ax)
-    ax.collections[0].colorbar.set_label("matching rate")
-    ax.grid(False)
-    ax.set(xlabel="", ylabel="")
-    ax.tick_params(axis="y", rotation=0)
-    ax.tick_params(axis="x", rotation=20)
     return ax
 
 
@@ -86,8 +62,7 @@ def count_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: count (0..N), share (of examples, 0..1), chance (share if all images were equally easy).
     """
     ax = _bars(table, COLOURS[9], "trials seen", "if all images were alike", ax)
-    ax.set(xlabel=f"trials that got the image right (of {table['count'].max()})", ylabel="images (%)")
-    return ax
+    return finished(ax, xlabel=f"trials that got the image right (of {table['count'].max()})", ylabel="images (%)")
 
 
 def wrong_counts(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -96,8 +71,7 @@ def wrong_counts(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: `consistency.times_wrong`: count, share, chance (0..1).
     """
     ax = _bars(table, WHICH_COLOURS["hard"], "seen", "if nets erred independently", ax)
-    ax.set(xlabel=f"nets that misclassify it (of {table['count'].max()})", ylabel="test examples (%)")
-    return ax
+    return finished(ax, xlabel=f"nets that misclassify it (of {table['count'].max()})", ylabel="test examples (%)")
 
 
 def by_class(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -109,10 +83,8 @@ def by_class(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(1.2 + 0.34 * len(means))
     sns.boxplot(table, y="class", x="easiness", order=means.index, color="#bcd6e8", fliersize=1.5, linewidth=1, ax=ax)
     ax.plot(means, range(len(means)), "D", color=COLOURS[3], markersize=5, label="mean")
-    ax.set(xlabel="easiness (higher = easier)", ylabel="")
     ax.grid(False, axis="y")
-    key(ax)
-    return ax
+    return finished(ax, xlabel="easiness (higher = easier)", ylabel="")
 
 
 def tenths_kept(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -144,12 +116,10 @@ def relation(points: pd.DataFrame, bins: pd.DataFrame, *, ax: Axes | None = None
     edge, line = {"color": "white", "markersize": 8, "linewidth": 4}, {"color": COLOURS[3], "capsize": 3}
     ax.errorbar(bins.easiness, bins.probability, error, fmt="o-", zorder=3, **edge)
     ax.errorbar(bins.easiness, bins.probability, error, fmt="o-", zorder=4, label="mean of a bin, 95%", **line)
-    ax.set(xlabel="easiness (higher = easier)", ylabel="mean probability of the true class")
-    ax.set(xlim=(-0.06, 1.06), ylim=(-0.03, 1.03))
     bar = ax.figure.colorbar(dots, ax=ax, label="share of nets that misclassify it")
     bar.solids.set_alpha(1)
-    key(ax)
-    return ax
+    ax.set(xlabel="easiness (higher = easier)", ylabel="mean probability of the true class")
+    return finished(ax, xlim=(-0.06, 1.06), ylim=(-0.03, 1.03))
 
 
 def learnability_joint(table: pd.DataFrame, *, a: str, b: str, ax: Axes | None = None) -> Axes:
@@ -168,10 +138,8 @@ def learnability_joint(table: pd.DataFrame, *, a: str, b: str, ax: Axes | None =
     seen = square.sum() > 0
     ax.plot(centres[seen], of_a[seen], "o-", color=COLOURS[3], markersize=4, label=f"mean of {b}")
     ax.plot([0, 1], [0, 1], ":", color="0.4", label="equal")
-    ax.set(xlabel=f"learnability under {a}", ylabel=f"learnability under {b}", aspect="equal")
     ax.grid(False)
-    key(ax)
-    return ax
+    return finished(ax, xlabel=f"learnability under {a}", ylabel=f"learnability under {b}", aspect="equal")
 
 
 def score_correlations(same: pd.DataFrame, across: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -203,7 +171,6 @@ def _bars(table: pd.DataFrame, shade: object, seen: str, chance: str, ax: Axes |
     ax.plot(table["count"], 100 * table["chance"], "o--", color="0.25", markersize=4, label=chance)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(False, axis="x")
-    key(ax)
     return ax
 
 
@@ -229,10 +196,3 @@ def _cell(ax: Axes, x: int, y: int, row, shade: object, sign: str) -> None:
         style = {"ha": "center", "va": "center", "fontsize": size, "fontweight": weight, "color": ink}
         ax.annotate(words, (x, y), (0, up), textcoords="offset points", **style)
     ax.annotate(sign, (x + 0.44, y - 0.45), ha="right", va="top", fontsize=11, color="0.3")
-
-
-def _stands(difference: float) -> object:
-    """White where there is nothing to compare, blue below the printed value, orange above it."""
-    if not np.isfinite(difference):
-        return "white"
-    return STANDS(0.5 + np.clip(difference, -0.5, 0.5))

@@ -37,12 +37,11 @@ from easel.data.changes import CHANGES, Changed
 from easel.data.sets import Dataset
 from easel.errors import UserError
 from easel.ledger.groups import Groups
-from easel.ledger.trial import two_groups
+from easel.ledger.trial import PHOTOGRAPHS, two_groups
 from easel.nets.names import family
 
 UNCHANGED = "train"  # the view of unchanged images
 MEASURED = ("same", "other", "rank", "blind", "within", "accuracy")
-PHOTOGRAPHS = ("mini-imagenet", "tiny-imagenet-10")  # the second is our stand-in for the first
 Grid = Mapping[float, str]
 
 

@@ -8,17 +8,18 @@ It never draws a figure, and never breaks a tie by chance.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from easel import files
 from easel.compare import cuts, matching
-from easel.compare.distances import (  # noqa: F401 - within is offered here
+from easel.compare.claims import Judged, judge
+from easel.compare.distances import (  # noqa: F401 - distances_within is offered here
     DISTANCES,
     cut_of,
     distances,
@@ -28,7 +29,7 @@ from easel.compare.distances import (  # noqa: F401 - within is offered here
 )
 from easel.compare.intervals import Interval, from_left_out
 from easel.errors import UserError
-from easel.ledger.record import BadRecord, pack, unpack
+from easel.ledger.groups import Groups
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial
 from easel.train import ensure as run
@@ -90,8 +91,9 @@ def directions(features) -> np.ndarray:
 def measured(names, trial: Trial, *, store: Store | None = None) -> tuple[dict[str, np.ndarray], list[Ledger]]:
     """The spaces of these names, of `SPACES`, for the trial's examples: {name: vectors}, in the order of the names.
 
-    A net's space is the `directions` of the trial's `features`, whose Ledgers are returned too. Without "trained net"
-    nothing is trained. UserError: a name that is not in SPACES.
+    A net's space is the `directions` of its features, what enters its last layer for the plain images: with the
+    trial's initial weights, or as the trial records them after its last epoch; its Ledger is returned too. Only for
+    "trained net" is anything trained. UserError: a name that is not in SPACES, or a trial that diverged.
     """
     unknown = [name for name in names if name not in SPACES]
     if unknown:
@@ -100,51 +102,15 @@ def measured(names, trial: Trial, *, store: Store | None = None) -> tuple[dict[s
     for name in names:
         if name in ("pixels", "colours"):
             spaces[name] = (pixels if name == "pixels" else colours)(trial.examples.images)
+        elif name == "untrained net":
+            spaces[name] = directions(Run(trial, run.device()).features().half().cpu())
         else:
-            found, ledger = features(trial, trained=name == "trained net", store=store)
-            spaces[name] = directions(found)
-            ledgers += [ledger] if ledger else []
+            asked = replace(trial, record=(*trial.record, f"features@{trial.epochs}"))
+            ledgers.append(run.ensure([asked], store=store))
+            if ledgers[-1].diverged:
+                raise UserError("features are not finite: the net diverged; take another seed")
+            spaces[name] = directions(ledgers[-1].values("features", f"train@{trial.epochs}")[0, 0])
     return spaces, ledgers
-
-
-def features(trial: Trial, *, trained: bool = True, store: Store | None = None) -> tuple[np.ndarray, Ledger | None]:
-    """What enters a net's last layer, for every example of the trial, un-augmented: float16 (examples, d).
-
-    trained: after the trial's last epoch, else with its initial weights. Weights are not in the store, so the first
-    call trains the trial (its record is put) and keeps the features in results/features/, named by the trial's key and
-    verified when read; later calls only read. Returns the features and a Ledger of the trial, None if untrained.
-    """
-    if not trained:
-        return _penultimate(Run(trial, run.device())), None
-    store = store or Store()
-    path, record = files.results_dir() / "features" / f"{trial.key}-{trial.epochs}.npz", store.get(trial)
-    try:
-        found = unpack(path.read_bytes())["features"]
-    except (OSError, BadRecord, KeyError):
-        found = None
-    if found is not None and record is not None and len(found) == len(trial.examples):
-        return found, Ledger([record])
-    going = Run(trial, run.device())
-    while going.done < trial.epochs and not going.diverged:
-        going.epoch()
-    found = _penultimate(going)
-    store.put(going.record())
-    files.make_folder(path.parent)
-    files.write_atomically(path, pack({"features": found}))
-    return found, Ledger([store.get(trial)], trained=1)
-
-
-@torch.no_grad()
-def _penultimate(going: Run, batch: int = 500) -> np.ndarray:
-    seen: list[Tensor] = []
-    last = [module for module in going.net.modules() if isinstance(module, nn.Linear)][-1]
-    handle = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float().cpu()))
-    going.net.eval()
-    for images in going.trial.examples.images.split(batch):
-        with going.autocast():
-            going.net(going.prepare(images.to(going.device)))
-    handle.remove()
-    return torch.cat(seen).half().numpy()
 
 
 # ---- the measurement -----------------------------------------------------------------------------------------------
@@ -233,9 +199,35 @@ def _counts(correct) -> np.ndarray:
     return np.stack([whole, *(whole - correct[part].sum(0) for part in parts)])
 
 
+def every_net(groups: Groups, spaces: Mapping[str, np.ndarray], model: str, epochs: int, m: int = 1) -> pd.DataFrame:
+    """`similarity_table` of every net after epoch m and after the last, all trials of both groups together.
+
+    The net that is shown, `model`, is measured in every space after epoch m, whatever else in pixels and colours alone,
+    which know nothing of any net. Column `shown` says which rows are the shown net's.
+    """
+    rankings, own = {}, f"{groups.names[model]}, m = {m}"
+    for net, name in groups.names.items():
+        trials = groups.ledger.where(model=net)
+        by_seed = np.argsort([trial.seed for trial in trials.trials])
+        for at in sorted({m, epochs}):
+            rankings[f"{name}, m = {at}"] = trials.correct()[by_seed, at - 1]
+    only = {space: [own] for space in spaces if space not in ("pixels", "colours")}
+    classes = groups.ledger.examples.classes
+    table = similarity_table(rankings, groups.labels, spaces, classes=classes, only=only)
+    return table.assign(shown=table.net == own)
+
+
 def interval_of(row, trials: int) -> Interval:
-    """The ratio of a row of `table` with its total interval, for `claims.judge`: below 1 alike, above 1 diverse."""
+    """The ratio of a row of `similarity_table` with its total interval: below 1 alike, above 1 diverse."""
     return Interval(float(row.ratio), float(row.total_low), float(row.total_high), trials)
+
+
+def against_random(row: pd.Series, groups: Groups, model: str) -> Judged:
+    """Section 5's sentence in one space: the easy set is closer than random ones, the hard one further apart."""
+    trials = len(groups.ledger.where(model=model))
+    found = judge(interval_of(row, trials), **{"below" if row.which == "easy" else "above": 1})
+    why = f"{row.ratio - 1:+.0%} against random; random sets {row.band_low - 1:+.0%} to {row.band_high - 1:+.0%}"
+    return Judged(found, why, "pictures")
 
 
 def _limits(values: np.ndarray) -> tuple[float, float, float]:

@@ -1,44 +1,36 @@
-"""Training sets with easy or hard examples dropped, or with random labels put on them (EH Sec. 7, Fig. 4 a-d).
+"""Training sets made smaller or noisier by easiness: which examples are taken, the trials that ask, what it costs.
 
-From an easiness (higher = easier), a rate and a seed to an `Edit` for a trial. All is drawn here, before any net is
-built; nothing is trained. Examples are taken by rank: sorted by easiness ascending, ties at random, u ~ Beta(a, b), the
-example at floor(u K), no example twice, until floor(rate K) are taken.
-    "easy"      Beta(3, 1): mostly easy examples are taken      "hard"    Beta(1, 3): mostly hard ones
-    "random"    Beta(1, 1): all alike
-(The paper's paragraph on labels lists the last two the other way round, a slip.) Controls: exactly the top of the
-ranking instead of a Beta-distributed part of it; the same share of every class.
-
-Which examples a data set is reduced to, by easiness: so that a net trained on them comes near to one trained on all.
-
-The idea is EH's later abstract's; how it chose is not known, so the ways to choose are ours [C]. From an easiness
-(higher = easier) to the positions that are kept, drawn before any net is built; nothing is trained. Of K examples,
-share K are kept, rounded to the nearest whole number, and what is dropped is
+From an easiness (higher = easier), a share and a seed to positions, drawn before any net is built; ties go by lot.
+`select` is EH Sec. 7's (Fig. 4): sorted by easiness, hardest first, u ~ Beta(a, b), the example at floor(u K) is taken,
+none twice, until floor(rate K) are. Controls: the exact top of the ranking; the same share of every class.
+    "easy"       Beta(3, 1): mostly easy examples are taken     "hard"    Beta(1, 3): mostly hard ones
+    "random"     Beta(1, 1): all alike (the paper's paragraph on labels swaps the last two, a slip)
+`keep` is for the later abstract's compression by easiness; how that chose is not known, so the ways are ours [C]. Of K
+examples share K are kept, rounded to the nearest whole number, and what is dropped is
     "easiest"    the easiest: what is learned first, and often a copy of a neighbour
     "hardest"    the hardest: what is learned last, mislabelled and odd images among them
     "random"     anything: what the others must beat to be worth the counting
     "balanced"   the easiest of every class, the same share of each: the easiest alone would thin out the easy classes
     "window"     the easiest, and the very hardest: a tenth (WINDOW) of what is dropped goes at the hard end
-Examples of one easiness are ordered by lot. (`drop` goes by Beta-distributed rank instead, as Fig. 4 does.)
 
-Trainings on what is kept of a data set, and what they cost (EH's later abstract: compression by easiness).
-
-What is kept is `keep`'s choice. A subset can be trained for as many EPOCHS as the whole set, which makes
-the training cheaper and also shorter, or for as many UPDATES, which asks whether its images are worth as much. Costs
-are multiply-adds of nets, which need no stopwatch; the choosing is part of the cost.
-
-It never trains, and never looks at an accuracy.
+It trains nothing and draws no figure.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
+from easel.compare import paired
+from easel.compare.claims import Judged, judge
+from easel.data import sets as datasets
+from easel.data.sets import Dataset
 from easel.errors import UserError
-from easel.ledger.trial import Edit, Trial
+from easel.ledger.trial import Edit, Recipe, Trial
 from easel.nets import names as models
 
 MODES = {"easy": (3, 1), "hard": (1, 3), "random": (1, 1)}  # a, b of the Beta distribution of the rank (Sec. 7)
@@ -48,22 +40,38 @@ CONTROLS = {  # how examples are taken from the ranking
     "top": {"deterministic": True},
     "balanced": {"balanced": True},
 }
-NAMED = (0.3, 0.6, 0.9)
-RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # [C]; the text names .3, .6, .9
+NAMED = (0.3, 0.6, 0.9)  # the rates that the text names
+HOW = ("easiest", "hardest", "random", "balanced", "window")
+WINDOW = 0.1  # of the dropped examples: the share that "window" takes off the hard end [C]
+BUDGETS = ("epochs", "updates")
+ARMS = (("own", HOW, "epochs"), ("own", HOW, "updates"), ("cheap", ("easiest",), "updates"))  # chooser, ways, budget
+
+# ---- which examples ------------------------------------------------------------------------------------------------
 
 
-def beta_order(easiness: np.ndarray, a: float, b: float, count: int, *, seed: int) -> np.ndarray:
+def beta_order(easiness: np.ndarray, a: float, b: float, count: int, *, lots: tuple) -> np.ndarray:
     """The first `count` examples that Beta(a, b)-distributed ranks take, in the order of taking: int64 positions.
 
-    easiness: (examples,), higher = easier. Drawing u again whenever floor(u K) is taken already is successive sampling
-    with the cells' probabilities p, which at rate .9 of Beta(3, 1) would need billions of draws. It has the same law as
-    a race: example i arrives at time E_i / p_i, E_i standard exponential, and the first `count` are taken (memoryless:
-    whoever has arrived, the next is i with probability p_i over the sum of those still out). One sort, no rejection.
-    From one seed a smaller count is the beginning of a larger one, and every a, b uses the same E and order of ties.
+    easiness: (examples,), higher = easier; lots: of `lots`. Drawing u again whenever floor(u K) is taken already is
+    successive sampling with the cells' probabilities p, which at rate .9 of Beta(3, 1) would need billions of draws. It
+    has the same law as a race: example i arrives at time E_i / p_i, E_i standard exponential, and the first `count` are
+    taken (memoryless: whoever has arrived, the next is i with probability p_i over the sum of those still out). One
+    sort, no rejection. From the same lots a smaller count is the beginning of a larger one, whatever a and b.
     UserError: a, b not positive; more examples than there are, or than have a probability above 0 in float64.
     """
-    easiness = _checked(easiness, seed)
-    return _race(easiness, _cells(a, b, len(easiness)), count, *_lots(len(easiness), seed))
+    tie, exponential = lots
+    cells = _cells(a, b, len(easiness))
+    if not 0 <= count <= np.count_nonzero(cells):
+        raise UserError(f"count={count}: {np.count_nonzero(cells)} examples at most can be taken by this distribution")
+    ranked = np.lexsort((tie, easiness))  # hardest first: rank i has probability cells[i]
+    with np.errstate(divide="ignore"):
+        arrival = np.log(exponential[ranked]) - np.log(cells)
+    return ranked[np.argsort(arrival, kind="stable")[:count]]
+
+
+def lots(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is drawn for each example of Fig. 4, whatever mode, rate and net: its lot among ties, its exponential E."""
+    return _uniform(count, seed, "ties"), -np.log(_uniform(count, seed, "race"))
 
 
 def select(
@@ -79,32 +87,56 @@ def select(
     """The floor(rate K) examples that a mode takes: int64 positions, ascending.
 
     easiness: (examples,), higher = easier; rate: 0 <= rate < 1; mode: "easy" | "hard" | "random" (the module's text).
-    balanced: the same share of each class of `labels` (examples,), ranked within the class; what does not divide goes
-    to the classes with the largest remainders, then to the first. deterministic: the top of the ranking, ties at random
-    (easy and hard only). From one seed the set of a smaller rate lies in that of a larger one, unless balanced, where
-    single examples may differ. UserError for anything outside.
+    balanced: the same share of each class of `labels` (examples,), ranked within the class. deterministic: the top of
+    the ranking, ties at random (easy and hard only). From one seed the set of a smaller rate lies in that of a larger
+    one, unless balanced, where single examples may differ. UserError for anything outside.
     """
     easiness = _checked(easiness, seed)
     if mode not in MODES:
         raise UserError(f"mode {mode!r}: one of {', '.join(MODES)}")
     if deterministic and mode == "random":
         raise UserError("mode 'random' with deterministic=True: only easy and hard have a top of the ranking")
-    count = _count(rate, len(easiness))
-    tie, exponential = _lots(len(easiness), seed)
-    groups, counts = [np.arange(len(easiness))], [count]
-    if balanced:
-        labels = _labels(labels, len(easiness))
-        groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-        counts = shared_out(count, np.array([len(g) for g in groups]))
+    count, (tie, exponential) = _count(rate, len(easiness)), lots(len(easiness), seed)
     taken = []
-    for group, k in zip(groups, counts, strict=True):
+    for group, k in _by_class(count, len(easiness), labels, balanced):
         if deterministic:
-            order = np.lexsort((tie[group], easiness[group] if mode == "hard" else -easiness[group]))[:k]
+            taken.append(_ranked(group, easiness if mode == "hard" else -easiness, tie)[:k])
         else:
-            cells = _cells(*MODES[mode], len(group))
-            order = _race(easiness[group], cells, k, tie[group], exponential[group])
-        taken.append(group[order])
+            own = tie[group], exponential[group]
+            taken.append(group[beta_order(easiness[group], *MODES[mode], k, lots=own)])
     return np.sort(np.concatenate(taken))
+
+
+def keep(
+    easiness: np.ndarray,
+    share: float,
+    how: str,
+    *,
+    seed: int,
+    labels: np.ndarray | None = None,
+    balanced: bool = False,
+) -> np.ndarray:
+    """The examples that are kept when the others are dropped as `how` says (the module's text): int64, ascending.
+
+    easiness: (examples,), higher = easier; share: 0 < share <= 1, of which at least one example is left; how: one of
+    HOW; seed: of the lots, which are the same for every share and way. balanced: the same share of each class of
+    `labels` (examples,), ranked within the class; "balanced" is "easiest" with balanced=True. From one seed the set of
+    a smaller share lies in that of a larger one, unless balanced, where single examples may differ. UserError for
+    anything outside.
+    """
+    easiness = _checked(easiness, seed)
+    if how not in HOW:
+        raise UserError(f"how={how!r}: one of {', '.join(HOW)}, which is what is dropped")
+    if not _number(share) or not 0 < share <= 1:
+        raise UserError(f"share={share!r}: a number above 0, at most 1 (the share of the examples that is kept)")
+    count = max(1, math.floor(share * len(easiness) + 0.5 + 1e-9))  # .145 * 100 is 14.499999999999998
+    value, purpose = (np.zeros(len(easiness)), "random") if how == "random" else (easiness, "ties")
+    lot, kept = _bits(len(easiness), seed, f"compression {purpose}"), []
+    for group, k in _by_class(count, len(easiness), labels, balanced or how == "balanced"):
+        dropped = len(group) - k
+        hardest = {"hardest": dropped, "window": math.floor(WINDOW * dropped + 0.5 + 1e-9)}.get(how, 0)
+        kept.append(_ranked(group, value, lot)[hardest : hardest + k])
+    return np.sort(np.concatenate(kept))
 
 
 def drop(easiness: np.ndarray, rate: float, mode: str, *, seed: int, **control) -> Edit | None:
@@ -122,15 +154,14 @@ def random_labels(
     """The edit that puts random labels on what `select` takes (Fig. 4 c, d); arguments and errors as there.
 
     labels: (examples,) in 0..classes-1. The random label is uniform over ALL classes, the true one too, so a share
-    rate (1 - 1 / classes) of labels is wrong. It is `noise`'s, so each image that two modes or nets take has one random
-    label. None at a rate that takes nothing.
+    rate (1 - 1 / classes) of labels is wrong. It is `uniform_labels`', so each image that two modes or nets take has
+    one random label. None at a rate that takes nothing.
     """
     taken = select(easiness, rate, mode, seed=seed, labels=labels, **control)
-    labels = _labels(labels, len(easiness), classes)
+    changed = _labels(labels, len(easiness), classes)
     if not len(taken):
         return None
-    changed = labels.copy()
-    changed[taken] = uniform_labels(len(labels), classes, rate, seed=seed)[taken]
+    changed[taken] = uniform_labels(len(changed), classes, rate, seed=seed)[taken]
     return Edit(labels=changed)
 
 
@@ -142,11 +173,21 @@ def uniform_labels(examples: int, classes: int, rate: float, *, seed: int) -> np
     return (_uniform(examples, seed, f"labels {rate:.10g}") * classes).astype(np.int64)
 
 
+def shared_out(total: int, sizes: np.ndarray) -> list[int]:
+    """`total` shared out in proportion to sizes, in whole numbers; what is left goes to the largest remainders."""
+    counts, remainders = np.divmod(total * sizes, sizes.sum())
+    counts[np.argsort(-remainders, kind="stable")[: total - counts.sum()]] += 1
+    return counts.tolist()
+
+
+# ---- what is left --------------------------------------------------------------------------------------------------
+
+
 def decile_left(easiness: np.ndarray, keep: np.ndarray | None, deciles: int = 10) -> np.ndarray:
     """The share of each tenth of the examples that is left, hardest first: float (deciles,) in 0..1.
 
-    easiness: (examples,), higher = easier; keep: (kept,) positions that are left, as in `Edit`, None = all. Examples of
-    one easiness that lie across a border count for both sides alike (the expectation over random ties).
+    easiness: (examples,), higher = easier; keep: (kept,) positions that are left, None = all. Examples of one easiness
+    that lie across a border count for both sides alike (the expectation over random ties).
     """
     easiness = _checked(easiness, 0)
     kept = np.ones(len(easiness))
@@ -160,52 +201,6 @@ def decile_left(easiness: np.ndarray, keep: np.ndarray | None, deciles: int = 10
     return np.diff(np.interp(borders, np.arange(len(easiness) + 1), cumulated)) / np.diff(borders)
 
 
-# ---- as an experiment ------------------------------------------------------------------------------------------------
-
-
-def grid(rates: Iterable[float]) -> tuple[list[float], list[float]]:
-    """The rates of a sweep, ascending, 0 among them; and those at which claims are judged: 0 and NAMED.
-
-    NAMED are the rates that the text names; where fewer than two of them are in the grid, all are judged. UserError:
-    fewer than two rates above 0 (a bend needs them), or one that is not a rate.
-    """
-    rates = sorted({0.0, *(float(rate) for rate in rates)})
-    if len(rates) < 3 or not 0 <= rates[0] <= rates[-1] < 1:
-        raise UserError(f"rates {rates}: at least two above 0, all below 1, such as 0.3, 0.6, 0.9")
-    named = [rate for rate in rates if rate in NAMED]
-    return rates, [0.0, *named] if len(named) > 1 else rates
-
-
-def sweep(
-    plain: Trial,
-    easiness: np.ndarray,
-    *,
-    change: str,
-    rates: Iterable[float],
-    seeds: Iterable[int],
-    modes: Iterable[str] = tuple(MODES),
-    control: str = "Beta",
-) -> pd.DataFrame:
-    """The trials of Fig. 4: `plain` with every seed, and the edit of every mode and rate drawn from the trial's seed.
-
-    change: "drop" | "label"; control: "Beta" (as printed) | "top" (of the ranking) | "balanced" (the same share of each
-    class). Arms share their seeds: trial i of each has the same initial weights, streams, lots and random labels.
-    Columns: change, control, mode, rate, trial; rate 0 is the plain trial in every mode. UserError as in `drop`.
-    """
-    for what, value, allowed in (("change", change, TREATMENTS), ("control", control, CONTROLS)):
-        if value not in allowed:
-            raise UserError(f"{what} {value!r}: one of {', '.join(allowed)}")
-    labels, classes = plain.examples.labels.numpy(), len(plain.examples.classes)
-    make, more = (drop, {}) if change == "drop" else (random_labels, {"classes": classes})
-    rows = []
-    for mode in modes:
-        for rate in rates:
-            for seed in seeds:
-                edit = make(easiness, rate, mode, seed=seed, labels=labels, **more, **CONTROLS[control])
-                rows.append((change, control, mode, float(rate), replace(plain, seed=seed, edit=edit)))
-    return pd.DataFrame(rows, columns=["change", "control", "mode", "rate", "trial"])
-
-
 def left(points: pd.DataFrame, easiness: np.ndarray) -> pd.DataFrame:
     """What the edits of a sweep leave to train on, one row a trial: change, control, mode, rate, seed, and
 
@@ -214,122 +209,13 @@ def left(points: pd.DataFrame, easiness: np.ndarray) -> pd.DataFrame:
     """
     rows = []
     for row in points.itertuples(index=False):
-        trial = row.trial
-        keep = None if trial.edit is None else trial.edit.keep
-        tenths = decile_left(easiness, keep)
-        labels = trial.examples.labels.numpy()
-        sizes = np.bincount(labels if keep is None else labels[keep], minlength=len(trial.examples.classes))
-        about = (row.change, row.control, row.mode, row.rate, trial.seed)
-        rows.append((*about, int(sizes.sum()), tenths[-1], tenths[0], sizes.min() / sizes.sum()))
+        kept, examples = row.trial.trained_on, row.trial.examples
+        tenths = decile_left(easiness, kept)
+        sizes = np.bincount(examples.labels.numpy()[kept], minlength=len(examples.classes))
+        about = (row.change, row.control, row.mode, row.rate, row.trial.seed)
+        rows.append((*about, len(kept), tenths[-1], tenths[0], sizes.min() / len(kept)))
     names = ["change", "control", "mode", "rate", "seed", "images", "easiest", "hardest", "smallest_class"]
     return pd.DataFrame(rows, columns=names)
-
-
-# ---- the arithmetic -------------------------------------------------------------------------------------------------
-
-
-def _uniform(count: int, seed: int, purpose: str) -> np.ndarray:
-    """Uniform numbers, never 0 or 1, from a stream of (seed, purpose): raw bits, which no NumPy version changes."""
-    bits = np.random.PCG64([int(seed), *f"ablation {purpose}".encode()]).random_raw(count)
-    return ((bits >> np.uint64(12)) + 0.5) * 2.0**-52
-
-
-def _lots(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is drawn for each example, whatever mode, rate and net: its lot among ties, its exponential E."""
-    return _uniform(count, seed, "ties"), -np.log(_uniform(count, seed, "race"))
-
-
-def _cells(a: float, b: float, count: int) -> np.ndarray:
-    """P(floor(u count) = i) for u ~ Beta(a, b): (count,). From the nearer end, so that small ones are exact too."""
-    if not (math.isfinite(a) and math.isfinite(b) and a > 0 and b > 0):
-        raise UserError(f"Beta({a}, {b}): both parameters are finite numbers above 0")
-    borders = np.arange(count + 1) / count
-    return np.where(borders[1:] <= 0.5, np.diff(beta.cdf(borders, a, b)), -np.diff(beta.sf(borders, a, b)))
-
-
-def _race(easiness: np.ndarray, cells: np.ndarray, count: int, tie: np.ndarray, exponential: np.ndarray) -> np.ndarray:
-    if not 0 <= count <= np.count_nonzero(cells):
-        raise UserError(f"count={count}: {np.count_nonzero(cells)} examples at most can be taken by this distribution")
-    ranked = np.lexsort((tie, easiness))  # hardest first: rank i has probability cells[i]
-    with np.errstate(divide="ignore"):
-        arrival = np.log(exponential[ranked]) - np.log(cells)
-    return ranked[np.argsort(arrival, kind="stable")[:count]]
-
-
-def shared_out(total: int, sizes: np.ndarray) -> list[int]:
-    """`total` shared out in proportion to sizes, in whole numbers; what is left goes to the largest remainders."""
-    counts, remainders = np.divmod(total * sizes, sizes.sum())
-    counts[np.argsort(-remainders, kind="stable")[: total - counts.sum()]] += 1
-    return counts.tolist()
-
-
-# ---- what is refused ------------------------------------------------------------------------------------------------
-
-
-def _count(rate: float, examples: int) -> int:
-    number = isinstance(rate, int | float | np.number) and not isinstance(rate, bool)
-    if not number or not 0 <= rate < 1:
-        raise UserError(f"rate={rate!r}: a number from 0, below 1 (the share of examples dropped or relabelled)")
-    return math.floor(rate * examples + 1e-9)  # .29 * 100 is 28.999999999999996
-
-
-def _checked(easiness: np.ndarray, seed: int) -> np.ndarray:
-    easiness = np.asarray(easiness, dtype=float)
-    if easiness.ndim != 1 or not len(easiness) or not np.isfinite(easiness).all():
-        raise UserError(f"easiness {easiness.shape}: a finite number for each of at least one example")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise UserError(f"seed={seed!r}: a whole number from 0")
-    return easiness
-
-
-def _labels(labels: np.ndarray | None, examples: int, classes: int | None = None) -> np.ndarray:
-    if labels is None:
-        raise UserError("balanced=True needs the labels of the examples: labels=ledger.labels")
-    labels = np.asarray(labels)
-    if labels.shape != (examples,) or labels.dtype.kind not in "iu":
-        raise UserError(f"labels {labels.shape} {labels.dtype}: a whole number for each of {examples} examples")
-    if classes is not None and not (labels.min() >= 0 and labels.max() < classes):
-        raise UserError(f"labels {labels.min()}..{labels.max()}: classes={classes} means 0..{classes - 1}")
-    return labels.astype(np.int64)
-
-
-HOW = ("easiest", "hardest", "random", "balanced", "window")
-WINDOW = 0.1  # of the dropped examples: the share that "window" takes off the hard end [C]
-
-
-def keep(
-    easiness: np.ndarray,
-    share: float,
-    how: str,
-    *,
-    seed: int,
-    labels: np.ndarray | None = None,
-    balanced: bool = False,
-) -> np.ndarray:
-    """The examples that are kept when the others are dropped as `how` says (the module's text): int64, ascending.
-
-    easiness: (examples,), higher = easier; share: 0 < share <= 1, of which at least one example is left; how: one of
-    HOW; seed: of the lots, which are the same for every share and way. balanced: the same share of each class of
-    `labels` (examples,), ranked within the class; what does not divide goes to the classes with the largest remainders,
-    then to the first. "balanced" is "easiest" with balanced=True. labels are not looked at otherwise.
-    From one seed the set of a smaller share lies in that of a larger one, unless it is balanced, where single examples
-    may differ. UserError for anything outside.
-    """
-    easiness, count = _checked_share(easiness, share, how, seed)
-    groups, counts = [np.arange(len(easiness))], [count]
-    if balanced or how == "balanced":
-        labels = _labels_of(labels, len(easiness))
-        groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-        counts = shared_out(count, np.array([len(group) for group in groups]))
-    value, lot = easiness, _draws(len(easiness), seed, "ties")
-    if how == "random":
-        value, lot = np.zeros(len(easiness)), _draws(len(easiness), seed, "random")
-    kept = []
-    for group, k in zip(groups, counts, strict=True):
-        ranked = group[np.lexsort((lot[group], value[group]))]  # hardest first
-        first = _hard_end(how, len(group) - k)
-        kept.append(ranked[first : first + k])
-    return np.sort(np.concatenate(kept))
 
 
 def tied(easiness: np.ndarray, kept: np.ndarray, labels: np.ndarray | None = None) -> int:
@@ -344,41 +230,93 @@ def tied(easiness: np.ndarray, kept: np.ndarray, labels: np.ndarray | None = Non
     return int(size[(left > 0) & (left < size)].sum())
 
 
-def _hard_end(how: str, dropped: int) -> int:
-    """How many of the dropped examples go at the hard end; the others go at the easy end. ("random": ranked by lot.)"""
-    return {"hardest": dropped, "window": int(np.floor(WINDOW * dropped + 0.5 + 1e-9))}.get(how, 0)
+def one_of_each_class(dataset: Dataset, kept: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
+    """A kept image of each class for every way to drop: uint8 (ways x classes, 3, H, W), and a title for each.
+
+    kept: {way: positions}. It is the first that a lot brings up, the same lot for all; blank where none is left.
+    """
+    pictures, labels = dataset.images.numpy(), dataset.labels.numpy()
+    lot, blank = np.random.default_rng(0).permutation(len(dataset)), np.full_like(pictures[0], 255)
+    shown, titles = [], []
+    for positions in kept.values():
+        order = lot[np.isin(lot, positions)]
+        for at, name in enumerate(dataset.classes):
+            found = order[labels[order] == at]
+            shown.append(pictures[found[0]] if len(found) else blank)
+            titles.append(name if len(found) else "none left")
+    return np.stack(shown), titles
 
 
-def _draws(count: int, seed: int, purpose: str) -> np.ndarray:
-    """uint64 (count,) from a stream of (seed, purpose): raw bits, which no NumPy version changes."""
-    return np.random.PCG64([int(seed), *f"compression {purpose}".encode()]).random_raw(count)
+# ---- the trials of notebook 04 -------------------------------------------------------------------------------------
 
 
-def _checked_share(easiness: np.ndarray, share: float, how: str, seed: int) -> tuple[np.ndarray, int]:
-    easiness = np.asarray(easiness, dtype=float)
-    if easiness.ndim != 1 or not len(easiness) or not np.isfinite(easiness).all():
-        raise UserError(f"easiness {easiness.shape}: a finite number for each of at least one example")
-    if how not in HOW:
-        raise UserError(f"how={how!r}: one of {', '.join(HOW)}, which is what is dropped")
-    number = isinstance(share, int | float | np.number) and not isinstance(share, bool)
-    if not number or not 0 < share <= 1:
-        raise UserError(f"share={share!r}: a number above 0, at most 1 (the share of the examples that is kept)")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise UserError(f"seed={seed!r}: a whole number from 0")
-    return easiness, max(1, int(np.floor(share * len(easiness) + 0.5 + 1e-9)))  # .145 * 100 is 14.499999999999998
+def short_recipe(data: str, images: int) -> Recipe:
+    """The data set's recipe, in batches so small that an epoch still has some eighty steps (paper: 391) [C]."""
+    most = Recipe.of(data).batch_size
+    return Recipe.of(data, batch_size=int(np.clip(images // 80, 16, most)))
 
 
-def _labels_of(labels: np.ndarray | None, examples: int) -> np.ndarray:
-    if labels is None:
-        raise UserError("a class-balanced choice needs the labels of the examples: labels=ledger.labels")
-    labels = np.asarray(labels)
-    if labels.shape != (examples,) or labels.dtype.kind not in "iu":
-        raise UserError(f"labels {labels.shape} {labels.dtype}: a whole number for each of {examples} examples")
-    return labels
+def held_out(data: str, images: int) -> str:
+    """The view that nets are tested on: as many test images as they are trained on, at most all: "test:2000"."""
+    return f"test:{min(images, len(datasets.load(data, 'test')))}"
 
 
-BUDGETS = ("epochs", "updates")
-PLAN_COLUMNS = ["budget", "chooser", "how", "keep", "images", "epochs", "updates", "trial"]
+def grid(rates: Iterable[float]) -> tuple[list[float], list[float]]:
+    """The rates of a sweep, ascending, 0 among them; and those at which claims are judged: 0 and NAMED.
+
+    Where fewer than two of NAMED are in the grid, all are judged. UserError: fewer than two rates above 0 (a bend
+    needs them), or one that is not a rate.
+    """
+    rates = sorted({0.0, *(float(rate) for rate in rates)})
+    if len(rates) < 3 or not 0 <= rates[0] <= rates[-1] < 1:
+        raise UserError(f"rates {rates}: at least two above 0, all below 1, such as 0.3, 0.6, 0.9")
+    named = [rate for rate in rates if rate in NAMED]
+    return rates, [0.0, *named] if len(named) > 1 else rates
+
+
+def sweep(
+    plain: Trial, easiness: np.ndarray, *, change: str, rates, seeds, modes=tuple(MODES), control: str = "Beta"
+) -> pd.DataFrame:
+    """The trials of Fig. 4: `plain` with every seed, and the edit of every mode and rate drawn from the trial's seed.
+
+    change: "drop" | "label"; control: "Beta" (as printed) | "top" (of the ranking) | "balanced" (the same share of each
+    class). Arms share their seeds: trial i of each has the same initial weights, streams, lots and random labels.
+    Columns: change, control, mode, rate, trial; rate 0 is the plain trial in every mode. UserError as in `drop`.
+    """
+    for what, value, allowed in (("change", change, TREATMENTS), ("control", control, CONTROLS)):
+        if value not in allowed:
+            raise UserError(f"{what} {value!r}: one of {', '.join(allowed)}")
+    labels, classes = plain.examples.labels.numpy(), len(plain.examples.classes)
+    make, more = (drop, {}) if change == "drop" else (random_labels, {"classes": classes})
+    rows = []
+    for mode, rate, seed in product(modes, rates, seeds):
+        edit = make(easiness, rate, mode, seed=seed, labels=labels, **more, **CONTROLS[control])
+        rows.append((change, control, mode, float(rate), replace(plain, seed=seed, edit=edit)))
+    return pd.DataFrame(rows, columns=["change", "control", "mode", "rate", "trial"])
+
+
+def figure_4_arms(
+    plain: Trial, easiness: np.ndarray, rates: list[float], named: list[float], seeds: Iterable[int]
+) -> pd.DataFrame:
+    """Both halves of Fig. 4 at all rates, and both controls at those of `named` above one half: columns of `sweep`."""
+    late = [rate for rate in named if rate > 0.5] or named[-1:]
+    some = {"change": "drop", "rates": late, "modes": ("easy", "hard"), "seeds": seeds}
+    halves = [sweep(plain, easiness, change=change, rates=rates, seeds=seeds) for change in TREATMENTS]
+    controls = [sweep(plain, easiness, control=control, **some) for control in ("top", "balanced")]
+    return pd.concat([*halves, *controls], ignore_index=True)
+
+
+def by_mode(table: pd.DataFrame, rates: Iterable[float]) -> dict[str, dict[float, pd.Series]]:
+    """{mode: {rate: accuracies by seed}} of one half of Fig. 4 (`paired.accuracies`); two subtract seed by seed."""
+    return {mode: {rate: paired.at(table, mode=mode, rate=rate) for rate in rates} for mode in MODES}
+
+
+def at_every(values: Mapping[str, pd.Series], paper: str, why: str = "", **bar: float) -> Judged:
+    """Whether a quantity lies above=... (or below=...) a value at every point: {point: (trials,) values}."""
+    return Judged(judge(paired.points(values), **bar), "decides: {where}" + why, paper)
+
+
+# ---- the trials of notebook 08 -------------------------------------------------------------------------------------
 
 
 def wanted(models: Iterable[str], keeps: Iterable[float]) -> tuple[str, str, list[float]]:
@@ -392,6 +330,11 @@ def wanted(models: Iterable[str], keeps: Iterable[float]) -> tuple[str, str, lis
     if not keeps or not 0 < keeps[0] <= keeps[-1] < 100:
         raise UserError(f"keeps {keeps}: percentages above 0, at least one below 100")
     return (*models, keeps)
+
+
+def updates(trial: Trial, kept: int, epochs: int) -> int:
+    """Steps of the optimiser in so many epochs over `kept` examples, in the batches of the trial's recipe."""
+    return epochs * -(-kept // trial.recipe.batch_size)
 
 
 def epochs_for(trial: Trial, kept: int, budget: str) -> int:
@@ -410,99 +353,133 @@ def epochs_for(trial: Trial, kept: int, budget: str) -> int:
     return max(1, int(updates(trial, examples, trial.epochs) / updates(trial, kept, 1) + 0.5))
 
 
-def updates(trial: Trial, kept: int, epochs: int) -> int:
-    """Steps of the optimiser in so many epochs over `kept` examples, in the batches of the trial's recipe."""
-    return epochs * -(-kept // trial.recipe.batch_size)
-
-
 def compression_plan(
-    whole: Trial,
-    rankings: Mapping[str, np.ndarray],
-    *,
-    keeps: Iterable[float],
-    hows: Iterable[str],
-    seeds: Iterable[int],
-    budget: str,
-    view: str = "test",
+    whole: Trial, rankings: Mapping[str, np.ndarray], *, keeps: Iterable[float], seeds: Iterable[int], view: str
 ) -> pd.DataFrame:
-    """The trials that a comparison of subsets needs: `whole` on each of them, with every seed.
+    """Every trial of notebook 08, with every seed: `whole` on what each of ARMS keeps, and on everything for less long.
 
-    whole: the trial on all examples, of any seed; its recipe's horizon becomes the epochs of each trial, so that the
-    learning rate ends at 0 in all. rankings: {who chose: easiness (examples,)}; keeps: percent, above 0, at most 100;
-    hows: of `HOW`, what is dropped; view: evaluated after the last epoch, such as "test:2000".
-    Columns: COLUMNS. 100 is the whole trial, however it is chosen,
-    and "random" is the same set for every chooser. UserError as in `keep` and `epochs_for`.
+    whole: the trial on all examples, of any seed; the schedule of each trial ends with it. rankings: {"own", "cheap":
+    easiness (examples,)}; keeps: percent; view: evaluated after the last epoch, such as "test:2000".
+    Columns: budget, chooser, how, keep (percent), images, epochs, updates, trial. 100 is the whole trial, however it is
+    chosen; "random" is the same set for every chooser; how "all": nothing is dropped, and all images are trained on for
+    keep percent of the epochs, rounded, at least one, so that it may be somewhat dearer or cheaper than a subset.
+    UserError as in `keep` and `epochs_for`; an easiness of another length.
     """
-    labels, rows, seeds = whole.examples.labels.numpy(), [], list(seeds)
-    for chooser, easiness in rankings.items():
-        if len(easiness) != len(labels):
-            raise UserError(f"easiness of {len(easiness)} examples by {chooser!r}: the trial has {len(labels)}")
-        for how in hows:
-            for percent in keeps:
-                for seed in seeds:
-                    kept = keep(easiness, percent / 100, how, seed=seed, labels=labels)
-                    epochs = epochs_for(whole, len(kept), budget)
-                    trial = replace(
-                        whole,
-                        seed=seed,
-                        epochs=epochs,
-                        recipe=replace(whole.recipe, horizon=epochs),
-                        edit=Edit(keep=kept) if len(kept) < len(labels) else None,
-                        views=(f"{view}@{epochs}",),
-                    )
-                    steps = updates(whole, len(kept), epochs)
-                    rows.append((budget, chooser, how, float(percent), len(kept), epochs, steps, trial))
-    return pd.DataFrame(rows, columns=PLAN_COLUMNS)
+    labels, keeps, rows = whole.examples.labels.numpy(), list(keeps), []
 
+    def add(budget, chooser, how, percent, seed, kept, epochs):
+        recipe = replace(whole.recipe, horizon=epochs)
+        edit = Edit(keep=kept) if len(kept) < len(labels) else None
+        trial = replace(whole, seed=seed, epochs=epochs, recipe=recipe, edit=edit, views=(f"{view}@{epochs}",))
+        steps = updates(whole, len(kept), epochs)
+        rows.append((budget, chooser, how, float(percent), len(kept), epochs, steps, trial))
 
-def shorter(whole: Trial, *, keeps: Iterable[float], seeds: Iterable[int], view: str = "test") -> pd.DataFrame:
-    """What the cost of a subset buys on all examples: `whole`, trained for keep percent of its epochs (at least one).
-
-    The epochs are rounded, so a subset may be somewhat cheaper or dearer than this. Columns as of `plan`, with budget
-    "epochs", chooser "" and how "all"; the schedule ends with the run.
-    """
-    rows = []
-    for percent in keeps:
+    for chooser, hows, budget in ARMS:
+        if len(rankings[chooser]) != len(labels):
+            raise UserError(f"easiness of {len(rankings[chooser])} examples by {chooser!r}: there are {len(labels)}")
+        for how, percent, seed in product(hows, [*keeps, 100], seeds):
+            kept = keep(rankings[chooser], percent / 100, how, seed=seed, labels=labels)
+            add(budget, chooser, how, percent, seed, kept, epochs_for(whole, len(kept), budget))
+    for percent, seed in product(keeps, seeds):
         epochs = max(1, int(percent / 100 * whole.epochs + 0.5))
-        for seed in seeds:
-            recipe = replace(whole.recipe, horizon=epochs)
-            trial = replace(whole, seed=seed, epochs=epochs, recipe=recipe, views=(f"{view}@{epochs}",))
-            images = len(whole.examples)
-            rows.append(("epochs", "", "all", float(percent), images, epochs, updates(whole, images, epochs), trial))
-    return pd.DataFrame(rows, columns=PLAN_COLUMNS)
+        add("epochs", "", "all", percent, seed, np.arange(len(labels)), epochs)
+    return pd.DataFrame(rows, columns=["budget", "chooser", "how", "keep", "images", "epochs", "updates", "trial"])
 
 
-# ---- what it costs --------------------------------------------------------------------------------------------------
+# ---- what it costs -------------------------------------------------------------------------------------------------
 
 
-def cost(model: str, images: int, epochs: int, *, classes: int, size: int, evaluated: int = 0) -> float:
-    """Multiply-adds of a training: three passes over each image and epoch, and one over each image evaluated after it.
+def cost(trial: Trial, *, counted: bool = False) -> float:
+    """Multiply-adds of a training: three passes over each image that is trained on, each epoch.
 
-    images: trained on; evaluated: images of a forward pass after every epoch (counting who is right needs it, training
-    does not). size: side of the images in pixels.
+    counted: one more over every image, to see who is right. They need no stopwatch.
     """
-    return models.multiply_adds(model, classes=classes, size=size) * epochs * (3.0 * images + evaluated)
+    shape = {"classes": len(trial.examples.classes), "size": trial.examples.images.shape[-1]}
+    passes = 3.0 * len(trial.trained_on) + counted * len(trial.examples)
+    return models.multiply_adds(trial.model, **shape) * trial.epochs * passes
 
 
-def costs(points: pd.DataFrame, choosing: Mapping[str, float]) -> pd.DataFrame:
+def costs(points: pd.DataFrame, voters: Mapping[str, Iterable[Trial]]) -> pd.DataFrame:
     """What choosing and training cost, in trainings on all examples: chooser, budget, keep, choosing, training, total,
 
     and pays_after: from how many trainings on the subset on both together are cheaper than as many on all examples; inf
-    where a subset's training is not cheaper. points: of `plan`; choosing: {chooser: multiply-adds of all its trials}.
+    where a subset's training is not cheaper. points: of `compression_plan`, 100 percent among them; voters: {chooser:
+    the trials whose hits were counted}.
     """
-    rows = []
-    for (chooser, budget, keep), group in points.groupby(["chooser", "budget", "keep"], sort=False):
-        trial, kept = group.trial.iloc[0], int(group.images.iloc[0])
-        shape = {"classes": len(trial.examples.classes), "size": trial.examples.images.shape[-1]}
-        plain = _whole_epochs(points, trial)
-        full = cost(trial.model, len(trial.examples), plain, **shape)
-        training, chosen = cost(trial.model, kept, trial.epochs, **shape) / full, choosing[chooser] / full
-        after = np.ceil(chosen / (1 - training)) if training < 1 else np.inf
-        rows.append((chooser, budget, keep, chosen, training, chosen + training, after))
-    names = ["chooser", "budget", "keep", "choosing", "training", "total", "pays_after"]
-    return pd.DataFrame(rows, columns=names)
+    full, rows = cost(points[points.keep == 100].trial.iloc[0]), []
+    for who, trials in voters.items():
+        choosing = sum(cost(trial, counted=True) for trial in trials) / full
+        for (budget, percent), group in points[points.keep < 100].groupby(["budget", "keep"], sort=False):
+            training = cost(group.trial.iloc[0]) / full
+            after = np.ceil(choosing / (1 - training)) if training < 1 else np.inf
+            rows.append((who, budget, percent, choosing, training, choosing + training, after))
+    return pd.DataFrame(rows, columns=["chooser", "budget", "keep", "choosing", "training", "total", "pays_after"])
 
 
-def _whole_epochs(points: pd.DataFrame, trial: Trial) -> int:
-    """Epochs of the training on all examples that a subset's stands beside."""
-    return int(points[(points.keep == 100)].epochs.iloc[0])
+# ---- the arithmetic -------------------------------------------------------------------------------------------------
+
+
+def _bits(count: int, seed: int, purpose: str) -> np.ndarray:
+    """uint64 (count,) from a stream of (seed, purpose): raw bits, which no NumPy version changes."""
+    return np.random.PCG64([int(seed), *purpose.encode()]).random_raw(count)
+
+
+def _uniform(count: int, seed: int, purpose: str) -> np.ndarray:
+    """Uniform numbers of Fig. 4, never 0 or 1."""
+    return ((_bits(count, seed, f"ablation {purpose}") >> np.uint64(12)) + 0.5) * 2.0**-52
+
+
+def _ranked(group: np.ndarray, value: np.ndarray, lot: np.ndarray) -> np.ndarray:
+    """The positions of a group by value, the lowest first, ties by lot."""
+    return group[np.lexsort((lot[group], value[group]))]
+
+
+def _by_class(count: int, examples: int, labels, balanced: bool) -> list[tuple[np.ndarray, int]]:
+    """[(positions, how many of them)]: all examples, or, balanced, each class with its share of the count."""
+    if not balanced:
+        return [(np.arange(examples), count)]
+    labels = _labels(labels, examples)
+    groups = [np.flatnonzero(labels == one) for one in np.unique(labels)]
+    return list(zip(groups, shared_out(count, np.array([len(group) for group in groups])), strict=True))
+
+
+def _cells(a: float, b: float, count: int) -> np.ndarray:
+    """P(floor(u count) = i) for u ~ Beta(a, b): (count,). From the nearer end, so that small ones are exact too."""
+    if not (math.isfinite(a) and math.isfinite(b) and a > 0 and b > 0):
+        raise UserError(f"Beta({a}, {b}): both parameters are finite numbers above 0")
+    borders = np.arange(count + 1) / count
+    return np.where(borders[1:] <= 0.5, np.diff(beta.cdf(borders, a, b)), -np.diff(beta.sf(borders, a, b)))
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _count(rate: float, examples: int) -> int:
+    if not _number(rate) or not 0 <= rate < 1:
+        raise UserError(f"rate={rate!r}: a number from 0, below 1 (the share of examples dropped or relabelled)")
+    return math.floor(rate * examples + 1e-9)  # .29 * 100 is 28.999999999999996
+
+
+def _checked(easiness: np.ndarray, seed: int) -> np.ndarray:
+    easiness = np.asarray(easiness, dtype=float)
+    if easiness.ndim != 1 or not len(easiness) or not np.isfinite(easiness).all():
+        raise UserError(f"easiness {easiness.shape}: a finite number for each of at least one example")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise UserError(f"seed={seed!r}: a whole number from 0")
+    return easiness
+
+
+def _labels(labels: np.ndarray | None, examples: int, classes: int | None = None) -> np.ndarray:
+    """A copy of the labels, int64 (examples,)."""
+    if labels is None:
+        raise UserError("a class-balanced choice needs the labels of the examples: labels=ledger.labels")
+    labels = np.asarray(labels)
+    if labels.shape != (examples,) or labels.dtype.kind not in "iu":
+        raise UserError(f"labels {labels.shape} {labels.dtype}: a whole number for each of {examples} examples")
+    if classes is not None and not (labels.min() >= 0 and labels.max() < classes):
+        raise UserError(f"labels {labels.min()}..{labels.max()}: classes={classes} means 0..{classes - 1}")
+    return labels.astype(np.int64)

@@ -1,30 +1,29 @@
 """Are misclassified test examples hard? (EH Sec. 7.1, Fig. 5)
 
 Easiness of test examples comes from trials on the merged data (`Trial(split="merged")`), errors from nets trained on
-the training split alone. Pure functions on arrays: right, bool (trials, examples); wrong, bool (nets, examples), or as
-a weight in 0..1 an example, such as the share of nets that misclassify it. Higher = easier; hard = lowest easiness.
+the training split alone. Arrays: right, bool (trials, examples); wrong, bool (nets, examples), or (examples,) in 0..1,
+such as the share of nets that misclassify an example. Higher = easier; hard = lowest easiness.
 
-It never trains, loads, draws a figure, or breaks a tie by chance. Which examples are "hard" follows `matching`:
-ties at the cut are settled by expectation, and `bounds` says what any way of breaking them could have given.
+It never trains, loads, draws a figure, pairs two nets of one seed, or breaks a tie by chance: ties at the cut are
+settled by expectation, and `curve` says what any way of breaking them could have given.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from easel.compare.consistency import bool_nets
-from easel.compare.cuts import IN, TIED, Cut, asked, cut_at, labels_of, level_of, vector
-from easel.compare.intervals import Interval, crossed
+from easel.compare import claims, scores
+from easel.compare.claims import Judged
+from easel.compare.consistency import by_seed
+from easel.compare.cuts import IN, TIED, asked, cut_at, labels_of, vector
+from easel.compare.intervals import Interval, crossed, t_interval
 from easel.errors import UserError
-from easel.nets.names import label
+from easel.ledger.store import Ledger
+from easel.nets.names import shown_as
 
 FRACTIONS = (0.10, 0.20, 0.50)  # of the test examples that are called hard; the first is the paper's
-RULES = ("one net", "most nets", "every net")
-
-
-# ---- which examples, which nets ------------------------------------------------------------------------------------
+AREAS = ("AUC", "AUC within classes")
 
 
 def merged_images(images: int, training: int, test: int) -> int:
@@ -37,42 +36,59 @@ def merged_images(images: int, training: int, test: int) -> int:
     return round(images * (training + test) / training)
 
 
-def test_examples(ids, training: int) -> tuple[np.ndarray, np.ndarray]:
-    """The test examples in a part of the merged data: (their rows in the part, their positions in the test split).
-
-    ids: (examples,) official order of the merged data, training examples first (`Dataset.ids`); training: how many
-    those are in all. UserError where the part holds no test example.
-    """
-    ids = np.asarray(ids)
-    rows = np.flatnonzero(ids >= training)
-    if not len(rows):
-        raise UserError(f"none of {len(ids)} merged examples is a test example: take a larger part")
-    return rows, ids[rows] - training
-
-
 def two_nets(models: Sequence[str]) -> dict[str, str]:
-    """{net: its name in tables} of the two nets: the family's word, or the full name where both are of one family.
-
-    UserError unless they are two different ones: errors of one net are compared with the easiness of the other.
-    """
-    models = list(models)
+    """{net: its name in tables} of two different nets; UserError else: errors of one meet the easiness of the other."""
     if len(models) != 2 or models[0] == models[1]:
         raise UserError(f"models={models!r}: two different nets, such as ['wrn-16-4', 'resnext-29-4x64d']")
-    words = {model: label(model) for model in models}
-    return words if len(set(words.values())) == 2 else {model: model for model in models}
+    return shown_as(models)
 
 
-def weights(wrong, rule: str = "one net") -> np.ndarray:
-    """How much each example counts as misclassified: float (examples,) in 0..1.
+class TestImages:
+    """The test images of a part of the merged data, as two nets find them: easy or hard, right or wrong.
 
-    wrong: bool (nets, examples). rule: "one net": the share of nets that misclassify it (what a net drawn at random
-    does); "most nets": 1 if more than half do; "every net": 1 if all do. The last depends on how many nets there are.
+    merged: a ledger of trials on that part, with probability; ensembles: one of nets of the training split, with
+    probability and prediction of the views test@1 and test@LAST; training: examples of the whole training split.
+    labels, positions (in the test split): (examples,). Of the merged trials at m = 1, {net: ...}: right, bool (trials,
+    examples); sure, the true class's probability; easiness, (examples,). Of the ensembles: predictions, int (nets,
+    examples); wrong, bool; probability; unseen, bool: right after their first epoch. Net i of both has one seed: where
+    one diverged, both are left out. everyone: all of wrong; about: how many of what, for captions. UserError: no test
+    image in the part.
     """
-    wrong = bool_nets(wrong)
-    if rule not in RULES:
-        raise UserError(f"rule={rule!r}: one of {', '.join(RULES)}")
-    share = wrong.mean(0)
-    return share if rule == "one net" else (share > 0.5 if rule == "most nets" else wrong.all(0)).astype(float)
+
+    def __init__(self, merged: Ledger, ensembles: Ledger, training: int):
+        rows = np.flatnonzero(merged.ids >= training)
+        if not len(rows):
+            raise UserError(f"none of {len(merged.ids)} merged examples is a test example: take a larger part")
+        self.labels, self.positions = merged.labels[rows], merged.ids[rows] - training
+        self.names, last = two_nets(merged.models), f"test@{ensembles.epochs}"
+        seeds = [{trial.seed for trial in ensembles.where(model=model).trials} for model in self.names]
+        self.right, self.sure, self.easiness = {}, {}, {}
+        self.predictions, self.wrong, self.probability, self.unseen = {}, {}, {}, {}
+        for model, net in self.names.items():
+            trials, nets = merged.where(model=model), ensembles.where(model=model, seed=set.intersection(*seeds))
+            self.right[net] = trials.correct()[:, 0, rows]
+            self.sure[net] = trials.values("probability")[:, 0, rows]
+            self.easiness[net] = scores.easiness(trials)[rows]
+            self.predictions[net] = nets.predictions(last)[:, 0, self.positions]
+            self.wrong[net] = self.predictions[net] != self.labels
+            self.probability[net] = nets.values("probability", last)[:, 0, self.positions]
+            self.unseen[net] = nets.correct("test@1")[:, 0, self.positions]
+        self.everyone = np.concatenate(list(self.wrong.values()))
+        lost = len(merged.diverged) + len(ensembles.diverged)
+        self.about = f"{len(rows):,} test images; both nets together: {len(merged)} merged trials (m = 1) and "
+        self.about += f"{len(self.everyone)} trained for {ensembles.epochs} epochs, {lost or 'none'} diverged"
+
+    def kind(self, word: str) -> np.ndarray:
+        """Ten images at most, "easy_wrong" (wrong in every net), "hard_wrong" or "hard_right" (right in every net)."""
+        c = sum(right.sum(axis=0) for right in self.right.values())
+        same = self.everyone.all(axis=0) if word.endswith("wrong") else ~self.everyone.any(axis=0)
+        order = np.where(same, -c if word.startswith("easy") else c, np.inf)
+        return order.argsort(kind="stable")[: min(10, same.sum())]
+
+    def titles(self, shown: np.ndarray, classes: Sequence[str]) -> list[str]:
+        """Of each of these images its class, and the one that most nets name."""
+        named = np.concatenate(list(self.predictions.values()))
+        return [f"{classes[self.labels[i]]}\n→ {classes[np.bincount(named[:, i]).argmax()]}" for i in shown]
 
 
 # ---- are they hard? ------------------------------------------------------------------------------------------------
@@ -81,60 +97,32 @@ def weights(wrong, rule: str = "one net") -> np.ndarray:
 def share_hard(easiness, wrong, *, fraction: float = 0.10) -> float:
     """The share of misclassified examples that are hard, in 0..1, ties at the cut by expectation; nan: no errors.
 
-    easiness: (examples,), counts will do, higher = easier; wrong: (examples,) 0..1, misclassified (`weights`).
-    sum p_i w_i / sum w_i, with p the probability that i is among the k hardest (`matching.inclusion`).
-    Chance is the fraction, the most that any ranking can reach is `most`. UserError: see `matching.rate`.
+    easiness: (examples,), counts will do, higher = easier; wrong: (examples,) in 0..1.
+    sum p_i w_i / sum w_i, with p the probability that i is among the k hardest. UserError: see `matching.rate`.
     """
     x, w = _both(easiness, wrong)
-    return _share(_hard(x, fraction).membership("expected"), w)
+    hard = cut_at(x, *asked("hard", fraction)).membership("expected")
+    return float((hard * w).sum() / w.sum()) if w.any() else np.nan
 
 
-def share_bounds(easiness, wrong, *, fraction: float = 0.10) -> tuple[float, float]:
-    """Lowest and highest `share_hard` that any breaking of the ties at the cut can give."""
-    x, w = _both(easiness, wrong)
-    cut, total = _hard(x, fraction), w.sum()
-    if not total:
-        return np.nan, np.nan
-    sure, block = w[cut.code == IN].sum(), np.sort(w[cut.code == TIED])
-    ends = block[: cut.missing].sum(), block[len(block) - cut.missing :].sum()
-    return tuple(float((sure + end) / total) for end in ends)
+def curve(easiness, wrong, labels, fractions: Iterable[float] = np.arange(1, 101) / 100) -> pd.DataFrame:
+    """`share_hard` against the fraction that is called hard, and what it is to be read against: a row a fraction.
 
-
-def most(wrong, *, fraction: float = 0.10) -> float:
-    """The highest share of misclassified examples that k hard ones can hold: those with the most errors are taken.
-
-    Of plain right or wrong it is min(1, k / misclassified), so a share above it is impossible whatever the ranking.
-    """
-    w = _weights(wrong)
-    k = _hard(w, fraction).k
-    return float(np.sort(w)[len(w) - k :].sum() / w.sum()) if w.any() else np.nan
-
-
-def class_chance(easiness, wrong, labels, *, fraction: float = 0.10) -> float:
-    """`share_hard` if only the classes mattered: how often each class is hard and misclassified, but not who of it.
-
-    sum over classes c of (hard in c) (misclassified in c) / (examples in c), over all misclassified. In 0..1; above the
-    fraction where the hard classes are also those that nets confuse.
+    Columns, nan without errors but for chance: fraction; share; tie_low, tie_high: by any breaking of the ties; chance:
+    of a random ranking, k / examples; class_chance: were only the classes alike, as many hard and as many misclassified
+    in each as there are, but not the same ones; most: of the best ranking, the k examples with most errors.
     """
     x, w = _both(easiness, wrong)
     labels = labels_of(labels, len(x))
-    hard = np.bincount(labels, _hard(x, fraction).membership("expected"))
-    missed = np.bincount(labels, w)
-    return float((hard * missed / np.bincount(labels)).sum() / missed.sum()) if w.any() else np.nan
-
-
-def curve(easiness, wrong, labels, fractions=None) -> pd.DataFrame:
-    """`share_hard` against the fraction that is called hard (1..100% if none are given), with its comparisons.
-
-    Columns: fraction, share, tie_low, tie_high (`bounds`), chance, class_chance, most.
-    """
-    x, w = _both(easiness, wrong)
     rows = []
-    for fraction in np.arange(1, 101) / 100 if fractions is None else fractions:
-        of = {"fraction": float(fraction)}
-        chance = _hard(x, fraction).k / len(x)
-        kept = class_chance(x, w, labels, **of)
-        rows.append((*of.values(), share_hard(x, w, **of), *share_bounds(x, w, **of), chance, kept, most(w, **of)))
+    for fraction in map(float, fractions):
+        cut = cut_at(x, *asked("hard", fraction))
+        hard, sure, block = cut.membership("expected"), w[cut.code == IN].sum(), np.sort(w[cut.code == TIED])
+        ties = sure + block[: cut.missing].sum(), sure + block[len(block) - cut.missing :].sum()
+        by_class = np.bincount(labels, hard) * np.bincount(labels, w) / np.bincount(labels)
+        errors = np.array([(hard * w).sum(), *ties, by_class.sum(), np.sort(w)[len(w) - cut.k :].sum()])
+        share, low, high, kept, most = errors / w.sum() if w.any() else np.full(5, np.nan)
+        rows.append((fraction, share, low, high, cut.k / len(x), kept, most))
     return pd.DataFrame(rows, columns=["fraction", "share", "tie_low", "tie_high", "chance", "class_chance", "most"])
 
 
@@ -155,12 +143,12 @@ def auc(easiness, wrong, labels=None) -> float:
     return float(won / pairs) if pairs else np.nan
 
 
-def binned(easiness, probability, wrong, *, level: float = 0.95) -> pd.DataFrame:
+def binned(easiness, probability, wrong) -> pd.DataFrame:
     """Fig. 5's relation by tenths of easiness (rounded to the nearest): one row a tenth that is not empty.
 
     easiness, probability (mean probability of the true class), wrong: (examples,) in 0..1.
-    Columns: easiness (mean of the bin), examples, probability (mean), low, high (t interval over the bin's images: what
-    other images of this easiness would give; nan for one image), wrong (mean).
+    Columns: easiness (mean of the bin), examples, probability (mean), low, high (95% t interval over the bin's images:
+    what other images of this easiness would give; nan for one image), wrong (mean).
     """
     x, w = _both(easiness, wrong)
     y, rows = vector(probability), []
@@ -169,119 +157,157 @@ def binned(easiness, probability, wrong, *, level: float = 0.95) -> pd.DataFrame
     tenth = np.floor(10 * x + 0.5 + 1e-9).astype(int)
     for at in np.unique(tenth):
         of = tenth == at
-        n, mean = int(of.sum()), y[of].mean()
-        reach = stats.t.ppf((1 + level_of(level)) / 2, n - 1) * y[of].std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-        low, high = np.clip([mean - reach, mean + reach], 0, 1)
-        rows.append((x[of].mean(), n, mean, low, high, w[of].mean()))
+        mean, low, high, n = t_interval(y[of])
+        rows.append((x[of].mean(), n, mean, *np.clip([low, high], 0, 1), w[of].mean()))
     return pd.DataFrame(rows, columns=["easiness", "examples", "probability", "low", "high", "wrong"])
 
 
-# ---- tables, with intervals over trials, nets and images -----------------------------------------------------------
-
-
-def share_table(
-    right: Mapping[str, np.ndarray],
-    wrong: Mapping[str, np.ndarray],
-    labels,
-    *,
-    fractions=FRACTIONS,
-    rule: str = RULES[0],
-    resamples: int = 200,
-) -> pd.DataFrame:
-    """Are the misclassified hard? Easiness of each net against errors of each net and of all: one row a measure.
-
-    right: {net: bool (trials, examples)}, merged trials at m; wrong: {net: bool (nets, examples)}, the ensembles;
-    labels: (examples,); rule: that of `weights`; resamples: of the intervals.
-    Columns: easiness_of, errors_of ("both": all nets), nets ("same": the architecture is shared, which is circular;
-    "other"; "both"), measure ("AUC" | "AUC within classes" | "hard 10%", ... | "hard, as many": as many examples as are
-    misclassified), fraction (called hard; nan: no cut), value, low, high (`intervals.crossed`), chance, class_chance,
-    most, tie_low, tie_high, n (examples).
-    """
-    rows = []
-    for one, trials in right.items():
-        for other, nets in [*((net, [group]) for net, group in wrong.items()), ("both", list(wrong.values()))]:
-            found = crossed(_measures(fractions, rule), trials, *nets, labels=labels, resamples=resamples)
-            x, w = trials.sum(0), weights(np.concatenate(nets), rule)
-            of = {"easiness_of": one, "errors_of": other}
-            of["nets"] = "both" if other == "both" else "same" if one == other else "other"
-            for (measure, fraction), value in zip(_names(fractions, w), found, strict=True):
-                row = {"measure": measure, "fraction": fraction, "value": value.estimate}
-                row |= {"low": value.low, "high": value.high} | _against(x, w, labels, fraction)
-                rows.append(of | row | {"n": value.n})
+def rules_table(images: TestImages) -> pd.DataFrame:
+    """The shares that are hard of the errors of one net, of more than half of all nets, and of every net."""
+    share, rows = images.everyone.mean(axis=0), []
+    for rule, wrong in {"one net": share, "most nets": share > 0.5, "every net": share == 1}.items():
+        for net, right in images.right.items():
+            found = curve(right.sum(axis=0), wrong, images.labels, FRACTIONS)
+            row = {"misclassified by": rule, "images": wrong.mean(), "easiness of": net}
+            row |= {f"hard {one.fraction:.0%}": one.share for one in found.itertuples()}
+            rows.append(row | {"most at 10%": found.most[0], "AUC": auc(right.sum(axis=0), wrong)})
     return pd.DataFrame(rows)
 
 
-def predictors(scores: Mapping[str, np.ndarray], wrong, labels, *, resamples: int = 200) -> pd.DataFrame:
-    """How well different signs of hardness tell which examples are misclassified: one row a sign and measure.
+# ---- with intervals over trials, nets and images -------------------------------------------------------------------
 
-    scores: {name: (units, examples)}, any numbers, summed over the units (trials or nets); higher = easier; units
-    independent of the nets in wrong, bool (nets, examples). labels: (examples,).
-    Columns: sign, measure ("AUC" | "AUC within classes"), value, low, high (`intervals.crossed`), units, n.
+
+def share_table(
+    right: Mapping[str, np.ndarray], wrong: Mapping[str, np.ndarray], labels, *, resamples: int = 200
+) -> pd.DataFrame:
+    """Are the misclassified hard? Easiness of each net against errors of each net and of all: one row a measure.
+
+    right: {net: bool (trials, examples)}, merged trials at m; wrong: {net: bool (nets, examples)}, the ensembles, of
+    other seeds; labels: (examples,); resamples: of the intervals.
+    Columns: easiness_of, errors_of ("both": all nets), nets ("same": the architecture is shared, which is circular;
+    "other"; "both"), measure (AREAS, then "hard 10%", ... of FRACTIONS | "hard, as many": as many examples as are
+    misclassified), fraction (called hard; nan: no cut), value, low, high (`intervals.crossed`), chance, class_chance,
+    most, tie_low, tie_high (`curve`), n (examples).
     """
+    parts, free = [], pd.DataFrame({"chance": [0.5, 0.5], "most": [1.0, 1.0]})  # of AREAS: no cut, no ties
+    for one, trials in right.items():
+        for other, nets in [*((net, [group]) for net, group in wrong.items()), ("both", list(wrong.values()))]:
+            found = crossed(_measures, trials, *nets, labels=labels, resamples=resamples)
+            x, w = trials.sum(0), np.concatenate(nets).mean(0)
+            part = pd.concat([free, curve(x, w, labels, _cuts(w).values())], ignore_index=True)
+            part[["value", "low", "high", "n"]] = [list(value) for value in found]
+            who = "both" if other == "both" else "same" if one == other else "other"
+            part = part.assign(easiness_of=one, errors_of=other, nets=who, measure=[*AREAS, *_cuts(w)])
+            parts.append(part.astype({"n": int}))
+    columns = "easiness_of errors_of nets measure fraction value low high chance class_chance most tie_low tie_high n"
+    return pd.concat(parts, ignore_index=True)[columns.split()]
 
-    def both(units, nets, labels):
-        x, w = units.sum(0), weights(nets)
-        return [auc(x, w), auc(x, w, labels)]
 
-    rows = []
-    for name, units in scores.items():
-        found = crossed(both, units, bool_nets(wrong), labels=labels, resamples=resamples)
-        for measure, value in zip(("AUC", "AUC within classes"), found, strict=True):
-            rows.append((name, measure, *value[:3], len(units), value.n))
-    return pd.DataFrame(rows, columns=["sign", "measure", "value", "low", "high", "units", "n"])
+def signs_of_error(images: TestImages, errors_of: str, *, resamples: int = 200) -> pd.DataFrame:
+    """How well six signs tell which images one net misclassifies, five of them taken from the other net.
+
+    The last three add up a unit fewer than the ensemble has nets, so that no net meets its own seed: the errors of net
+    i are told by all but unit i, and the mean over the nets is taken. The merged trials, of other seeds, are treated in
+    the same way, to be comparable.
+    Columns: sign, measure (AREAS), value, low, high (`intervals.crossed`; nan where two nets are too few), units (added
+    up), n (images), errors_of.
+    """
+    wrong, rows = images.wrong[errors_of], []
+    (net,) = images.right.keys() - {errors_of}
+    few = min(len(images.right[net]), len(wrong))
+    signs = {f"{net}, count": images.right[net], f"{errors_of} itself, count": images.right[errors_of]}
+    signs[f"{net}, mean probability"] = images.sure[net]
+    signs[f"{net}, count, {few - 1} trained on them"] = by_seed(images.right[net][:few], wrong[:few])
+    signs[f"{net}, count, {few - 1} never trained on them"] = by_seed(images.unseen[net], wrong)
+    signs[f"{net}, count, {few - 1} finished nets"] = by_seed(~images.wrong[net], wrong)
+    for sign, units in signs.items():
+        in_turn = units.dtype.names is not None
+        found = crossed(_told, *([units] if in_turn else [units, wrong]), labels=images.labels, resamples=resamples)
+        for measure, value in zip(AREAS, found, strict=True):
+            rows.append((sign, measure, *value[:3], len(units) - in_turn, value.n, errors_of))
+    return pd.DataFrame(rows, columns=["sign", "measure", "value", "low", "high", "units", "n", "errors_of"])
 
 
-# ---- helpers -------------------------------------------------------------------------------------------------------
+# ---- what may be claimed -------------------------------------------------------------------------------------------
+
+
+def mostly_hard(table: pd.DataFrame, measure: str) -> Judged | None:
+    """Most of one net's errors are hard for the other, word by word: above one half and what classes give, both ways.
+
+    table: `share_table`'s; None where even a perfect ranking would not put half of the errors there.
+    """
+    rows = _of_the_other(table, measure)
+    if rows.most.min() <= 0.5:
+        return None
+    tie = f"ties {rows.tie_low.min():.2f} to {rows.tie_high.max():.2f}"
+    why = f"weaker: {{where}}; by class {rows.class_chance.max():.2f}, possible {rows.most.min():.2f}, {tie}"
+    return _above(rows, rows.class_chance.clip(lower=0.5), why, "most")
+
+
+def easier_when_right(table: pd.DataFrame) -> Judged:
+    """A right example is easier than a misclassified one of its class: the area within classes is above chance."""
+    return _above(_of_the_other(table, "AUC within classes"), 0.5)
+
+
+def beyond_hard_classes(table: pd.DataFrame) -> Judged:
+    """The hardest tenth holds more of the errors than it would if hard classes were all there is."""
+    rows = _of_the_other(table, "hard 10%")
+    return _above(rows, rows.class_chance)
+
+
+def consistent(alike: pd.DataFrame, measure: str) -> Judged:
+    """Two nets err alike (`consistency.consistency`): a kappa above 0; "shared errors" above one half and chance."""
+    rows = alike[(alike.a != alike.b) & (alike.measure == measure)]
+    return _above(rows, rows.chance.clip(lower=0.5) if measure == "shared errors" else 0.0)
 
 
 def row_points(rows: pd.DataFrame) -> dict[str, Interval]:
-    """For `claims.judge`: rows of `table` or `consistency` as {the first two columns: interval}."""
+    """For `claims.judge`: rows of `share_table` or `consistency` as {the first two columns: interval}."""
     names = rows.iloc[:, 0].astype(str) + " – " + rows.iloc[:, 1].astype(str)
     ends = rows[["value", "low", "high", "n"]].itertuples(index=False)
     return {name: Interval(*map(float, one[:3]), int(one[3])) for name, one in zip(names, ends, strict=True)}
 
 
-def _measures(fractions, rule: str) -> Callable[..., list[float]]:
-    def measure(trials, *nets_and_labels):
-        *nets, labels = nets_and_labels
-        x, w = trials.sum(0), weights(np.concatenate(nets), rule)
-        shares = [share_hard(x, w, fraction=f) for _, f in _names(fractions, w)[2:]]
-        return [auc(x, w), auc(x, w, labels), *shares]
-
-    return measure
+# ---- helpers -------------------------------------------------------------------------------------------------------
 
 
-def _names(fractions, w: np.ndarray) -> list[tuple[str, float]]:
-    as_many = max(float(w.mean()), 1 / len(w))
-    cuts = [(f"hard {f:.0%}", float(f)) for f in fractions]
-    return [("AUC", np.nan), ("AUC within classes", np.nan), *cuts, ("hard, as many", as_many)]
+def _above(rows: pd.DataFrame, bar, why: str = "", paper: str = "yes") -> Judged:
+    """Whether every row lies above its bar, one number or one a row."""
+    points = row_points(rows)
+    found = claims.judge(points, above=dict(zip(points, np.broadcast_to(bar, len(points)), strict=True)))
+    return Judged(found, why or f"weaker: {{where}}; to be above {np.max(bar):.2f}", paper)
 
 
-def _against(x: np.ndarray, w: np.ndarray, labels, fraction: float) -> dict[str, float]:
-    names = ["chance", "class_chance", "most", "tie_low", "tie_high"]
-    if np.isnan(fraction):
-        return dict(zip(names, [0.5, np.nan, 1.0, np.nan, np.nan], strict=True))
-    row = curve(x, w, labels, [fraction]).iloc[0]
-    return {name: float(row[name]) for name in names}
+def _of_the_other(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """The rows in which no net speaks about its own architecture."""
+    return table[(table.nets == "other") & (table.measure == measure)]
 
 
-def _hard(x: np.ndarray, fraction: float) -> Cut:
-    return cut_at(x, *asked("hard", fraction))
+def _told(units: np.ndarray, *nets_and_labels: np.ndarray) -> np.ndarray:
+    """AREAS of the units' sum as a sign of the nets' errors; of `by_seed`, each net is told by the other seeds."""
+    *nets, labels = nets_and_labels
+    if nets:
+        x, w = units.sum(0), nets[0].mean(0)
+        return np.array([auc(x, w), auc(x, w, labels)])
+    others = [(np.delete(units["a"], at, axis=0), units["b"][[at]]) for at in range(len(units)) if len(units) > 1]
+    return np.mean([_told(*pair, labels) for pair in others] or [[np.nan, np.nan]], axis=0)
 
 
-def _share(p: np.ndarray, w: np.ndarray) -> float:
-    return float((p * w).sum() / w.sum()) if w.any() else np.nan
+def _measures(trials: np.ndarray, *nets_and_labels: np.ndarray) -> list[float]:
+    *nets, labels = nets_and_labels
+    x, w = trials.sum(0), np.concatenate(nets).mean(0)
+    return [auc(x, w), auc(x, w, labels), *(share_hard(x, w, fraction=fraction) for fraction in _cuts(w).values())]
+
+
+def _cuts(w: np.ndarray) -> dict[str, float]:
+    """{measure: the fraction that it calls hard}."""
+    return {f"hard {f:.0%}": f for f in FRACTIONS} | {"hard, as many": max(float(w.mean()), 1 / len(w))}
 
 
 def _both(easiness, wrong) -> tuple[np.ndarray, np.ndarray]:
-    x, w = vector(easiness), _weights(wrong)
+    x, w = vector(easiness), vector(wrong)
     if len(x) != len(w):
         raise UserError(f"easiness of {len(x)} and errors of {len(w)} examples: give the same examples")
-    return x, w
-
-
-def _weights(wrong) -> np.ndarray:
-    w = vector(wrong)
     if w.min() < 0 or w.max() > 1:
         raise UserError(f"wrong from {w.min():g} to {w.max():g}: the share of nets that misclassify an example, 0..1")
-    return w
+    return x, w

@@ -1,18 +1,13 @@
-"""Which mini-batch is trained on next: shuffled anew every epoch, fixed, or those with the highest loss (HM).
+"""What a trial trains on, step by step: its random streams, its images as a net sees them, its next mini-batch.
 
-"Can we learn better with hard samples?" keeps the mini-batches fixed for the whole run. The first round is one plain
-pass, in which each batch's loss is stored. Every later round sorts the batches by their stored loss, takes the
-floor(delta N_b) highest, trains on each once in index order and stores their new losses; the others' stay as they were,
-however stale. The budget is counted in updates: an "epoch" is always N_b of them, so rounds run across its end.
+Random numbers are drawn beforehand, on the CPU, from streams of the trial's own (`stream`, `epoch_draws`); crops, flips
+and normalisation are arithmetic on whole batches, on any device. Nothing here trains.
 
-Nothing here trains. All of the state that an interrupted run needs is in `state`.
-
-From stored uint8 images to what a net sees: crops, mirror images, normalisation, on any device.
-
-Index arithmetic on whole batches; what is random is drawn beforehand, on the CPU, from the trial's own streams
-(`epoch_draws`). Nothing here trains or keeps state.
-
-Where every random draw of a trial comes from.
+Mini-batches are shuffled anew every epoch or `Fixed` for the whole run, as in "Can we learn better with hard samples?".
+Its first round is one plain pass, in which each batch's loss is stored. Every later round sorts the batches by their
+stored loss, takes the floor(delta N_b) highest, trains on each once in index order and stores their new losses; the
+others' stay as they were, however stale. The budget is counted in updates: an "epoch" is always N_b of them, so rounds
+run across its end.
 """
 
 import hashlib
@@ -27,11 +22,9 @@ from easel.ledger.trial import Recipe, Trial
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
-    """A random stream of its own for each (seed, purpose, epoch): 'weights', 'order', 'augmentation', 'dropout', ...
-
-    Drawn on the CPU whatever the device, so that the draws do not depend on where a trial runs, and anew for each
-    epoch, so that an interrupted trial goes on without having to store the state of a generator.
-    """
+    """A random stream of its own for each (seed, purpose, epoch): 'weights', 'order', 'augmentation', 'dropout', ..."""
+    # One a purpose: where one draws more or less, no other moves. On the CPU whatever the device: the draws do not
+    # depend on where a trial runs. Anew for each epoch: a checkpoint stores no generator, and epochs can be skipped.
     digest = hashlib.sha256(f"easel/{seed}/{purpose}/{epoch}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
@@ -90,8 +83,7 @@ def epoch_draws(trial: Trial, count: int, epoch: int) -> tuple[Tensor, Tensor, T
 
     Crops: corners (count, 2) int64 for "translate", boxes (count, 4) float32 as in `resized_crop` for "resized-crop".
     """
-    recipe = trial.recipe
-    seed = trial.order_seed
+    recipe, seed = trial.recipe, trial.order_seed
     order = torch.randperm(count, generator=stream(seed, "order", epoch))
     augmentation = stream(seed, "augmentation", epoch)
     if recipe.augmentation == "resized-crop":

@@ -63,18 +63,16 @@ def in_precision(name: str, trials: Iterable[Trial], store: Store | None = None)
     "auto" is what this machine computes in, unless the store holds every one of the trials in the other precision and
     not in this one: records of another kind of machine are read sooner than made again.
     """
-    trials, chosen = list(trials), precision(name)
-    here = [_computed_in(chosen, trial) for trial in trials]
+    trials, own = list(trials), precision(name)
+    here, there = (
+        [replace(trial, recipe=replace(trial.recipe, precision=one)) for trial in trials]
+        for one in (own, "fp32" if own == "bf16" else "bf16")
+    )
     if name != "auto":
         return here
     fetch_data(trials)
     store = store or Store()
-    there = [_computed_in("fp32" if chosen == "bf16" else "bf16", trial) for trial in trials]
     return next((ones for ones in (here, there) if all(map(store.get, ones))), here)
-
-
-def _computed_in(name: str, trial: Trial) -> Trial:
-    return replace(trial, recipe=replace(trial.recipe, precision=name))
 
 
 def check_engine(name: str | None = None) -> str:
@@ -104,17 +102,10 @@ def ensure(
     return Ledger(records, len(trained))
 
 
-def ensure_each(
-    trials: Iterable[Trial],
-    *,
-    engine: str | None = None,
-    workers: int | None = None,
-    store: Store | None = None,
-    quiet: bool = False,
-) -> list[Ledger]:
-    """Ledgers of trials of several lengths or data sets, one for each of those, all trained in one go; as `ensure`."""
+def ensure_each(trials: Iterable[Trial], **how) -> list[Ledger]:
+    """Ledgers of trials of several lengths or data sets, one for each of those, trained in one go as by `ensure`."""
     trials = list(trials)
-    records, trained = _ensured(trials, engine, workers, store, quiet)
+    records, trained = _ensured(trials, **how)
     groups: dict[tuple, list[Record]] = {}
     for trial, record in zip(trials, records, strict=True):
         groups.setdefault((record.identity["fingerprint"], trial.epochs), []).append(record)
@@ -122,7 +113,7 @@ def ensure_each(
 
 
 def _ensured(
-    trials: Iterable[Trial], engine: str | None, workers: int | None, store: Store | None, quiet: bool
+    trials: Iterable[Trial], engine=None, workers=None, store=None, quiet=False
 ) -> tuple[list[Record], set[str]]:
     """The records of these trials, in their order, and the keys of those that were trained now."""
     trials = list(trials)
@@ -137,10 +128,11 @@ def _ensured(
     _watched.difference_update(keys)
     if not all(found):
         with _only_driver(store.folder, quiet):
-            missing: dict[str, Trial] = {}
+            missing: dict[str, Trial] = {}  # those of one key become one
             for trial in trials:
-                if store.get(trial) is None:  # another driver may have trained some
+                if store.get(trial) is None:  # asked again under the lock: another driver may have trained some
                     missing[trial.key] = missing[trial.key].joined(trial) if trial.key in missing else trial
+            # The longest first: one that is begun last keeps one core busy and leaves the others idle.
             todo = sorted(missing.values(), key=lambda t: -work(t) * t.epochs)
             if todo:
                 try:
@@ -305,9 +297,8 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
     processes = 1 if here or on == "cuda" else min(workers or cores(), len(todo))
     if not progress.quiet:
         if precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
-            print(
-                "this processor has no bfloat16 products and emulates them, some 8 times slower than fp32", flush=True
-            )
+            slow = "this processor has no bfloat16 products and emulates them, some 8 times slower than fp32"
+            print(slow, flush=True)
         _announce(todo, engine, processes, store)
     if engine == "ray":
         pool.train_on_ray(todo, store, progress)

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 
 from easel.data.changes import Changed
-from easel.ledger.record import Record
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
 from easel.nets import names
@@ -324,7 +323,9 @@ def _to_the_end(pack: Pack, store: Store, progress) -> None:
             progress.epoch(lane.trial)
         for lane in done:
             del going[lane.trial.key]
-            store.put(_record(lane, len(pack.lanes)))
+            record = lane.record()
+            record.provenance["at_once"] = len(pack.lanes)
+            store.put(record)
             store.checkpoint(lane.trial.key).unlink(missing_ok=True)
             progress.trial()
         # Between epochs alone: a checkpoint is then net, optimiser and bits, with no place inside an order to keep.
@@ -334,12 +335,6 @@ def _to_the_end(pack: Pack, store: Store, progress) -> None:
             saved = time.monotonic()
     for lane in pack.lanes:
         lane.looks.clear()  # they hold their lane, and graphs hold memory
-
-
-def _record(lane: Lane, at_once: int) -> Record:
-    record = lane.record()
-    record.provenance["at_once"] = at_once
-    return record
 
 
 def width(trial: Trial, device: str, most: int = MOST_PACKED) -> int:

@@ -116,7 +116,7 @@ class Run:
                     self._keep(view, logits, examples.labels.to(self.device))
             for view in self.trial.views:
                 if View.of(view).base == "online" and self._due(view):
-                    self._append(f"correct.{view}", online.cpu().numpy())
+                    self._append(f"correct.{view}", np.packbits(online.cpu().numpy()))
         else:
             self.diverged = True
         self.done += 1
@@ -193,17 +193,33 @@ class Run:
                 logits[part] = self.net(x).float()
         return logits
 
+    def features(self, view: str = "train") -> Tensor:
+        """What enters the net's last layer, for every example of a view, unaugmented: float32 (examples, d)."""
+        seen: list[Tensor] = []
+        last = [module for module in self.net.modules() if isinstance(module, nn.Linear)][-1]
+        handle = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float()))
+        try:
+            # A pass of its own, and never a captured one: hooks are not called again when a graph is replayed, and the
+            # logits stay those of a trial that records no features.
+            with one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
+                Run._logits(self, view)
+        finally:
+            handle.remove()
+        return torch.cat(seen)
+
     def _keep(self, view: str, logits: Tensor, labels: Tensor) -> None:
         """Note one view of one epoch: who was right, and what else the trial records."""
         finite = logits.isfinite().all(1)  # argmax of NaN is class 0: never right
-        measures = {"correct": lambda logits, labels: (logits.argmax(1) == labels) & finite} | QUANTITIES
-        for name, measure in measures.items():
+        if f"correct.{view}" in self.asked:
+            self._append(f"correct.{view}", np.packbits(((logits.argmax(1) == labels) & finite).cpu().numpy()))
+        for name, quantity in QUANTITIES.items():
             if f"{name}.{view}" in self.asked:
-                self._append(f"{name}.{view}", measure(logits, labels).cpu().numpy())
+                seen = self.features(view) if quantity.of == "features" else logits
+                self._append(f"{name}.{view}", quantity.measure(seen, labels).cpu().numpy())
         self.diverged |= not bool(finite.all())
 
     def _append(self, name: str, row: np.ndarray) -> None:
-        self.rows.setdefault(name, []).append(np.packbits(row) if name.startswith("correct.") else row)
+        self.rows.setdefault(name, []).append(row)
 
     def correct(self, view: str = "train") -> np.ndarray:
         """bool (epochs so far, examples)."""
@@ -229,6 +245,7 @@ class Run:
         arrays |= {f"rows.{k}": np.stack(v) for k, v in self.rows.items()} | {"loss": self.loss}
         if self.fixed is not None:
             arrays |= {f"fixed.{k}": v for k, v in self.fixed.state.items()}
+        # What is recorded is in it: a run that records more could not make up for the epochs that are over.
         meta = {"key": self.trial.key, "arrays": sorted(self.asked), "done": self.done, "seconds": self.seconds}
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, pack(arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}))
@@ -254,6 +271,7 @@ class Run:
                 self.rows[rest] = list(array)
             elif kind == "fixed":
                 fixed[rest] = array
+        # No generator is among it: each epoch draws its random numbers from streams of its own.
         self.net.load_state_dict(net)
         for i, parameter in enumerate(self.net.parameters()):  # the fused step wants each state laid out as its weights
             for what, tensor in optimizer.get(i, {}).items():

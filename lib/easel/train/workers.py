@@ -57,8 +57,10 @@ def train_one(trial: Trial, where: str, store: Store, on_epoch=None, checkpoint_
     """
     if store.get(trial) is None:
         checkpoint = store.checkpoint(trial.key)
+        # In this order: killed before the record is there, the trial goes on from its checkpoint; killed after that, it
+        # finds its record, and a checkpoint that was left over is a file that nobody reads.
         store.put(train(trial, device=where, checkpoint=checkpoint, checkpoint_s=checkpoint_s, on_epoch=on_epoch))
-        checkpoint.unlink(missing_ok=True)  # last: killed before the record is there, it goes on from this
+        checkpoint.unlink(missing_ok=True)
 
 
 def keep_freed_memory(keep: bool = True) -> None:

@@ -39,9 +39,9 @@ def one_line(caught) -> str:
     return message
 
 
-def refused(path, split="train", **options) -> str:
+def refused(path, split="train") -> str:
     with pytest.raises(UserError) as caught:
-        data.load(str(path), split, **options)
+        data.load(str(path), split)
     return one_line(caught)
 
 
@@ -87,7 +87,7 @@ def test_the_side_is_the_images_own_where_they_share_one_else_224(tmp_path):
     assert data.load(str(a_set(tmp_path / "same", size=(20, 12)))).images.shape[-2:] == (12, 12)
     save(a_set(tmp_path / "mixed") / "train/ant/0.png", flat(size=(17, 17)))
     assert data.load(str(tmp_path / "mixed")).images.shape[-2:] == (224, 224)
-    assert data.load(str(tmp_path / "mixed"), size=10).images.shape[-2:] == (10, 10)
+    assert data.load(data.Name(f"{tmp_path}/mixed", 10)).images.shape[-2:] == (10, 10)
     assert data.load(f"{tmp_path}/mixed@10").images.shape[-2:] == (10, 10)
     assert data.load(str(a_set(tmp_path / "large", size=(600, 300)))).images.shape[-2:] == (224, 224)
 
@@ -249,7 +249,7 @@ def test_a_damaged_image_is_named(tmp_path, keep):
     noise = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     bad = save(root / "train/bee/bad.jpg", noise, quality=95)
     bad.write_bytes(bad.read_bytes()[:keep])
-    message = refused(root, size=16)
+    message = refused(f"{root}@16")
     assert str(bad) in message
     assert "not a readable image" in message
 
@@ -273,9 +273,9 @@ def test_a_text_called_png_and_a_dangling_link_are_named(tmp_path):
     assert "gone.png: not a readable image (No such file" in refused(root)
 
 
-@pytest.mark.parametrize("size", [0, 7, 513, 32.0, "32", True, float("nan")])
+@pytest.mark.parametrize("size", [0, 7, 513])
 def test_sizes_that_make_no_image(tmp_path, size):
-    assert "8 to 512" in refused(tmp_path / "x", size=size)
+    assert "8 to 512" in refused(f"{tmp_path}/x@{size}")
 
 
 def test_more_pixels_than_memory_are_refused_before_any_is_read(tmp_path, monkeypatch):

@@ -209,17 +209,6 @@ def test_the_widget_follows_its_controls_and_opens_an_image(collection):
         shown.choice = Choice(NETS[0], "unicorn")
     with pytest.raises(UserError, match=r"place 12: the sheet has places 0\.\.11"):
         shown.open(12)
-    with pytest.raises(UserError, match="nothing to explore"):
-        widgets.Explorer([])
-
-
-def test_several_data_sets_stand_in_one_explorer(collection):
-    other = explorer.Collection.__new__(explorer.Collection)
-    other.__dict__ |= vars(collection) | {"examples": replace(collection.examples, name="another")}
-    shown = widgets.Explorer([collection, other])
-    shown._set.value = "another"
-    shown.open(0)
-    assert "of another" in shown.detail.value
 
 
 def test_names_of_classes_cannot_become_markup(collection):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import make_notebooks as make
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ from easel.notebook import plan
 from easel.train import ensure as run
 from easel.train.loop import train
 
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import speed
 
 sys.path.pop(0)
@@ -158,12 +159,6 @@ def test_what_cannot_be_measured_is_refused_in_one_line_before_anything_runs(wro
     assert "\n" not in str(fault.value)
 
 
-def test_two_processes_are_for_cpu_cores(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(UserError, match="parallel"):
-        bench.run_bench(device="cuda", parallel=True)
-
-
 def numbers(value):
     if isinstance(value, dict | list):
         return [n for v in (value.values() if isinstance(value, dict) else value) for n in numbers(v)]
@@ -175,7 +170,7 @@ def test_a_small_run_prints_a_row_and_writes_every_timing(precision, tmp_path, m
     monkeypatch.setattr(bench, "TIMED_IMAGES", {"cpu": 1024})
     monkeypatch.setattr(run, "precision", lambda name="auto": precision)
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
-    asked = {"models": ["mlp-1x10"], "device": "cpu", "repeats": 2, "parallel": False, "seconds": 0.01}
+    asked = {"models": ["mlp-1x10"], "device": "cpu", "repeats": 2, "seconds": 0.01}
     path = tmp_path / "bench.json"
     assert bench.run_bench(**asked, json=str(path)) == 0
     result, out = json.loads(path.read_text()), capsys.readouterr().out
@@ -186,7 +181,7 @@ def test_a_small_run_prints_a_row_and_writes_every_timing(precision, tmp_path, m
     assert all(len(s) == 2 for s in net["seconds"].values())
     assert net["epoch_s"].keys() == {precision, "fp32"}
     assert net["images"] % 128 == 0
-    assert {"machine", "measured", "precision", "estimates", "parallel"} <= result.keys()
+    assert {"machine", "measured", "precision", "estimates"} <= result.keys()
     assert all(math.isfinite(n) and n > 0 for n in numbers(result["nets"]))
     assert [line.split()[0] for line in out.splitlines() if line.startswith("mlp-1x10")][:1] == ["mlp-1x10"]
     assert "profile smoke: no receipts yet" in out
@@ -255,11 +250,8 @@ def profile(tmp_path, monkeypatch):
     (tmp_path / "notebooks" / "profiles.yaml").write_text("p:\nnever-run:\n")
 
     def write(**named):
-        folder = files.results_dir() / "p" / "receipts"
-        folder.mkdir(parents=True, exist_ok=True)
         for stem, records in named.items():
-            receipt = {"notebook": stem, "keys": [record.key for record in records]}
-            (folder / f"{stem}.json").write_text(json.dumps(receipt))
+            make.receipt(files.results_dir() / "p", stem, keys=[record.key for record in records])
 
     return write
 
@@ -334,8 +326,9 @@ def test_every_profile_has_a_line_and_the_committed_ones_a_time():
 
 
 @pytest.mark.slow
-def test_two_processes_are_measured_by_turns_against_one():
-    found = bench.measure_parallel("mlp-1x10", repeats=2, seconds=0.05)
+def test_two_processes_are_measured_by_turns_against_one(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(speed.__file__).parent))  # where the two find it
+    found = speed.measure_parallel("mlp-1x10", repeats=2, seconds=0.05)
     assert (found["model"], found["workers"]) == ("mlp-1x10", 2)
     assert len(found["alone"]) == len(found["together"]) == 2
     assert np.all(np.array(found["alone"] + found["together"]) > 0)

@@ -1,6 +1,7 @@
 """Notebooks executed in processes of their own: what counts as success, what a failure leaves alone, what stops it."""
 
 import csv
+import io
 import json
 import os
 import platform
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import make_notebooks as make
@@ -16,7 +18,7 @@ import psutil
 import pytest
 
 from easel.errors import UserError
-from easel.notebook import batch, plan, plan as parameters, site
+from easel.notebook import batch, kernel, plan, plan as parameters, receipt as receipts, site
 
 PARAMETERS = """profile = "smoke"  # set by easel run
 data = "patterns"  # the paper: CIFAR-10
@@ -443,11 +445,10 @@ def test_a_failed_run_says_why_and_leaves_the_older_results_alone(notebooks, res
     older = {}
     for stem, (cell, _) in FAILURES.items():
         make.write(notebooks, stem, cell)
-        receipt = {"notebook": stem, "run": "older", "notice": "", "machine": "m", "finished": "2026-01-01T00:00:00"}
-        receipt |= {"seconds": 1, "trained": 5, "reused": 0, "diverged": 0, "figures": [], "tables": [], "verdicts": []}
-        for name in (f"{stem}.ipynb", f"{stem}.html", f"receipts/{stem}.json"):
-            older[results / name] = json.dumps(receipt)
-            (results / name).parent.mkdir(parents=True, exist_ok=True)
+        receipt = make.receipt(results, stem, run="older")
+        older[receipt] = receipt.read_text()
+        for name in (f"{stem}.ipynb", f"{stem}.html"):
+            older[results / name] = "older"
             (results / name).write_text(older[results / name])
     assert batch.run("smoke", jobs=2) == 1
     said = capfd.readouterr().err.splitlines()
@@ -539,7 +540,7 @@ def test_the_next_run_clears_up_after_a_machine_that_went_down(notebooks, result
     gone.wait()
     for pid in (gone.pid, os.getpid()):
         (results / f".00_one.{platform.node()}.{pid}.stage" / "figures").mkdir(parents=True)
-    monkeypatch.setattr(batch, "_run_all", lambda *_: [batch.Outcome("00_one", 0.0, error="not run")])
+    monkeypatch.setattr(batch, "_run_all", lambda *_: [batch.Outcome("00_one", error="not run")])
     assert batch.run("smoke") == 1
     assert [path.name for path in results.glob(".*")] == [f".00_one.{platform.node()}.{os.getpid()}.stage"]
 
@@ -589,11 +590,7 @@ def test_runs_are_counted_in_words():
 
 def receipt_in(folder: Path, stem: str, variant: str = "", **more) -> None:
     """A receipt and an executed notebook, as a run leaves them."""
-    receipt = {"notebook": stem, "run": "r", "notice": "", "machine": "m", "finished": "2026-01-01T00:00:00+00:00"}
-    receipt |= {"seconds": 1, "trained": 5, "reused": 0, "diverged": 0, "figures": [], "tables": [], "verdicts": []}
-    receipt |= ({"variant": variant} if variant else {}) | more
-    (folder / "receipts").mkdir(parents=True, exist_ok=True)
-    (folder / "receipts" / f"{stem}.json").write_text(json.dumps(receipt))
+    make.receipt(folder, stem, **({"variant": variant} if variant else {}) | more)
     cells = [{"cell_type": "markdown", "source": f"# What does {stem[:2]} ask?\n\nA paragraph."}]
     (folder / f"{stem}.ipynb").write_text(json.dumps({"cells": cells}))
     (folder / f"{stem}.html").write_text("")
@@ -632,9 +629,176 @@ def test_one_notebook_needs_no_contents(tmp_path):
     assert "<nav" not in site.write_site(tmp_path).read_text()
 
 
-def test_a_damaged_or_foreign_receipt_is_passed_over(tmp_path):
+# what the index says of results that are not as they should be --------------------------------------------------------
+
+
+def text_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page.partition("<body>")[2]).split())
+
+
+def test_a_damaged_or_foreign_receipt_is_named_and_passed_over(tmp_path):
     (tmp_path / "receipts").mkdir()
     (tmp_path / "receipts/00_one.json").write_text('{"notebook": "00_one"')
     (tmp_path / "receipts/01_two.json").write_text('{"notebook": "00_one"}')
-    assert site.receipts(tmp_path) == []
-    assert "no verdicts" in site.write_site(tmp_path).read_text()
+    with pytest.warns(UserWarning, match=r"is damaged .* and not used"):
+        assert receipts.found_in(tmp_path) == []
+    with pytest.warns(UserWarning, match="is damaged"):
+        index = site.write_site(tmp_path).read_text()
+    assert "no verdicts" in index
+    assert "The receipt of 00_one is damaged: it cannot be read" in index
+    assert "easel run --only 01_two makes them anew" in index
+
+
+GOOD = {
+    "claim": "Nets agree",
+    "paper": 0.7,
+    "here": 0.6,
+    "low": 0.5,
+    "high": 0.7,
+    "n": 9,
+    "verdict": "holds",
+    "why": "w",
+}
+HURTS = [  # what happened to a receipt, and what is said
+    ({"keys": None}, "&#39;keys&#39; is None"),
+    ({"verdicts": [{"verdict": "holds"}]}, "&#39;verdicts&#39; has an entry that is none"),
+    ({"verdicts": [GOOD | {"verdict": "perhaps"}]}, "&#39;verdicts&#39; has an entry that is none"),
+    ({"verdicts": [GOOD | {"n": "nine"}]}, "&#39;verdicts&#39; has an entry that is none"),
+    ({"figures": [{"file": "a.png"}]}, "&#39;figures&#39; has an entry that is none"),
+    ({"seconds": "long"}, "&#39;seconds&#39; is &#39;long&#39;"),
+    ({"files": {}}, "its content does not match its SHA-256"),  # its digest is gone, its files' are not
+    (None, "it is not a receipt"),
+]
+
+
+@pytest.mark.parametrize(("hurt", "said"), HURTS)
+def test_a_receipt_with_null_or_missing_keys_was_a_traceback_and_is_named_on_the_index(tmp_path, hurt, said):
+    path = make.receipt(tmp_path, "00_one", **(hurt or {}))
+    if hurt is None:
+        path.write_text("null")
+    with pytest.warns(UserWarning, match="00_one.json is damaged"):
+        assert f"The receipt of 00_one is damaged: {said}" in site.write_site(tmp_path).read_text()
+
+
+def test_a_receipt_whose_verdict_was_changed_by_hand_was_believed_and_is_named(tmp_path):
+    content = json.loads(make.receipt(tmp_path, "00_one", verdicts=[GOOD | {"verdict": "fails"}]).read_text())
+    path = receipts.write(receipts.path_of(tmp_path, "00_one"), content | {"files": {}, "data": [], "variant": ""})
+    assert "1 fails" in site.write_site(tmp_path).read_text()
+    path.write_text(path.read_text().replace('"fails"', '"holds"'))
+    with pytest.warns(UserWarning, match="does not match its SHA-256"):
+        index = site.write_site(tmp_path).read_text()
+    assert "1 holds" not in index
+    assert "The receipt of 00_one is damaged" in index
+
+
+def test_a_receipt_of_an_earlier_version_without_digests_is_shown_as_it_is(tmp_path):
+    make.receipt(
+        tmp_path, "00_one", verdicts=[GOOD | {"verdict": "inconclusive"}], figures=[{"file": "f.png", "caption": "c"}]
+    )
+    index = site.write_site(tmp_path).read_text()
+    assert "1 open" in index
+    assert "damaged" not in index
+
+
+def test_a_figure_or_page_that_changed_after_its_receipt_was_shown_as_if_nothing_had_happened(tmp_path):
+    for name in ("figures/00_one-a.png", "figures/00_one-b.png", "00_one.ipynb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"as it was")
+    content = json.loads(make.receipt(tmp_path, "00_one").read_text())
+    path = receipts.write(receipts.path_of(tmp_path, "00_one"), content | {"files": {}})
+    receipts.add_files(path, ["figures/00_one-a.png", "figures/00_one-b.png", "00_one.ipynb"])
+    assert "since the receipt was written" not in site.write_site(tmp_path).read_text()
+    (tmp_path / "figures/00_one-a.png").write_bytes(b"as it is")
+    (tmp_path / "00_one.ipynb").unlink()
+    said = text_of(site.write_site(tmp_path).read_text())
+    assert "figures/00_one-a.png is changed since the receipt was written" in said
+    assert "00_one.ipynb is missing since the receipt was written" in said
+    assert "b.png is" not in said
+
+
+def test_last_times_holds_was_shown_after_a_run_that_failed_and_is_marked_as_older(tmp_path):
+    receipt_in(tmp_path, "00_one", verdicts=[GOOD])
+    receipt_in(tmp_path, "01_two", verdicts=[GOOD | {"verdict": "fails"}])
+    receipts.note_failure(tmp_path, "00_one", "code cell 3: ZeroDivisionError: <division> by zero")
+    receipts.note_failure(tmp_path, "02_new", "it left no receipt")
+    index = site.write_site(tmp_path).read_text()
+    said = text_of(index)
+    assert "Verdicts 1 fails Older verdicts 1 holds, of notebooks whose last run failed Failed 00_one, 02_new" in said
+    contents = text_of("<body>" + index[index.index("<nav") : index.index("</nav>")])
+    assert "failed 1 holds from 2026-01-01, this run failed" in contents
+    cards = [text_of("<body>" + card) for card in index.split("<article")[1:]]
+    assert "code cell 3: ZeroDivisionError: &lt;division&gt; by zero" in cards[0]
+    assert "What follows is older: from 2026-01-01, this run failed." in cards[0]
+    assert "✓ holds, 2026-01-01" in cards[0]
+    assert "this run failed" not in cards[1]
+    assert "it left no receipt. There are no older results." in cards[2]
+    assert 'class="chip holds"' not in index
+    with open(tmp_path / "verdicts.csv", newline="") as file:
+        assert [row["older"] for row in csv.DictReader(file)] == ["2026-01-01T00:00:00+00:00", ""]
+
+
+def test_a_run_by_hand_after_a_failed_one_was_shown_as_older_with_the_page_of_an_earlier_run(tmp_path):
+    receipt_in(tmp_path, "00_one")
+    receipts.note_failure(tmp_path, "00_one", "it failed")
+    content = json.loads(make.receipt(tmp_path, "00_one", run="", finished="2999-01-01T00:00:00+00:00").read_text())
+    receipts.write(receipts.path_of(tmp_path, "00_one"), content | {"files": {}})
+    index = site.write_site(tmp_path).read_text()
+    assert "failed" not in text_of(index)
+    assert "run by hand" in index
+    assert 'href="00_one.html"' not in index
+
+
+@pytest.mark.slow
+def test_a_notebook_that_was_closed_before_its_last_figure_counted_as_done_and_fails(notebooks, results, capfd):
+    again = make.FIGURE.replace("[1, 3, 2]", "[3, 1, 2]")
+    make.write(notebooks, "00_later", make.FIGURE, make.END, make.FIGURE.replace('"line"', '"later"'))
+    make.write(notebooks, "01_again", make.FIGURE, make.END, again)
+    assert batch.run("smoke", jobs=2) == 1
+    said = capfd.readouterr().err
+    assert "00_later FAILED: figures/00_later-later.png: saved after page.close(...)" in said
+    assert "01_again FAILED: figures/01_again-line.png: saved after page.close(...)" in said
+    assert not (results / "figures").exists()
+
+
+@pytest.mark.slow
+def test_the_index_was_written_at_the_end_alone_and_is_true_after_every_notebook(notebooks, results):
+    """The second looks at the index that stands when the first is done; the third fails after an older success."""
+    make.write(notebooks, "00_one", make.FIGURE, make.VERDICT.format(claim="A", word="holds"), make.END)
+    make.write(notebooks, "01_two", make.VERDICT.format(claim="B", word="holds"), make.END)
+    assert batch.run("smoke", jobs=1) == 0
+    content = receipts.read(results / "receipts/00_one.json")
+    assert sorted(content["files"]) == ["00_one.html", "00_one.ipynb", "figures/00_one-line.png"]
+    assert receipts.changed(content, results) == {}
+    make.write(notebooks, "00_one", "1 / 0")
+    look = f"index = open({str(results / 'index.html')!r}).read()\nassert 'this run failed' in index, index"
+    make.write(notebooks, "01_two", look, make.VERDICT.format(claim="B", word="fails"), make.END)
+    assert batch.run("smoke", jobs=1) == 1
+    said = text_of((results / "index.html").read_text())
+    assert "Verdicts 1 fails Older verdicts 1 holds, of notebooks whose last run failed Failed 00_one" in said
+    make.write(notebooks, "00_one", make.VERDICT.format(claim="A", word="holds"), make.END)
+    assert batch.run("smoke", only=["00"]) == 0
+    assert "failed" not in text_of((results / "index.html").read_text())
+    assert sorted(path.name for path in (results / "receipts").iterdir()) == ["00_one.json", "01_two.json"]
+
+
+@pytest.mark.parametrize("when", ["execute", "save_notebook", "add_files"])
+def test_a_full_disk_while_a_notebook_is_saved_was_a_traceback_or_a_number_and_is_said_in_words(
+    tmp_path, monkeypatch, when
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    stage = tmp_path / "stage"
+    (stage / "receipts").mkdir(parents=True)
+    job = {"stage": str(stage), "stem": "00_one", "parameters": {}}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(job) + "\n"))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(kernel, "_stop_with_caller", lambda: None)
+    monkeypatch.setattr(kernel, "execute", lambda *_: None)
+    monkeypatch.setattr(kernel, "save_notebook", lambda *_: None)
+    monkeypatch.setattr(site, "notebook_html", lambda *_: "")
+    monkeypatch.setattr(receipts if when == "add_files" else kernel, when, full)
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    with warnings.catch_warnings():
+        assert kernel.execute_job() == 1
+    assert json.loads((tmp_path / "outcome.json").read_text())["error"].endswith(f"{stage}: the disk is full")

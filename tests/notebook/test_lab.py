@@ -81,7 +81,7 @@ def test_in_jupyterlab_a_control_changes_the_sheet_and_a_click_opens_an_image(la
         browser.ask("jupyterapp.commands.execute('notebook:run-all-cells'), 0")
         browser.until(f"{BUTTONS}.length === 40", 120)
         assert browser.ask(LINE) == collection.describe(Choice(net), 40)
-        select = "[...document.querySelectorAll('.widget-dropdown select')][2]"
+        select = "[...document.querySelectorAll('.widget-dropdown select')][1]"
         browser.ask(
             f"(e => {{ e.value = {label!r}; e.dispatchEvent(new Event('change', {{bubbles: true}})) }})({select})"
         )

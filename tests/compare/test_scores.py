@@ -56,6 +56,9 @@ class FakeLedger:
     def values(self, quantity):
         return self.recorded[quantity]
 
+    def has(self, quantity):
+        return quantity in self.recorded
+
 
 # ---- by hand -------------------------------------------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ def test_two_trials_allow_one_split_and_it_is_the_ceiling(many_trials):
     two = many_trials[:2]
     curve = scores.reliability_curve(two, 1, repeats=4).set_index("measure")
     for which in cuts.WHICH:
-        assert curve.loc[which, "mean"] == pytest.approx(matching.ceiling(two[:, 0], which=which))
+        assert curve.loc[which, "mean"] == pytest.approx(matching.rate(*two[:, 0].astype(int), which=which))
         assert curve.loc[which, "sd"] == pytest.approx(0)
 
 
@@ -238,14 +241,14 @@ def test_the_projection_goes_through_what_is_measured(known_chances):
     assert np.allclose(both.mean_x, both.mean_y, atol=0.03)
 
 
-def test_a_projection_is_repeatable_from_its_seed_and_takes_either_end(known_chances):
+def test_a_projection_is_repeatable_from_its_seed_and_takes_any_sizes(known_chances):
     few = known_chances[1][:, :, :500]
     first, again = (scores.projected(few, seed=4) for _ in range(2))
     assert first.equals(again)
     assert not first.equals(scores.projected(few, seed=5))
     assert first.trials.unique().tolist() == list(scores.GROUP_SIZES)
-    hard = scores.projected(few, sizes=20, which="hard", seed=4)
-    assert hard["mean"].tolist() == first.query("trials == 20 and measure == 'hard'")["mean"].tolist()
+    alone = scores.projected(few, sizes=[20], seed=4)
+    assert alone["mean"].tolist() == first.query("trials == 20")["mean"].tolist()
 
 
 def test_examples_that_are_all_alike_are_projected_to_chance():
@@ -282,10 +285,9 @@ def test_examples_that_are_all_alike_are_projected_to_chance():
         (lambda: scores.projected(RECORD[:1]), "1 trial does not tell"),
         (lambda: scores.projected(RECORD, 5), r"m=5: .* 1\.\.4"),
         (lambda: scores.projected(RECORD, sizes=[]), "sizes"),
-        (lambda: scores.projected(RECORD, sizes=[5, 0]), r"sizes=\[5, 0\]: give whole numbers"),
-        (lambda: scores.projected(RECORD, sizes=[1.5]), "give whole numbers"),
-        (lambda: scores.projected(RECORD, which="middle"), "middle"),
-        (lambda: scores.projected(RECORD, fraction=0), "fraction"),
+        (lambda: scores.projected(RECORD, sizes=[5, 0]), r"sizes=0: give a whole number"),
+        (lambda: scores.projected(RECORD, sizes=[1.5]), r"sizes=1\.5: give a whole number"),
+        (lambda: scores.reliability_curve(RECORD, 1, [1.5]), "give a whole number"),
     ],
 )
 def test_wrong_input_is_refused_in_one_line(call, says):

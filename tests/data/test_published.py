@@ -241,7 +241,7 @@ def test_cifar100_is_downloaded_checked_and_read_in_its_order(host):
 def test_cifar100_is_what_torchvision_reads(host, monkeypatch):
     from torchvision.datasets import CIFAR100
 
-    sets.prepare("cifar100")
+    sets.load("cifar100")
     for field, file in (("train_list", "train"), ("test_list", "test")):
         monkeypatch.setattr(CIFAR100, field, [list(PUBLISHED["cifar100"].files[file][0])])
     monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": PUBLISHED["cifar100"].files["meta"][0][1]})
@@ -312,10 +312,9 @@ def test_a_cifar100_archive_with_a_wrong_checksum_is_refused_and_nothing_unpacke
         host.files[PUBLISHED["cifar100"].archive][:-1] + b"x",
     ):
         archive.write_bytes(content)
-        for call in (sets.load, sets.prepare):
-            message = refusal(call, "cifar100")
-            assert f"{archive}: wrong bytes, MD5 is {md5(content)}, expected {PUBLISHED['cifar100'].md5}" in message
-            assert "delete this file and run: easel data cifar100" in message
+        message = refusal(sets.load, "cifar100")
+        assert f"{archive}: wrong bytes, MD5 is {md5(content)}, expected {PUBLISHED['cifar100'].md5}" in message
+        assert "delete this file and run: easel data cifar100" in message
         facts = sets.describe("cifar100")
         assert not facts["ready"]
         assert "wrong bytes" in facts["where"]
@@ -332,7 +331,7 @@ def test_a_mirror_with_a_wrong_archive_is_refused_by_name(host):
 
 
 def test_one_wrong_byte_in_a_file_of_cifar100_is_found_before_it_is_interpreted(host, monkeypatch):
-    sets.prepare("cifar100")
+    sets.load("cifar100")
     path = host.folder / "cifar-100-python" / "test"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     monkeypatch.setattr(
@@ -362,7 +361,7 @@ def test_stl10_is_read_in_its_order_and_the_right_way_up(host):
 def test_stl10_is_what_torchvision_reads(host, monkeypatch):
     from torchvision.datasets import STL10
 
-    sets.prepare("stl10")
+    sets.load("stl10")
     for split in ROWS:  # their list of training files without the one that has no labels
         monkeypatch.setattr(STL10, f"{split}_list", [list(item) for item in PUBLISHED["stl10"].files[split]])
     for split in ROWS:
@@ -373,7 +372,7 @@ def test_stl10_is_what_torchvision_reads(host, monkeypatch):
 
 @pytest.mark.parametrize("file", ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"])
 def test_an_stl10_file_cut_short_is_named_with_both_sizes(host, file):
-    sets.prepare("stl10")
+    sets.load("stl10")
     path = host.folder / "stl10_binary" / file
     whole = path.read_bytes()
     for end in (0, 1, len(whole) - 1):
@@ -385,7 +384,7 @@ def test_an_stl10_file_cut_short_is_named_with_both_sizes(host, file):
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert f"{path}: wrong bytes" in refusal(sets.load, "stl10", file[:-6])
     path.unlink()
-    sets.prepare("stl10")  # out of the archive again
+    sets.load("stl10")  # out of the archive again
     assert path.read_bytes() == whole
 
 
@@ -562,7 +561,7 @@ def test_a_download_that_broke_off_goes_on_where_it_was(host, name):
     archive = PUBLISHED[name].archive
     half = len(host.files[archive]) // 2
     (host.folder / f"{archive}.part").write_bytes(host.files[archive][:half])
-    sets.prepare(name)
+    sets.load(name)
     assert host.log == [(archive, f"bytes={half}-")]
 
 
@@ -592,9 +591,8 @@ def test_unpacking_onto_a_full_disk_is_one_line(host, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(published, "put", full)
-    assert "No space left on device); make room" in refusal(sets.load, "stl10")
     monkeypatch.setattr(published.Path, "write_bytes", full)
+    assert "No space left on device); make room" in refusal(sets.load, "stl10")
     assert "No space left on device" in refusal(sets.load, "tiny-imagenet-10")
 
 

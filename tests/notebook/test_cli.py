@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import make_notebooks as make
@@ -200,9 +201,7 @@ def trained(tiny, tmp_path):
     """Three trials in the store, two of one net, and a receipt that names them."""
     trials = [tiny(0), tiny(1), tiny(0, model="mlp-1x12")]
     records = [run.ensure([trial], workers=0, store=Store(), quiet=True).records[0] for trial in trials]
-    receipt = tmp_path / "results/smoke/receipts/00_one.json"
-    receipt.parent.mkdir(parents=True)
-    receipt.write_text(json.dumps({"notebook": "00_one", "keys": [record.key for record in records]}))
+    make.receipt(tmp_path / "results/smoke", "00_one", keys=[record.key for record in records])
     return records
 
 
@@ -275,8 +274,7 @@ def test_scores_take_a_net_that_was_trained_in_two_ways_once(trained, tiny, tmp_
 
     longer = [tiny(0, epochs=3), tiny(5, edit=Edit(labels=np.zeros(100, int)))]
     more = [run.ensure([trial], workers=0, store=Store(), quiet=True).records[0].key for trial in longer]
-    receipt = tmp_path / "results/smoke/receipts/01_two.json"
-    receipt.write_text(json.dumps({"notebook": "01_two", "keys": more}))
+    make.receipt(tmp_path / "results/smoke", "01_two", keys=more)
     assert cli.main(["scores", "--out", str(tmp_path / "e.csv")]) == 0
     table = pd.read_csv(tmp_path / "e.csv")
     of_net = table[table.model == "mlp-1x10"].groupby("m").n_trials.agg(["size", "max"])
@@ -294,8 +292,7 @@ def test_scores_whose_trial_is_gone_say_how_to_get_it_back(trained, capsys, tmp_
 
 
 def receipt_of(tmp_path, stem: str, records, variant: str = "") -> None:
-    receipt = {"notebook": stem, "variant": variant, "keys": [record.key for record in records]}
-    (tmp_path / f"results/smoke/receipts/{stem}.json").write_text(json.dumps(receipt))
+    make.receipt(tmp_path / "results/smoke", stem, variant=variant, keys=[record.key for record in records])
 
 
 def test_scores_have_every_data_set_of_a_profile_and_shared_trials_once(trained, tiny, tmp_path, capsys):
@@ -402,3 +399,30 @@ def test_the_net_and_the_notebook_may_be_named_and_the_first_is_no_mlp(trained, 
     assert (tmp_path / "results/smoke/tables/keep.csv").exists() is False
     assert cli.main(["scores", "--keep", "1"]) == 0
     assert len(pd.read_csv(tmp_path / "results/smoke/tables/keep.csv")) == 100
+
+
+# receipts and notes that are damaged ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hurt", ["null", "[]", "{", '{"seconds": null}', '{"seconds": "long"}'])
+def test_a_key_json_that_is_null_or_damaged_was_a_traceback_and_is_named(trained, capsys, hurt):
+    (Store().folder / f"{trained[0].key}.json").write_text(hurt)
+    assert cli.main(["info"]) == 0
+    said = capsys.readouterr().out
+    assert f"how it came about is missing or damaged, the trial is not: {trained[0].key}.json\n" in said
+    assert "3 trials" in said
+    assert cli.main(["scores"]) == 0
+
+
+@pytest.mark.parametrize("hurt", ["null", '{"notebook": "01_two"}', '{"notebook": "01_two", "keys": null}'])
+def test_scores_ended_in_a_traceback_at_a_damaged_receipt_and_name_it(trained, capsys, tmp_path, hurt):
+    path = tmp_path / "results/smoke/receipts/01_two.json"
+    path.write_text(hurt)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert cli.main(["scores"]) == 0
+        assert cli.main(["release", "--profile", "smoke", "--out", str(tmp_path / "packs")]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(f"easel: warning: receipt {path} is damaged (")
+    assert "400 rows" in said.out
+    assert "smoke.zip: 3 trials" in said.out

@@ -86,7 +86,7 @@ def test_every_public_definition_of_the_room_says_what_it_is():
 
 @pytest.mark.parametrize("name", ["cifar", "CIFAR10", "", "imagenet", 7, None, float("nan")])
 def test_an_unknown_name_is_answered_with_the_names_there_are(name):
-    for call in (sets.load, sets.choose, sets.prepare, sets.describe):
+    for call in (sets.load, sets.choose, sets.describe):
         message = refusal(call, name)
         assert all(known in message for known in sets.names())
         assert "slash" in message
@@ -97,7 +97,7 @@ def test_an_unknown_split_is_answered_with_the_splits_there_are():
 
 
 def test_a_second_load_is_the_same_object(drawn):
-    assert sets.load("patterns", size=32) is drawn
+    assert sets.load("patterns@32") is drawn
 
 
 def test_merged_is_train_then_test(drawn):
@@ -128,7 +128,7 @@ def test_mean_and_std_are_those_of_the_whole_training_split(drawn):
 
 
 def test_images_can_be_brought_to_another_size(drawn):
-    small = sets.load("patterns", "test", size=16)
+    small = sets.load("patterns@16", "test")
     assert small.images.shape == (2_000, 3, 16, 16)
     plain = sets.load("patterns", "test").images.float().mean((2, 3))
     assert (small.images.float().mean((2, 3)) - plain).abs().max() < 2
@@ -148,7 +148,7 @@ def test_pixels_after_the_name_are_the_side_and_the_name_stays_plain(drawn):
     large = sets.load("patterns@48", "test")
     assert large.images.shape == (2_000, 3, 48, 48)
     assert (large.name, large.classes, large.notice) == ("patterns", drawn.classes, drawn.notice)
-    assert large is sets.load("patterns", "test", size=48)
+    assert large is sets.load(sets.Name("patterns", 48), "test")
     assert sets.load("patterns@32") is sets.load("patterns")
     plain = sets.load("patterns", "test")
     assert torch.equal(large.labels, plain.labels)
@@ -163,24 +163,24 @@ def test_only_an_at_and_digits_at_the_end_are_a_size():
     assert sets.Name.of("./birds@96/") == ("./birds@96/", None)
     assert sets.Name.of("./birds@large") == ("./birds@large", None)
     assert sets.Name.of("./birds@48@96") == ("./birds@48", 96)
-    assert sets.known("patterns@064") == "patterns@064"
+    assert str(sets.Name.of("patterns@064")) == "patterns@64"
     for name in ("cifar10@", "cifar10@x", "cifar10@6.4", "cifar10@-8", "cifar10@64 ", "cifar10@8@64", "@64"):
         assert "no data set" in refusal(sets.Name.of, name)
 
 
 @pytest.mark.parametrize("end", ["@7", "@0", "@513", "@999999999"])
 def test_a_size_after_the_name_out_of_range_is_refused_by_every_caller(end):
-    for call in (sets.load, sets.known, sets.choose, sets.prepare, sets.describe):
+    for call in (sets.load, sets.Name.of, sets.choose, sets.describe):
         assert "a whole number of pixels from 8 to 512" in refusal(call, "patterns" + end)
     assert "8 to 512" in refusal(sets.choose, "photographs" + end)
 
 
 def test_a_chosen_and_a_described_name_keep_their_size():
     assert sets.choose("patterns@16") == "patterns@16"
-    assert len(sets.prepare("patterns@16")) == 10_000
+    assert len(sets.load("patterns@16")) == 10_000
     facts = sets.describe("patterns@16")
     assert (facts["name"], facts["size"], facts["ready"]) == ("patterns@16", 16, True)
-    assert facts["fingerprint"] == sets.load("patterns", size=16).fingerprint
+    assert facts["fingerprint"] == sets.load("patterns@16").fingerprint
 
 
 def test_images_too_many_for_this_machine_at_a_size_are_refused_before_they_are_made(drawn, monkeypatch):
@@ -191,7 +191,7 @@ def test_images_too_many_for_this_machine_at_a_size_are_refused_before_they_are_
 
 def test_a_choice_is_made_by_choose_alone():
     for name in ("auto", "photographs", "photographs@48"):
-        for call in (sets.load, sets.known, sets.describe):
+        for call in (sets.load, sets.Name.of, sets.describe):
             assert "choose" in refusal(call, name)
 
 
@@ -411,20 +411,19 @@ def archive(path, members):
 def test_only_the_known_names_leave_an_archive_and_only_as_files(tmp_path):
     good = hashlib.md5(b"good").hexdigest()
     members = {"../escaped": b"x", "/tmp/escaped": b"x", "in/other": b"x", "in/a": b"good", "in/b": None}
-    archive(tmp_path / "a.tar.gz", members)
-    wanted = {"in/a": ("a", good), "in/b": ("b", good)}
-    published.unpack_members(tmp_path / "a.tar.gz", tmp_path / "out", wanted)
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar.gz", "out"]
+    digest = archive(tmp_path / "a.tar.gz", members)
+    files = {"train": (("a", good), ("b", good))}
+    replace(CIFAR, archive="a.tar.gz", md5=digest, folder="in", files=files, beside=()).lay(tmp_path)
+    assert [p.name for p in (tmp_path / "in").iterdir()] == ["a"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar.gz", "in"]
 
 
 def test_an_archive_with_wrong_bytes_is_named_and_nothing_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     archive(tmp_path / CIFAR.archive, {f"{CIFAR.folder}/data_batch_1": b"x"})
-    for call in (sets.load, sets.prepare):
-        message = refusal(call, "cifar10")
-        assert str(tmp_path / CIFAR.archive) in message
-        assert CIFAR.md5 in message
+    message = refusal(sets.load, "cifar10")
+    assert str(tmp_path / CIFAR.archive) in message
+    assert CIFAR.md5 in message
     assert not (tmp_path / CIFAR.folder).exists()
 
 

@@ -31,6 +31,17 @@ def write(folder: Path, stem: str, *cells: str, parameters: str = PARAMETERS, ti
     (folder / f"{stem}.ipynb").write_text(json.dumps(content))
 
 
+def receipt(folder: Path, stem: str, **fields) -> Path:
+    """A receipt in a profile's folder, as an earlier version wrote it: without digests."""
+    content = {"notebook": stem, "run": "r", "notice": "", "machine": "m", "finished": "2026-01-01T00:00:00+00:00"}
+    content |= {"figures": [], "tables": [], "verdicts": [], "keys": []}
+    content |= {"seconds": 1, "trained": 5, "reused": 0, "diverged": 0} | fields
+    path = folder / "receipts" / f"{stem}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
 def profiles(folder: Path, text: str = "smoke: {}\n") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "profiles.yaml").write_text(text)

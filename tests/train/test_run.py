@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from easel.errors import UserError
-from easel.ledger.store import Store
+from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Recipe, Trial
 from easel.train import ensure as run
 from easel.train.loop import train
@@ -215,7 +215,7 @@ def test_a_moved_folder_of_images_is_read_where_it_is_now_and_a_changed_one_refu
     assert (first.trained, moved.trained) == (1, 0)
     assert moved.labels.tolist() == [0] * 6 + [1] * 6
     Image.new("RGB", (8, 8), (255, 255, 255)).save(tmp_path / "there" / "train" / "a" / "0.png")
-    stale = store.ledger([moved.keys[0]])
+    stale = Ledger(store.found([moved.keys[0]]))
     stale.records[0].data = moved.records[0].data
     with pytest.raises(UserError, match="files changed"):
         _ = stale.labels

@@ -2,7 +2,7 @@
 
 golden.npz holds for each family the bits, margins and losses of one trial. Other processors and library versions add in
 another order, so an image whose margin is close to nothing may fall to either side; every clear one must be the same.
-`python tests/test_golden.py` adds what the file lacks, and writes all of it anew after RECIPE_VERSION has moved.
+`python tests/train/test_golden.py` adds what the file lacks, and writes all of it anew after RECIPE_VERSION has moved.
 
 Not pinned, being slow or made of the same layers: vgg11, resnet50, efficientnet_b4, efficientnet_v2_s.
 """
