@@ -370,8 +370,6 @@ class Explorer:
         one, choice = self.collection, self.choice
         self.shown = one.sheet(choice, self.size)
         counts, trials = one.counts(choice.net, choice.m), len(one.correct[choice.net])
-        for cell in self._cells[len(self.shown) :]:
-            cell.layout.display = "none"
         pictures = thumbs(one.examples.images[self.shown].numpy())
         for at, picture, cell, image, button in zip(  # the sheet may have fewer images than places
             self.shown, pictures, self._cells, self._images, self.buttons, strict=False
@@ -382,6 +380,8 @@ class Explorer:
             with button.hold_sync():  # one message for both
                 button.description, button.tooltip = f"{counts[at]}/{trials}", what
         self.line.value = escape(one.describe(choice, self.size))
+        for cell in self._cells[len(self.shown) :]:
+            cell.layout.display = "none"
 
     def open(self, place: int) -> None:
         """Show the image at this place of the sheet large, with its learning strips. UserError: no such place."""
