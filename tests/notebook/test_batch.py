@@ -317,7 +317,7 @@ def test_an_unknown_net_or_data_set_is_refused_before_anything_starts(notebooks,
     ("changed", "answer"),
     [
         ({}, {"patterns@24": "patterns@24"}),
-        ({"data": "patterns@4"}, "size 4: a whole number of pixels"),
+        ({"data": "patterns@4"}, "a whole number of pixels from 8 to 512"),
         ({"target_model": "vgg-one"}, "'vgg-one'"),
         ({"models": ["mlp-1x10", "alexnet"]}, "'alexnet' needs images of at least 63x63 pixels, not 24x24"),
         ({"tiles": [2, 25]}, "shuffle=25"),

@@ -394,7 +394,7 @@ def test_the_net_and_the_notebook_may_be_named_and_the_first_is_no_mlp(trained, 
     assert there in refused(capsys, *keep, "--net", "vgg-16")
     there = "no notebook 07 has trials in"
     assert there in refused(capsys, *keep, "--notebook", "07")
-    assert "m=3: give a whole number of epochs in 1..2" in refused(capsys, *keep, "--m", "3")
+    assert "m=3: give a whole number, in 1..2" in refused(capsys, *keep, "--m", "3")
     assert not (tmp_path / "other.csv").exists()
     assert (tmp_path / "results/smoke/tables/keep.csv").exists() is False
     assert cli.main(["scores", "--keep", "1"]) == 0
