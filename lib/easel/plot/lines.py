@@ -156,24 +156,20 @@ def share_left(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return finished(ax, xlabel="rate", ylabel="left of the tenth (%)", ylim=(-4, 104))
 
 
-def figure_4(dropped: pd.DataFrame, noisy: pd.DataFrame, *, left: pd.DataFrame, ax: np.ndarray | None = None):
-    """Fig. 4 on one sheet: above, accuracy against the drop rate, below, against the random-label rate.
+def figure_4(dropped: pd.DataFrame, noisy: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
+    """Fig. 4 on one sheet: accuracy against the drop rate (a), and against the random-label rate (c), one key for both.
 
     dropped, noisy: as `ablation` takes them (notebook 04: `paired.with_intervals(dropped, ["mode", "rate"])`, `noisy`
-    with chance); without accuracy (tables as saved) means and intervals stand alone. left: as `share_left` takes it,
-    beside them, with the key below. Returns the Axes, (2, 2).
+    with chance); without accuracy (tables as saved) means and intervals stand alone. Returns the Axes, (2,).
     """
     if ax is None:
-        ax = plt.subplots(2, 2, sharex=True, figsize=(8.4, 7), layout="constrained")[1]
-    ablation(dropped, ax=ax[0, 0]).set(xlabel="drop rate", title="examples dropped")
-    ablation(noisy, ax=ax[1, 0]).set(xlabel="random-label rate", title="labels drawn at random")
-    share_left(left, ax=ax[0, 1]).set(xlabel="drop rate", title="what dropping leaves")
-    for panel in (ax[0, 0], ax[1, 0], ax[0, 1]):
+        ax = plt.subplots(1, 2, sharey=True, figsize=(8.4, 4.4), layout="constrained")[1]
+    ablation(dropped, ax=ax[0]).set(xlabel="drop rate", title="(a) examples dropped")
+    ablation(noisy, ax=ax[1]).set(xlabel="random-label rate", ylabel="", title="(c) labels drawn at random")
+    for panel in ax:
         panel.get_legend().remove()
-        panel.tick_params(labelbottom=True)
-    one, other = ax[1, 0].get_legend_handles_labels(), ax[0, 1].get_legend_handles_labels()
-    ax[1, 1].axis("off")
-    ax[1, 1].legend(one[0] + other[0], one[1] + other[1], title="mainly taken", loc="center")
+    handles, words = ax[1].get_legend_handles_labels()
+    ax[0].figure.legend(handles, words, title="mainly taken", ncol=4, loc="outside lower center")
     return ax
 
 
