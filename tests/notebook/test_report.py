@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pandas as pd
+import nbformat
 import pytest
 from make_notebooks import read_only
 
@@ -272,3 +273,13 @@ def test_drawings_become_small_and_photographs_keep_their_colours(page, shown):
     assert (off > 30).mean() < 0.01
     assert shown[-2]["image/jpeg"] == path.read_bytes()
     assert [one["file"] for one in page._figures] == ["01_matching-a.png", "01_matching-b.jpg"]
+
+
+def test_an_answer_stays_folded_in_the_page(tmp_path):
+    text = "**1.** Why?\n\n<details><summary>Answer</summary>\n\nBecause.\n\n```python\nx = 1\n```\n</details>"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    nbformat.write(notebook, tmp_path / "00_one.ipynb")
+    page = site.notebook_html(tmp_path / "00_one.ipynb")
+    inside = page[page.index("<details>") : page.index("</details>")]
+    assert "Because." in inside
+    assert "highlight" in inside

@@ -187,9 +187,7 @@ def notebook_html(notebook: Path) -> str:
     scripts = ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
     blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
     template = "{% extends 'lab/index.html.j2' %}" + blocks
-    exporter = HTMLExporter(
-        extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2", embed_images=True
-    )
+    exporter = HTMLExporter(extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2")
     page = exporter.from_filename(str(notebook))[0]
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     for output in (one for cell in cells for one in cell.get("outputs", [])):
