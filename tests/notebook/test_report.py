@@ -8,15 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
+import nbformat
 import numpy as np
 import pandas as pd
-import nbformat
 import pytest
 from make_notebooks import read_only
 
 from easel import files
 from easel.errors import UserError
-from easel.notebook import page as figures, page as report
+from easel.notebook import page as figures, page as report, site
 
 GOOD = {"claim": "Nets agree.", "paper": 0.71, "here": 0.68, "verdict": "holds", "why": "The interval is above chance."}
 
