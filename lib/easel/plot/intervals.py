@@ -128,7 +128,7 @@ def tie_rules(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def batch_norm(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
     """What a net gains in agreement with each other net by batch normalisation, a panel a measure (Table 1 c, d).
 
-    table: partner, normalised, measure, which, difference, low, high (`batchnorm.table`), paper (nan: not printed).
+    table: partner, normalised, measure, which, difference, low, high (`both_sets`), paper (nan: not printed).
     ax: one Axes a measure; they are what is returned.
     """
     measures, has = list(dict.fromkeys(table.measure)), table.drop_duplicates("partner").set_index("partner").normalised

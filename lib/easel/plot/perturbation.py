@@ -46,7 +46,7 @@ def figure_2(table: pd.DataFrame, *, value: str = "other", ax: np.ndarray | None
 
     All nets, easy in full lines and hard in dashed ones; a band is the interval, the dotted line is chance.
 
-    table: `perturbations.table` of all nets and both sets, as notebook 03 has it (or its saved table "strengths");
+    table: `perturbed_rates` of all nets and both sets, as notebook 03 has it (or its saved table "strengths");
     columns net, which, change, strength, chance, and `value` with its _low and _high: "other" (trials that share
     nothing) or "same" (the same trials on both sides). ax: (changes,) Axes; they are what is returned.
     """
@@ -75,7 +75,7 @@ def figure_2(table: pd.DataFrame, *, value: str = "other", ax: np.ndarray | None
 def changed_rates(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
     """Fig. 2 of one net: matching rates (a row for easy, one for hard) and accuracy against each change's strength.
 
-    table: `perturbations.table` of one net, both sets; columns which, change, strength, same, other, blind with their
+    table: `perturbed_rates` of one net, both sets; columns which, change, strength, same, other, blind with their
     _low and _high, accuracy, accuracy_low, accuracy_high, tie_low, tie_high, chance, stratified_chance.
     ax: (3, changes) Axes; they are what is returned.
     """
@@ -102,7 +102,7 @@ def changed_rates(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.nd
 def rates_against_accuracy(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Matching rate against accuracy, a line a change, of one net and set; dashed: as many errors, blindly (Fig. 2).
 
-    table: `perturbations.table` of one net and set; columns change, strength, accuracy, other, other_low, other_high,
+    table: `perturbed_rates` of one net and set; columns change, strength, accuracy, other, other_low, other_high,
     blind, chance.
     """
     ax = ax or new(4.8)

@@ -52,7 +52,7 @@ def gain_table(
 ) -> pd.DataFrame:
     """How much more a net shares with the others once it has batch normalisation. Empty where no net has a twin.
 
-    groups: {shown name: (first, second)}, as for `matching.table`; nets: {shown name: model}; labels: (examples,).
+    groups: {shown name: (first, second)}, as for `matching.rate_table`; nets: {shown name: model}; labels: (examples,).
     One row a pair of twins, partner and measure; partners are each other net, and the means of those with batch norm
     and of the CNNs without, where there are such. Columns: twins, partner, normalised (does the partner have batch
     norm), over (the nets that it stands for), which, measure, without, with, difference, low, high (jackknife, every
@@ -120,9 +120,9 @@ def gained(gains: pd.DataFrame, row: pd.Series) -> Judged:
 
 
 def printed_difference(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
-    """What the printed table gives for each row of `table`: (rows,), nan where it does not say.
+    """What the printed table gives for each row of `gain_table`: (rows,), nan where it does not say.
 
-    printed: a, b, which, paper (`printed.table_1`). "beyond classes" is not to be had from a printed rate.
+    printed: a, b, which, paper (`printed.rates`). "beyond classes" is not to be had from a printed rate.
     """
     rate = {(*sorted((row.a, row.b)), row.which): row.paper for row in printed.itertuples()}
 

@@ -82,7 +82,7 @@ def rates(data: str = "cifar10") -> pd.DataFrame:
 def share_of_ceiling(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     """The printed rates over the geometric mean of both nets' printed diagonals, for rows with a, b, which: (rows,).
 
-    nan where the table does not say or prints 0 on the diagonal. printed: of `table_1`.
+    nan where the table does not say or prints 0 on the diagonal. printed: of `rates`.
     """
     rate = {(*sorted((row.a, row.b)), row.which): row.paper for row in printed.itertuples()}
 
