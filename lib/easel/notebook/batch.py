@@ -12,7 +12,6 @@ import platform
 import re
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,10 +21,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from easel import files
+from easel import files, warm
 from easel.errors import UserError
-from easel.notebook import receipt as receipts, site
-from easel.notebook.plan import Job, check_inputs, planned
+from easel.notebook import kernel, receipt as receipts, site
+from easel.notebook.plan import PRELOAD, Job, check_inputs, planned
 
 DRAFTS = ("draft.ipynb", "log.txt")  # of a stage; not results
 STOP_S = 1.5  # given to a stopped notebook to end by itself, before it is killed
@@ -81,7 +80,7 @@ def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = 
 class _Crew:
     """The processes at work, and whether they were told to stop."""
 
-    running: set = field(default_factory=set)
+    running: dict = field(default_factory=dict)  # process -> its scratch folder
     stopping: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     writing: threading.Lock = field(default_factory=threading.Lock)  # of the index
@@ -145,29 +144,25 @@ def _run_one(job: Job, folder: Path, crew: _Crew) -> Outcome:
 
 def _execute(job: Job, stage: Path, scratch: Path, token: str, crew: _Crew) -> int:
     """Runs easel.notebook.kernel on the job and passes on what the notebook prints; returns the exit status."""
-    order = {"stem": job.stem, "notebook": str(job.notebook), "stage": str(stage), "parameters": job.values}
-    with open(stage / "log.txt", "wb") as log:
-        with crew.lock:
+    ours, theirs = os.pipe()
+    with open(ours, "rb") as said:
+        with open(theirs, "wb") as writing, open(stage / "log.txt", "wb") as log, crew.lock:
             if crew.stopping:
                 return 130
-            process = subprocess.Popen(
-                [sys.executable, "-m", "easel.notebook.kernel"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=job.notebook.parent,
-                env=_environment(job, stage, scratch, token),
-                start_new_session=True,  # a terminal's Ctrl-C comes to us alone
+            process = warm.start(
+                kernel.execute_job,
+                job,
+                stage,
+                preload=PRELOAD,
+                environ=_environment(job, stage, scratch, token),
+                stdout=writing.fileno(),
+                stderr=log.fileno(),
             )
-            crew.running.add(process)
-        with process:
-            with suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(order).encode() + b"\n")
-                process.stdin.flush()  # and stays open: its end tells the process that we are gone
-            for line in _readable(process.stdout):
-                crew.say(job.stem, f"| {line}")
-            status = process.wait()
-    return status
+            crew.running[process] = scratch
+        for line in _readable(said):
+            crew.say(job.stem, f"| {line}")
+    process.join()
+    return process.exitcode
 
 
 def _environment(job: Job, stage: Path, scratch: Path, token: str) -> dict[str, str]:
@@ -179,7 +174,6 @@ def _environment(job: Job, stage: Path, scratch: Path, token: str) -> dict[str, 
         "EASEL_RESULTS": str(files.results_dir().absolute()),
         "EASEL_DATA": str(files.data_dir().absolute()),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])),
-        "PYTHONUNBUFFERED": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the debugger's warning on frozen modules
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "JUPYTER_CONFIG_DIR": str(scratch),
@@ -247,16 +241,18 @@ def _publish(stage: Path, folder: Path, stem: str) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _stop(processes) -> None:
-    """Interrupts the processes and all that they started, and kills what is still there after STOP_S."""
+def _stop(running: dict) -> None:
+    """Interrupts the processes, their kernels and all that these started; kills what is there after STOP_S."""
     import psutil
 
     def family() -> list:
         members = []
-        for process in list(processes):
-            with suppress(psutil.NoSuchProcess):
-                head = psutil.Process(process.pid)
-                members += [head, *head.children(recursive=True)]
+        for process, scratch in list(running.items()):
+            heads = [process.pid, *(int(path.suffix[1:]) for path in scratch.glob(f"{kernel.PID}.*"))]
+            for pid in heads:
+                with suppress(psutil.NoSuchProcess):
+                    head = psutil.Process(pid)
+                    members += [head, *head.children(recursive=True)]
         return members
 
     members = family()

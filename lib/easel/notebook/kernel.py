@@ -1,9 +1,8 @@
-"""One notebook, executed in a process of its own: `python -m easel.notebook.kernel`, started by `batch` only.
+"""One notebook, executed in a process of its own, which `batch` starts; its kernel is one more.
 
-It reads a job (one line of JSON) from standard input, executes the notebook into the job's stage folder, and exits with
-0 only if papermill returned; the stage then holds STEM.ipynb and STEM.html. Otherwise `outcome.json` says in one line
-what went wrong. Nothing is written outside the stage. When standard input closes, the caller is gone: it stops
-and removes the stage.
+It executes the notebook into the job's stage folder and exits with 0 only if papermill returned; the stage then holds
+STEM.ipynb and STEM.html. Otherwise `outcome.json` says in one line what went wrong. Nothing else is written outside the
+stage. When the caller is gone, it stops and removes the stage.
 """
 
 import contextlib
@@ -14,64 +13,72 @@ import re
 import shutil
 import signal
 import sys
-import threading
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
-from easel import files
+from easel import files, warm
 from easel.errors import UserError
+from easel.notebook.plan import Job
 
+PID = "kernel-process"  # a file kernel-process.<id> in the scratch folder names the kernel's process
 START_TIMEOUT_S = 120  # a kernel starts in seconds; a minute on a machine that is busy with training
 
 
-def execute_job() -> int:
-    """Executes the job that stands in the first line of standard input; returns the exit status."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored in what started us (nohup, &)
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_stop_with_caller, daemon=True).start()
+def execute_job(job: Job, stage: Path) -> None:
+    """Executes the job and ends the process with the status of `attempt`."""
+    os.setsid()  # a terminal's Ctrl-C goes to the caller alone
+    warm.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGINT))
+    sys.exit(attempt(job, stage))
+
+
+def attempt(job: Job, stage: Path) -> int:
+    """Executes the job into the stage; 0, 1 after a fault, 130 if it was stopped."""
     warnings.simplefilter("ignore")  # of Jupyter's own packages; the notebook's are its kernel's
-    stage = Path(job["stage"])
-    draft = stage / "draft.ipynb"
+    draft, runtime = stage / "draft.ipynb", Path(os.environ["JUPYTER_RUNTIME_DIR"])
     try:
+        os.chdir(job.notebook.parent)
         execute(job, draft)
         save(draft, job, stage)
     except KeyboardInterrupt:
-        for folder in (stage, os.environ["JUPYTER_RUNTIME_DIR"]):  # the caller may not be there to do it
+        for folder in (stage, runtime):  # the caller may not be there to do it
             shutil.rmtree(folder, ignore_errors=True)
         return 130
     except Exception as error:
-        outcome, words = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / "outcome.json", explain(error, draft)
+        words = explain(error, draft)
         try:
-            outcome.write_text(json.dumps({"error": words}))  # not in the stage, whose disk may be full
+            (runtime / "outcome.json").write_text(
+                json.dumps({"error": words})
+            )  # not in the stage: its disk may be full
         except OSError:
             print(words, flush=True)  # this one is full too: then as something that the notebook says
         with contextlib.suppress(OSError, ValueError):
-            save_notebook(draft, stage / f"{job['stem']}.failed.ipynb", job)
+            save_notebook(draft, stage / f"{job.stem}.failed.ipynb", job)
         return 1
     return 0
 
 
-def save(draft: Path, job: dict, stage: Path) -> None:
+def save(draft: Path, job: Job, stage: Path) -> None:
     """Leaves the executed notebook and its page in the stage, and their digests in the receipt."""
     from easel.notebook import receipt, site
 
-    notebook, page = stage / f"{job['stem']}.ipynb", stage / f"{job['stem']}.html"
+    notebook, page = stage / f"{job.stem}.ipynb", stage / f"{job.stem}.html"
     save_notebook(draft, notebook, job)
     page.write_text(site.notebook_html(notebook), encoding="utf-8")
     with contextlib.suppress(FileNotFoundError, receipt.Damaged):  # what is wrong with it, the caller says
-        receipt.add_files(receipt.path_of(stage, job["stem"]), [notebook.name, page.name])
+        receipt.add_files(receipt.path_of(stage, job.stem), [notebook.name, page.name])
 
 
-def execute(job: dict, draft: Path) -> None:
+def execute(job: Job, draft: Path) -> None:
     """Runs the notebook through papermill in a kernel of this very Python, saving after every cell to draft."""
     import nbformat
     import papermill
 
-    notebook = nbformat.read(job["notebook"], as_version=4)  # a path would be taken as a format string
+    notebook = nbformat.read(job.notebook, as_version=4)  # a path would be taken as a format string
     papermill.execute_notebook(
         notebook,
         str(draft).replace("{", "{{").replace("}", "}}"),
-        parameters=job["parameters"],
+        parameters=job.values,
         kernel_name="python3",
         language="python",
         kernel_manager_class=_own_kernel(),
@@ -82,14 +89,14 @@ def execute(job: dict, draft: Path) -> None:
     )
 
 
-def save_notebook(draft: Path, path: Path, job: dict) -> None:
+def save_notebook(draft: Path, path: Path, job: Job) -> None:
     """Writes the executed notebook without what differs from run to run or names this machine, and without widgets'
     live state, which GitHub refuses and no static page can show."""
     import nbformat
 
     notebook = nbformat.read(draft, as_version=4)
     notebook.metadata.pop("widgets", None)
-    notebook.metadata["papermill"] = {"parameters": job["parameters"]}
+    notebook.metadata["papermill"] = {"parameters": job.values}
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
@@ -130,16 +137,29 @@ def _last_started(draft: Path) -> int:
 
 
 def _own_kernel():
-    """A kernel manager that starts this Python, whatever kernels are installed, and talks over files where it can."""
+    """A kernel manager that starts a warm process of this Python, whatever kernels are installed, and talks over files
+    where it can."""
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
+    from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
     from traitlets import default
+
+    class WarmProvisioner(LocalProvisioner):
+        async def launch_kernel(self, cmd, **kwargs):
+            self.process = _Started(warm.start(_kernel, cmd, environ=kwargs["env"]))
+            self.pid = self.pgid = self.process.pid
+            (Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"{PID}.{self.pid}").touch()
+            return self.connection_info
+
+    name = "easel-warm"
+    factory = KernelProvisionerFactory.instance()
+    factory.provisioners[name] = SimpleNamespace(name=name, load=lambda: WarmProvisioner)  # as an entry point would be
 
     class OwnKernel(AsyncKernelManager):
         @property
         def kernel_spec(self):
-            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
+            argv, metadata = ["-f", "{connection_file}"], {"kernel_provisioner": {"provisioner_name": name}}
+            return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python", metadata=metadata)
 
         @default("transport")
         def _files_not_ports(self):  # parallel kernels race for free ports
@@ -152,11 +172,32 @@ def _own_kernel():
     return OwnKernel
 
 
-def _stop_with_caller() -> None:
-    """Waits for the end of standard input, which comes when the caller ends however it ends, and stops this process."""
-    sys.stdin.read()
-    os.kill(os.getpid(), signal.SIGINT)
+class _Started:
+    """A process of multiprocessing, as jupyter_client expects one of subprocess."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, process):
+        self._process, self.pid = process, process.pid
+        self.terminate, self.kill = process.terminate, process.kill
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self) -> int | None:
+        self._process.join()
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
 
-if __name__ == "__main__":
-    sys.exit(execute_job())
+def _kernel(argv: list[str]) -> None:
+    """The process of a notebook's kernel."""
+    from ipykernel.kernelapp import launch_new_instance
+
+    os.setsid()  # so that it can be interrupted with all that it starts
+    warm.end_with_parent()
+    if "matplotlib" in sys.modules:  # imported before there was a choice; found by name at the first figure
+        sys.modules["matplotlib"].rcParams["backend"] = os.environ["MPLBACKEND"]
+    launch_new_instance(argv=[*argv, f"--IPKernelApp.parent_handle={os.getppid()}"])  # without it, it explains itself

@@ -21,14 +21,22 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import yaml
 
-from easel import files
+from easel import files, warm
 from easel.errors import UserError
 
+PRELOAD = (
+    "papermill",
+    "nbconvert",
+    "ipykernel.kernelapp",
+    "seaborn",
+    "torchvision",
+    "easel.notebook.lab",
+    "easel.plot.base",
+)
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 
@@ -173,12 +181,13 @@ def check_inputs(plans: list[Job], here: bool = False) -> None:
 
 def _inspected(*asked) -> dict[str, str]:
     """`_inspect`, in a process of its own."""
-    with ProcessPoolExecutor(1, get_context("spawn"), _let_ctrl_c_end_it) as process:
+    with ProcessPoolExecutor(1, warm.context(PRELOAD), _settle, (dict(os.environ),)) as process:
         return process.submit(_inspect, *asked).result()
 
 
-def _let_ctrl_c_end_it() -> None:
+def _settle(environ: dict[str, str]) -> None:
     """In the other process: Ctrl-C during a download ends it without a traceback."""
+    warm.settle(environ)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

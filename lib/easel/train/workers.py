@@ -17,16 +17,14 @@ import multiprocessing as mp
 import os
 import signal
 import socket
-import sys
 import threading
-import types
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
 import torch
 
-from easel import files
+from easel import files, warm
 from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Store
@@ -79,17 +77,6 @@ def keep_freed_memory(keep: bool = True) -> None:
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # M_… of malloc.h
 
 
-@contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """A spawned process runs the user's script once more, to find functions in it; our workers need nothing of it."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
 class Pool:
     """One process a core, each with a trial at a time; a killed worker is replaced and its trial given again."""
 
@@ -115,11 +102,8 @@ class Pool:
                 process.join()
 
     def _start(self) -> None:
-        # Spawned, not forked: PyTorch's threads and a notebook kernel's do not survive a fork.
-        ours, theirs = mp.get_context("spawn").Pipe()
-        process = mp.get_context("spawn").Process(target=_worker, args=(theirs, self.store, CHECKPOINT_S), daemon=True)
-        with _without_main():
-            process.start()
+        ours, theirs = mp.Pipe()
+        process = warm.start(_worker, theirs, self.store, CHECKPOINT_S, preload=[__name__], daemon=True)
         theirs.close()  # the worker's alone now, so that its death closes it and is heard as an end of file
         self.busy[ours] = (process, None)
         self.progress.expect(ours)
@@ -174,8 +158,7 @@ def _worker(connection: Connection, store: Store, checkpoint_s: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     torch.set_num_threads(1)
     keep_freed_memory()
-    driver = mp.parent_process()  # its sentinel ends however it dies; a worker in the middle of a step must not go on
-    threading.Thread(target=lambda: (wait([driver.sentinel]), os._exit(1)), daemon=True).start()
+    warm.end_with_parent()  # a worker in the middle of a step must not go on
     connection.send("ready")  # the imports are done: from here its time is training
     while (trial := connection.recv()) is not None:
         try:
