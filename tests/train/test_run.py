@@ -1,5 +1,6 @@
 """`ensure` trains what is missing and nothing else, and no way of stopping it loses or spoils a finished trial."""
 
+import inspect
 import os
 import random
 import signal
@@ -10,32 +11,42 @@ from dataclasses import replace
 
 import pytest
 
+from easel import warm
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Recipe, Trial
-from easel.train import ensure as run
+from easel.train import ensure as run, workers as pool
 from easel.train.loop import train
 
-DRIVER = """
+
+def asked(count, epochs):
+    small = {"data": "patterns", "images": 100, "epochs": epochs, "recipe": Recipe(precision="fp32")}
+    return [Trial(model=model, seed=s, **small) for s in range(count) for model in ("mlp-1x10", "wrn-10-1")]
+
+
+DRIVER = f"""
 import sys
 from easel.train import ensure as run, workers as pool
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial
 
+{inspect.getsource(asked)}
+
 if __name__ == "__main__":
     folder, count, epochs, workers = sys.argv[1], *map(int, sys.argv[2:5])
     pool.CHECKPOINT_S = 0
-    trials = [
-        Trial(data="patterns", images=100, model=model, seed=s, epochs=epochs, recipe=Recipe(precision="fp32"))
-        for s in range(count)
-        for model in ("mlp-1x10", "wrn-10-1")
-    ]
     try:
-        ledger = run.ensure(trials, store=Store(folder), workers=workers)
+        ledger = run.ensure(asked(count, epochs), store=Store(folder), workers=workers)
     except KeyboardInterrupt:
         sys.exit(130)
     print("trained", ledger.trained, "reused", ledger.reused)
 """
+
+
+def drive(folder):
+    """What DRIVER does, in a process that need not import anything first."""
+    pool.CHECKPOINT_S = 0
+    run.ensure(asked(3, 3), store=Store(folder), workers=2)
 
 
 @pytest.fixture
@@ -249,12 +260,12 @@ def test_killed_at_twenty_random_moments_the_end_is_byte_identical(driver, tmp_p
     whole = contents(tmp_path / "whole")
     moments = random.Random(0)
     for attempt in range(20):
-        process = driver(tmp_path / "killed")
-        deadline = time.monotonic() + moments.uniform(0.2, 7)
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        process = warm.start(
+            drive, tmp_path / "killed", preload=["easel.train.ensure"]
+        )  # 20 of them, each at work soon
+        process.join(moments.uniform(0.05, 3))
         process.kill()  # the driver alone: its workers must notice
-        process.communicate()
+        process.join()
         finished = contents(tmp_path / "killed")
         assert finished.items() <= whole.items(), f"a wrong record after kill {attempt}"
         if len(finished) == len(whole):  # start over, so that later kills find work to interrupt
