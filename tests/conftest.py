@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from easel import files
+from easel import errors, files
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial
 
@@ -18,6 +18,7 @@ def _own_results(tmp_path, monkeypatch):
     for name in ("EASEL_ENGINE", "EASEL_RUN", "EASEL_RETRAIN", "EASEL_VARIANT"):
         monkeypatch.delenv(name, raising=False)
     torch.set_num_threads(1)
+    errors._NAMED.clear()
 
 
 @pytest.fixture

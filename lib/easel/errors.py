@@ -1,5 +1,6 @@
 """What easel says to a user who asked for something it cannot do. It never hides a fault of its own."""
 
+import warnings
 from numbers import Integral
 
 
@@ -13,3 +14,16 @@ class UserError(ValueError):
 def is_whole(value: object, least: int = 0) -> bool:
     """Whether value is a whole number from `least` up: int or NumPy's, never True or False, never 2.0."""
     return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+
+
+def name_once(what: str) -> None:
+    """Warns of something that is not as it should be, once a process however often it is met.
+
+    Python's own rule, once a place, forgets whenever somebody touches the filters, as pandas and PyTorch do.
+    """
+    if what not in _NAMED:
+        _NAMED.add(what)
+        warnings.warn(what, stacklevel=3)
+
+
+_NAMED: set[str] = set()

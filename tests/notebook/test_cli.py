@@ -17,7 +17,7 @@ import pytest
 from easel import cli
 from easel.ledger.store import Store
 from easel.notebook import batch
-from easel.train import ensure as run
+from easel.train import cost, ensure as run
 
 
 @pytest.fixture(autouse=True)
@@ -406,12 +406,20 @@ def test_the_net_and_the_notebook_may_be_named_and_the_first_is_no_mlp(trained, 
 
 @pytest.mark.parametrize("hurt", ["null", "[]", "{", '{"seconds": null}', '{"seconds": "long"}'])
 def test_a_key_json_that_is_null_or_damaged_was_a_traceback_and_is_named(trained, capsys, hurt):
-    (Store().folder / f"{trained[0].key}.json").write_text(hurt)
-    assert cli.main(["info"]) == 0
-    said = capsys.readouterr().out
-    assert f"how it came about is missing or damaged, the trial is not: {trained[0].key}.json\n" in said
-    assert "3 trials" in said
-    assert cli.main(["scores"]) == 0
+    path = Store().folder / f"{trained[0].key}.json"
+    path.write_text(hurt)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert cli.main(["info"]) == 0
+        said = capsys.readouterr()
+        assert f"how it came about is missing or damaged, the trial is not: {trained[0].key}.json\n" in said.out
+        assert "3 trials" in said.out
+        assert f"easel: warning: note {path} is damaged (" in said.err
+        assert cli.main(["scores"]) == 0
+        assert run.ensure([record.trial for record in trained], quiet=True).trained == 0
+        assert cost.speeds(Store(), "cpu", ["fp32"])
+        assert Store().fullest(trained[0].key).provenance == {}
+    assert capsys.readouterr().err == ""  # once
 
 
 @pytest.mark.parametrize("hurt", ["null", '{"notebook": "01_two"}', '{"notebook": "01_two", "keys": null}'])

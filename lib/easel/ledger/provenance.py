@@ -1,5 +1,6 @@
-"""Where something was made: the machine, for records and for readers."""
+"""Where something was made: the machine, for records and for readers; and the note of it beside a record, KEY.json."""
 
+import json
 import os
 import platform
 import re
@@ -8,6 +9,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+
+from easel import files
+
+_KINDS = dict.fromkeys(("host", "device", "system", "python", "torch", "numpy", "bitwise", "finished"), str)
+_KINDS |= dict.fromkeys(("recipe_version", "at_once"), int) | {"seconds": int | float}  # of a note, where it is there
 
 
 @cache
@@ -47,3 +53,24 @@ def processor() -> str:
     except OSError:
         pass  # not Linux
     return f"{name}, {cores} core{'' if cores == 1 else 's'}"
+
+
+def note_bytes(made: dict) -> bytes:
+    """What is written beside a record on how it came about: JSON with the digest of its own content."""
+    return json.dumps(files.sealed(made), indent=1).encode()
+
+
+def note_of(blob: bytes) -> dict:
+    """How a record came about, of a note's bytes. ValueError says why it cannot be believed.
+
+    The notes of earlier versions have no digest; of those, what they say has the right kind, or is not believed.
+    """
+    made = files.unsealed(blob)
+    made.pop("sha256", None)
+    for name, value in made.items():
+        kind = _KINDS.get(name, object)
+        if not isinstance(value, kind) or (kind is not object and isinstance(value, bool)):
+            raise ValueError(f"{name!r} is {value!r:.40}")
+    if not 0 <= made.get("seconds", 0) < 1e12:
+        raise ValueError(f"'seconds' is {made['seconds']}")
+    return made

@@ -34,8 +34,8 @@ def content(store: Store | None = None) -> dict:
     """The store as plain values: folder, trials, seconds, bytes, groups, bad and unknown.
 
     groups: one a data set, net, number of epochs and precision, with trials, diverged, seconds (of training, summed)
-    and bytes. bad: names of damaged records, which reading sets aside. unknown: names of the files beside records that
-    say nothing; a KEY.json has no digest, as nothing that is computed hangs on it.
+    and bytes. bad: names of damaged records, which reading sets aside. unknown: names of the notes beside records that
+    are missing or damaged.
     """
     store = store or Store()
     groups: dict[tuple, dict] = {}
@@ -45,7 +45,7 @@ def content(store: Store | None = None) -> dict:
         name = (_data_name(record), identity["model"], record.epochs, record.trial.recipe.precision)
         fields = dict(zip(("data", "model", "epochs", "precision"), name, strict=True))
         group = groups.setdefault(name, fields | {"trials": 0, "diverged": 0, "seconds": 0.0, "bytes": 0})
-        made = _made(record)
+        made = record.provenance
         unknown += [] if made else [f"{record.key}.json"]
         group["trials"] += 1
         group["diverged"] += record.status == "diverged"
@@ -301,8 +301,6 @@ def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
     Also how many of the keys are neither in the store nor released.
     """
     records = [store.read(key) for key in keys]
-    for record in filter(None, records):
-        record.provenance = _made(record)
     groups: dict[str, list] = {}
     for record in records:
         if record is not None and record.identity["edit"] is None and record.status == "complete":
@@ -322,12 +320,6 @@ def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
 def _after(records: list, m: int) -> Ledger:
     """The ledger of those that were trained for m epochs or more, as they were after m."""
     return Ledger([record.cut(m) for record in records if record.epochs >= m])
-
-
-def _made(record) -> dict:
-    """How a record came about; {} where its KEY.json is missing or is no such thing."""
-    made = record.provenance
-    return made if isinstance(made, dict) and isinstance(made.get("seconds", 0.0), int | float) else {}
 
 
 def _data_name(record) -> str:

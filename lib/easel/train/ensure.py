@@ -204,6 +204,7 @@ def _only_driver(folder: Path, quiet: bool) -> Iterator[None]:
                 if not quiet:
                     print("another process is training into this store; waiting for it", flush=True)
                 fcntl.flock(handle, fcntl.LOCK_EX)
+        files.sweep_parts(folder)
         yield
 
 
