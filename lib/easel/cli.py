@@ -14,8 +14,8 @@ import threading
 import warnings
 from pathlib import Path
 
-from easel import __version__
-from easel.errors import UserError
+from easel import __version__, files
+from easel.errors import UserError, one_line
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,21 +27,27 @@ def main(argv: list[str] | None = None) -> int:
             signal.signal(signal.SIGTERM, _terminate)  # a scheduler's way of saying Ctrl-C
         return options.command(options)
     except UserError as error:
-        print(f"easel: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _refused(error)
     except KeyboardInterrupt as stop:
         print(f"\neasel: {stop or 'stopped'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # easel info | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # of a file or folder that nothing below could put into better words
+        return _refused(f"{error.filename or 'the system'}: {files.why(error)}")
+
+
+def _refused(why: object) -> int:
+    print(one_line(f"easel: {why}"), file=sys.stderr)
+    return 2
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse with its errors in one line."""
 
     def error(self, message: str):
-        self.exit(2, f"easel: {message}; see {self.prog} --help\n")
+        self.exit(2, one_line(f"easel: {message}; see {self.prog} --help") + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -255,7 +261,6 @@ def _described(one: dict) -> str:
 
 
 def _scores(options) -> int:
-    from easel import files
     from easel.notebook import inventory
 
     folder = files.results_dir() / options.profile
@@ -310,7 +315,7 @@ _share = _number(float, lambda s: 0 < s <= 1, "number", "a share above 0, at mos
 
 
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
-    print(f"easel: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(one_line(f"easel: warning: {message}"), file=sys.stderr)
 
 
 def _terminate(*_signal) -> None:

@@ -16,6 +16,16 @@ def is_whole(value: object, least: int = 0) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
 
 
+def one_line(text: object, most: int = 300) -> str:
+    """A message as one line of so many letters at most, cut in its middle: what is wrong stands before, the fix behind.
+
+    What no terminal should be sent (control characters, halves of letters) is written as Python writes it.
+    """
+    words = " ".join(str(text).split())
+    words = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in words)
+    return words if len(words) <= most else f"{words[: most - most // 3 - 3]} … {words[-(most // 3) :]}"
+
+
 def name_once(what: str) -> None:
     """Warns of something that is not as it should be, once a process however often it is met.
 

@@ -218,6 +218,7 @@ def test_a_pack_that_changes_after_it_was_looked_at_is_named_once(tiny, tmp_path
 
 @pytest.mark.parametrize("kind", ["a newer format", "somebody else's"])
 def test_what_a_newer_easel_or_somebody_else_wrote_is_named_and_left_alone(store, tiny, record, kind, tmp_path):
+    from easel.notebook import inventory
     from easel.train import ensure as run
 
     arrays = unpack(record.to_bytes())
@@ -234,6 +235,9 @@ def test_what_a_newer_easel_or_somebody_else_wrote_is_named_and_left_alone(store
     (store.folder / "features.npz").write_bytes(blob)
     with pytest.warns(UserWarning, match="left alone"):
         assert list(store.records()) == []
+    named = inventory.content(store)
+    assert (named["strange"], named["bad"]) == (sorted([path.name, "features.npz"]), [])
+    assert "left alone, this easel did not write it: " in inventory.as_text(named)
     for ask in (lambda: run.ensure([record.trial], store=store, workers=0, quiet=True), lambda: store.put(record)):
         with pytest.raises(UserError, match="is in the way"):
             ask()

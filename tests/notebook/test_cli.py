@@ -102,6 +102,64 @@ def test_a_request_that_cannot_be_met_is_one_line_and_starts_nothing(capsys, not
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("010", 10), ("1e3", None), ("1:30", None), ("2020-99-99", None), ("0x_", None), ("0x10", None),
+        ("!!int x", None),
+        ("!!timestamp x", None), ("9" * 5000, None), ("[" * 2000, None), ("{" * 20000, None), ("1_000", 1000), ("+7",
+        7),
+        ("&a [*a]", None), ("*a", None), ("\x1b[2J", None), ("\ud800", None), ("yes", None), ("\u00b2", None),
+        ("~", None),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_a_person_means_it_or_refused_in_one_line(capsys, monkeypatch, text, means):
+    given = []
+    monkeypatch.setattr(batch, "check_inputs", lambda plans: given.extend(plans))
+    monkeypatch.setattr(batch, "_run_all", lambda *_: [])
+    if means is None:
+        said = refused(capsys, "run", "--set", f"epochs={text}")
+        assert len(said) <= 301
+        assert "it takes a whole number above 0" in said
+    else:
+        cli.main(["run", "--set", f"epochs={text}"])
+        assert given[0].values["epochs"] == means
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "smoke: {00_one: {epochs: 1:30}}", "smoke: {00_one: {epochs: 3, epochs: 4}}", "smoke: !!int x", "? [1]\n: 2",
+        "smoke: {00_one: {epochs: 2020-99-99}}", "smoke: " + "[" * 3000, "\xff", "smoke: {00_one: {? [epochs] : 3}}",
+        "smoke: &a {00_one: *a}", "- smoke", "smoke: {00_one: {epochs: " + "9" * 5000 + "}}", "smoke: {00_one: !x 3}",
+        "\0",
+        "smoke: {00_one: {models: [" + "mlp-1x10, " * 3000 + "7]}}",
+        "a: &a [x,x]\nb: &b [*a,*a]\nsmoke: {00_one: {data: *b}}",
+        "smoke: {1: {}}", "smoke: {00_one: {2: 3}}", "smoke: {<<: 3}", "smoke: {00_one: {epochs: .inf}}",
+    ],
+)  # fmt: skip
+def test_a_profile_that_cannot_be_is_one_line(capsys, nothing_starts, notebooks, text):
+    (notebooks / "profiles.yaml").write_bytes(text.encode("latin-1"))
+    assert len(refused(capsys, "run")) <= 301
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = {[]: 1}", "x = " + "[" * 300, "x = " + "-" * 9000 + "1", "x = 1\0", "x = " + "9" * 5000, "x = {1: 2}",
+        "x = (1,)",
+        "x = [[1]]", "x = b'a'", "x = 1j", "x = ...", "x, y = 1, 2", "import os", "x: int", "x = '\\d'; y = f''",
+        5, None, [1],
+    ],
+)  # fmt: skip
+def test_a_parameters_cell_that_cannot_be_is_one_line(capsys, nothing_starts, notebooks, source):
+    content = json.loads((notebooks / "00_one.ipynb").read_text())
+    cell = next(c for c in content["cells"] if "parameters" in c["metadata"].get("tags", []))
+    cell["source"] = source
+    (notebooks / "00_one.ipynb").write_text(json.dumps(content))
+    assert len(refused(capsys, "run")) <= 301
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "option", [("--dataset", "cifar11"), ("--set", "models=mlp-1x10,vgg-one"), ("--dataset", "./no")]

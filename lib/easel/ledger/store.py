@@ -41,7 +41,7 @@ class Store:
         if released is None and folder is None and not os.environ.get("EASEL_RETRAIN"):
             released = files.ledgers_dir()
         self.released = Path(released) if released is not None else None
-        self._strange: dict[str, str] = {}  # keys in whose place lies what is no record of ours, and why
+        self.strange: dict[str, str] = {}  # keys in whose place something was met that is no record of ours, and what
 
     def path(self, key: str) -> Path:
         """Where the record of a key lies, or would."""
@@ -80,9 +80,9 @@ class Store:
         return None
 
     def _refuse_strange(self, key: str) -> None:
-        if key in self._strange and self.path(key).exists():
+        if key in self.strange and self.path(key).exists():
             raise UserError(
-                f"{self.path(key)} is in the way ({self._strange[key]}): use the easel that wrote it, take it away, or "
+                f"{self.path(key)} is in the way ({self.strange[key]}): use the easel that wrote it, take it away, or "
                 "name another folder in EASEL_RESULTS"
             )
 
@@ -123,7 +123,7 @@ class Store:
             except OSError:
                 return None
             except UnknownRecord as fault:
-                self._strange[key] = str(fault)
+                self.strange[key] = str(fault)
                 name_once(f"{path} is left alone: {fault}")
                 return None
             except BadRecord as fault:

@@ -35,7 +35,7 @@ def content(store: Store | None = None) -> dict:
 
     groups: one a data set, net, number of epochs and precision, with trials, diverged, seconds (of training, summed)
     and bytes. bad: names of damaged records, which reading sets aside. unknown: names of the notes beside records that
-    are missing or damaged.
+    are missing or damaged. strange: names of .npz files that this easel did not write and leaves alone.
     """
     store = store or Store()
     groups: dict[tuple, dict] = {}
@@ -54,12 +54,15 @@ def content(store: Store | None = None) -> dict:
     rows = [groups[name] for name in sorted(groups)]
     totals = {key: sum(row[key] for row in rows) for key in ("trials", "seconds", "bytes")}
     bad = sorted(path.name for path in store.folder.glob("*.bad"))
-    return {"folder": str(store.folder), **totals, "bad": bad, "unknown": unknown, "groups": rows}
+    seen = {f"{key}.npz" for key in store.keys() if key not in store.strange}  # noqa: SIM118 - a Store is no mapping
+    strange = sorted({path.name for path in store.folder.glob("*.npz")} - seen)
+    named = {"bad": bad, "unknown": unknown, "strange": strange}
+    return {"folder": str(store.folder), **totals, **named, "groups": rows}
 
 
 def as_text(found: dict) -> str:
     """The store as a table to read."""
-    if not found["groups"] and not found["bad"]:
+    if not any(found[name] for name in ("groups", "bad", "strange")):
         return f"{found['folder']}: no trials yet; easel run trains some"
     lines = []
     if found["groups"]:
@@ -68,6 +71,8 @@ def as_text(found: dict) -> str:
         table["size"] = table.pop("bytes").map(_size)
         lines = table.to_string(index=False).splitlines()
     lines += [f"damaged and set aside, to be trained again: {name}" for name in found["bad"]]
+    if found["strange"]:
+        lines.append(f"left alone, this easel did not write it: {_listed(found['strange'])}")
     if found["unknown"]:
         lines.append(f"how it came about is missing or damaged, the trial is not: {_listed(found['unknown'])}")
     hours = f"{found['seconds'] / 3600:.1f} h" if found["seconds"] >= 3600 else f"{found['seconds']:,.0f} s"

@@ -19,7 +19,7 @@ import warnings
 from pathlib import Path
 
 from easel import files
-from easel.errors import UserError
+from easel.errors import UserError, one_line
 
 START_TIMEOUT_S = 120  # a kernel starts in seconds; a minute on a machine that is busy with training
 
@@ -115,7 +115,7 @@ def explain(error: Exception, draft: Path) -> str:
         text = f"{type(error).__name__}: {error}"
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]
     started = _last_started(draft)
-    return (f"code cell {started}: " if started else "") + (lines[0] if lines else "no message")
+    return one_line((f"code cell {started}: " if started else "") + (lines[0] if lines else "no message"))
 
 
 def _last_started(draft: Path) -> int:

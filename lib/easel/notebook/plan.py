@@ -16,18 +16,20 @@ import json
 import math
 import os
 import re
+import reprlib
 import signal
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
 from easel import files
-from easel.errors import UserError
+from easel.errors import UserError, one_line
 
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
@@ -115,12 +117,7 @@ def _chosen(runs: dict[str, str], only, own_data: bool) -> list[str]:
 
 def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict]:
     """The overrides of a profile by notebook; all of profiles.yaml is checked to have that form."""
-    try:
-        profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    if not isinstance(profiles, dict):
-        raise UserError(f"{path} must map profiles to notebooks to parameters")
+    profiles = profiles_in(path)
     if profile not in profiles:
         raise UserError(f"no profile {profile!r}; there are: {', '.join(map(str, profiles))}")
     overrides = profiles[profile] or {}
@@ -135,6 +132,62 @@ def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", profile) or profile in ("trials", "ledgers"):
         raise UserError(f"{path}: {profile!r} cannot be a profile's name, which becomes a folder beside the store")
     return overrides
+
+
+def profiles_in(path: Path) -> dict:
+    """What stands in a file of profiles, by profile; UserError where it is none, or cannot be read."""
+    try:
+        profiles = parsed(files.read_regular(path).decode())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {files.why(error)}") from error
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(profiles, dict):
+        raise UserError(f"{path} must map profiles to notebooks to parameters")
+    return profiles
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as a person means it: YAML 1.1 reads 010 as 8, 1:30 as 90 and 2020-01-01 as a day, and 1e-3 as text."""
+
+    yaml_implicit_resolvers: ClassVar = {}
+    yaml_constructors: ClassVar = {}
+
+    def construct_mapping(self, node, deep=False):
+        """A mapping in which no name stands twice."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} stands there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+for _kind, _pattern, _first, _make in (
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""], yaml.SafeLoader.construct_yaml_null),
+    ("bool", "true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF", "tTfFyYnNoO",
+     yaml.SafeLoader.construct_yaml_bool),
+    ("int", "[-+]?[0-9]+(_[0-9]+)*", "-+0123456789", lambda loader, node: int(node.value)),
+    ("float", r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", "-+.0123456789",
+     lambda loader, node: float(node.value)),
+    ("merge", "<<", "<", None),
+    ("str", None, "", yaml.SafeLoader.construct_yaml_str),
+    ("seq", None, "", yaml.SafeLoader.construct_yaml_seq),
+    ("map", None, "", yaml.SafeLoader.construct_yaml_map),
+):  # fmt: skip
+    _tag = f"tag:yaml.org,2002:{_kind}"
+    if _pattern is not None:
+        _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$", re.ASCII), list(_first))
+    if _make is not None:
+        _Loader.add_constructor(_tag, _make)
+
+
+def parsed(text: str) -> object:
+    """The value that a text means, in YAML; ValueError where it means none, or one of a kind that we do not take."""
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:  # the latter for odd tags
+        raise ValueError(one_line(error)) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _values(run: str, notebook: Path, defaults: dict, profile: str, overrides: dict, settings: dict) -> dict:
@@ -237,19 +290,31 @@ RANGES = {  # of numbers, and lists of them, by name: what is in range, and that
 
 
 def parameters_of(notebook: Path) -> dict[str, object]:
-    """The parameters of a notebook and their defaults, in the order of its parameters cell."""
+    """The parameters of a notebook and their defaults, in the order of its parameters cell.
+
+    UserError where it is no notebook, or the cell has something else than texts, numbers, truth values, None and lists.
+    """
     try:
-        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(files.read_regular(notebook))["cells"]
         tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
         sources = ["".join(c["source"]) for c in tagged]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise UserError(f"{notebook} cannot be read as a notebook: {files.why(error)}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{notebook} cannot be read as a notebook ({type(error).__name__}: {error})") from error
     if len(sources) != 1:
         raise UserError(f"{notebook} has {len(sources)} cells tagged 'parameters'; it needs exactly one")
     try:
-        return dict(_assignment(line) for line in ast.parse(sources[0]).body)
-    except (ValueError, SyntaxError) as error:
+        with warnings.catch_warnings(action="ignore"):  # of odd escapes in texts
+            found = dict(_assignment(line) for line in ast.parse(sources[0]).body)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(f"{notebook}: its parameters cell must only assign literals to names ({error})") from error
+    for name, default in found.items():
+        for one in default if isinstance(default, list) else [default]:
+            if not isinstance(one, bool | int | float | str | None):
+                what = f"{name} = {_BRIEF.repr(one)}"
+                raise UserError(f"{notebook}: its parameters cell has {what}; texts, numbers, True, False, None, lists")
+    return found
 
 
 def split(setting: str) -> tuple[str, str]:
@@ -267,8 +332,8 @@ def from_text(text: str, default: object) -> object:
     if isinstance(default, list) and not text.startswith("["):
         text = f"[{text}]"
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parsed(text)
+    except ValueError:
         return text  # no number and no list either; typed() says what it should have been
 
 
@@ -287,9 +352,6 @@ def typed(name: str, value: object, default: object, where: str) -> object:
 
 
 def _scalar(name: str, value: object, default: object, where: str, of: str = "") -> object:
-    if isinstance(default, float) and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        with suppress(ValueError):
-            value = float(value)
     if isinstance(default, float) and type(value) is int:
         value = float(value) if abs(value) < 2**53 else math.inf
     within, words = _bound(name, default)
@@ -326,7 +388,11 @@ def _example(default: list) -> object:
 
 
 def _wrong(name: str, value: object, where: str, wanted: str) -> UserError:
-    return UserError(f"{where}: {name} = {value!r} does not fit; it takes {wanted}")
+    return UserError(f"{where}: {name} = {_BRIEF.repr(value)} does not fit; it takes {wanted}")
+
+
+_BRIEF = reprlib.Repr()  # a few letters of a value, however large or nested
+_BRIEF.maxstring = _BRIEF.maxother = 60
 
 
 def _assignment(line: ast.stmt) -> tuple[str, object]:
