@@ -261,9 +261,9 @@ def _described(one: dict) -> str:
 
 
 def _scores(options) -> int:
-    from easel.notebook import inventory
+    from easel.notebook import inventory, plan
 
-    folder = files.results_dir() / options.profile
+    folder = plan.profile_folder(options.profile)
     given = _given(options, "drop", "balanced", "seed", "net", "m", "notebook")
     if given and options.keep is None:
         raise UserError(f"--{next(iter(given))} says what to keep and needs --keep; for example: --keep 0.5")

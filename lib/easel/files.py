@@ -36,6 +36,7 @@ WHY = {  # a folder cannot be written to, in words; of other faults the system's
     errno.EEXIST: "a file of that name is in the way",
     errno.ENAMETOOLONG: "the name is too long",
     errno.EISDIR: "it is a folder",
+    errno.ELOOP: "it is a link to itself",
     errno.EFBIG: "a file would be larger than is allowed here (ulimit -f)",
     errno.EIO: "the disk reports an error",
     errno.ESTALE: "the network folder is no longer there",
@@ -177,12 +178,23 @@ ROOT = Path(__file__).resolve().parents[2]  # the checkout
 
 def data_dir() -> Path:
     """Folder of the data sets: $EASEL_DATA, else data/ of the checkout."""
-    return Path(os.environ.get("EASEL_DATA") or ROOT / "data").expanduser()
+    return named_folder(os.environ.get("EASEL_DATA") or ROOT / "data")
 
 
 def results_dir() -> Path:
     """Folder of everything that is made: $EASEL_RESULTS, else results/ of the checkout."""
-    return Path(os.environ.get("EASEL_RESULTS") or ROOT / "results").expanduser()
+    return named_folder(os.environ.get("EASEL_RESULTS") or ROOT / "results")
+
+
+def named_folder(name: str | Path) -> Path:
+    """The path that somebody gave, ~ and ~NAME being home folders; UserError where a path cannot be so called."""
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise UserError(f"{str(name)!r}: there is no home folder of that name; write the path out") from None
+    if "\0" in str(path):
+        raise UserError(f"{str(name)!r}: a path has no zero byte in it")
+    return path
 
 
 def store_dir() -> Path:

@@ -1,5 +1,6 @@
 """Where something was made: the machine, for records and for readers; and the note of it beside a record, KEY.json."""
 
+import ctypes
 import json
 import os
 import platform
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from easel import files
+from easel.errors import UserError
 
 _KINDS = dict.fromkeys(("host", "device", "system", "python", "torch", "numpy", "bitwise", "finished"), str)
 _KINDS |= dict.fromkeys(("recipe_version", "at_once"), int) | {"seconds": int | float}  # of a note, where it is there
@@ -34,6 +36,26 @@ def machine(device: str = "cpu") -> dict:
         "recipe_version": RECIPE_VERSION,
         "bitwise": "not guaranteed: GPU kernels may sum in another order" if gpu else "one CPU thread",
     }
+
+
+def asked_device() -> str | None:
+    """$EASEL_DEVICE, if it is set; UserError where that is none, or a GPU that is not there. PyTorch is not needed."""
+    asked = os.environ.get("EASEL_DEVICE") or None
+    if asked not in (None, "cpu", "cuda"):
+        raise UserError(f"EASEL_DEVICE={asked}: one of cpu, cuda")
+    if asked == "cuda" and not _gpus():
+        raise UserError("EASEL_DEVICE=cuda: this machine has no GPU that CUDA can use; unset it or use cpu")
+    return asked
+
+
+def _gpus() -> int:
+    """GPUs that this process may use, by CUDA's driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return count.value if not driver.cuInit(0) and not driver.cuDeviceGetCount(ctypes.byref(count)) else 0
+    except (OSError, AttributeError):  # no driver, or none of CUDA's
+        return 0
 
 
 def words() -> str:

@@ -16,7 +16,7 @@ from easel.errors import UserError
 from easel.ledger.store import Ledger, Store, write_packs
 from easel.ledger.trial import Recipe
 from easel.nets import names as models
-from easel.notebook import receipt as receipts
+from easel.notebook import plan, receipt as receipts
 from easel.sections import subsets
 
 PARQUET = {  # small and exact, but easiness, which is a quotient: examples as differences, what repeats once
@@ -232,7 +232,7 @@ def release(
     only: notebooks by number, with their variants, or by name; out: a folder, results/ledgers if None. Records come
     from the store and from released packs; trials that are in neither are named.
     """
-    folder, store = files.results_dir() / profile, store or Store()
+    folder, store = plan.profile_folder(profile), store or Store()
     found = _with_trials(folder)
     for name in only or ():
         if not any(_is_called(receipt, name) for receipt in found):

@@ -30,6 +30,7 @@ import yaml
 
 from easel import files
 from easel.errors import UserError, one_line
+from easel.ledger import provenance
 
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
@@ -51,7 +52,7 @@ class Job:
 
 def notebooks_dir() -> Path:
     """Folder of the notebooks and profiles.yaml: $EASEL_NOTEBOOKS, else notebooks/ of the checkout."""
-    return Path(os.environ.get("EASEL_NOTEBOOKS") or files.ROOT / "notebooks").expanduser()
+    return files.named_folder(os.environ.get("EASEL_NOTEBOOKS") or files.ROOT / "notebooks")
 
 
 def planned(profile: str, only=None, dataset: str | None = None, settings=None) -> list[Job]:
@@ -60,6 +61,8 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None) 
     only: a number stands for its notebook and that one's variants, a name for itself alone; None: all there are.
     dataset (or the setting `data`) takes the place of the notebooks' data; variants then rest unless named in only.
     """
+    if os.environ.get("EASEL_ENGINE") != "ray":  # whose GPUs are elsewhere
+        provenance.asked_device()
     folder = notebooks_dir().absolute()
     found = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"), key=lambda path: path.stem)}
     if not found:
@@ -71,7 +74,7 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None) 
     if dataset is not None:
         settings["data"] = dataset
     if "/" in str(settings.get("data", "")):
-        path = os.path.abspath(os.path.expanduser(settings["data"]))  # a notebook runs in another folder
+        path = os.path.abspath(files.named_folder(settings["data"]))  # a notebook runs in another folder
         settings["data"] = path + "/" * settings["data"].endswith("/")  # it says that no @PIXELS is meant
     runs = _runs(found, overrides)
     chosen = _chosen(runs, only, own_data="data" not in settings)
@@ -129,9 +132,15 @@ def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict
                 f"{path}: profile {profile!r} names no notebook {key!r}; there are: {', '.join(found)}, "
                 "each with -WORD (a-z, 0-9) after it for a variant"
             )
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", profile) or profile in ("trials", "ledgers"):
-        raise UserError(f"{path}: {profile!r} cannot be a profile's name, which becomes a folder beside the store")
+    profile_folder(profile)
     return overrides
+
+
+def profile_folder(profile: str) -> Path:
+    """results/PROFILE; UserError for a name that is none of a profile."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", profile) or profile in ("trials", "ledgers", "facts"):
+        raise UserError(f"{profile!r} cannot be a profile's name, which becomes a folder beside the store")
+    return files.results_dir() / profile
 
 
 def profiles_in(path: Path) -> dict:

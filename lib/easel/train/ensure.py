@@ -19,6 +19,7 @@ import torch
 
 from easel import files
 from easel.errors import UserError
+from easel.ledger.provenance import asked_device
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial
@@ -39,10 +40,9 @@ SMALL_WORK = 3e11  # multiply-adds, some 5 s of a core: less is done in this pro
 
 def device() -> str:
     """Where trials are trained here: $EASEL_DEVICE, else "cuda" if there is a GPU, else "cpu"."""
-    chosen = os.environ.get("EASEL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    if chosen not in ("cpu", "cuda"):
-        raise UserError(f"EASEL_DEVICE={chosen}: one of cpu, cuda")
-    return chosen
+    if check_engine() == "ray":  # whose GPUs are elsewhere
+        return os.environ.get("EASEL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    return asked_device() or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def precision(name: str = "auto") -> str:
