@@ -1,5 +1,8 @@
 """What all tests share: no test reads or writes the user's results, and training uses one thread."""
 
+import signal
+import threading
+
 import pytest
 import torch
 
@@ -8,6 +11,9 @@ from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial
 
 FP32 = Recipe(precision="fp32")
+
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup or &; what tests start would inherit it
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
         warnings.showwarning = _one_line
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _terminate)  # a scheduler's way of saying Ctrl-C
+            if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and _in_foreground():  # of a shell that ignores it
+                signal.signal(signal.SIGINT, signal.default_int_handler)
         return options.command(options)
     except UserError as error:
         return _refused(error)
@@ -36,6 +38,14 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except OSError as error:  # of a file or folder that nothing below could put into better words
         return _refused(f"{error.filename or 'the system'}: {files.why(error)}")
+
+
+def _in_foreground() -> bool:
+    """Whether a person at a terminal can stop this process by Ctrl-C, and means it: what runs behind is left alone."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):  # no terminal, or Windows
+        return False
 
 
 def _refused(why: object) -> int:

@@ -456,6 +456,29 @@ def test_ledger_stacks_trials_and_leaves_out_the_diverged(tiny):
         ledger.correct("test")
 
 
+def test_one_trial_given_four_times_counts_once(store, tiny):
+    from easel.train import ensure as run
+
+    ledger = run.ensure([tiny()] * 4, store=store, workers=0, quiet=True)
+    assert (len(ledger), ledger.trained, ledger.reused, len(ledger.keys)) == (1, 1, 0, 1)
+    assert ledger.correct().shape == (1, 2, 100)
+    (each,) = run.ensure_each([tiny()] * 3, store=store, workers=0, quiet=True)
+    assert (len(each), each.trained, each.reused) == (1, 0, 1)
+
+
+def test_a_ledger_of_diverged_trials_only_says_so(tiny):
+    ledger = Ledger([train(tiny(recipe=Recipe(precision="fp32", learning_rate=1e30, optimizer="sgd")))])
+    asks = [lambda name=name: getattr(ledger, name) for name in ("epochs", "examples", "ids", "labels", "loss")]
+    for ask in (*asks, ledger.correct, lambda: ledger.values("loss")):
+        with pytest.raises(UserError, match="all of its trials diverged: take a lower learning rate"):
+            ask()
+    with pytest.raises(UserError, match="it was made of none"):
+        _ = Ledger([]).labels
+    for wrong in (5, ["a record"], None):
+        with pytest.raises(UserError, match="it takes"):
+            Ledger(wrong)
+
+
 def test_trials_of_different_examples_do_not_share_a_ledger(tiny):
     with pytest.raises(UserError, match="same examples"):
         Ledger([train(tiny()), train(tiny(images=90))])

@@ -225,6 +225,23 @@ def test_run_hands_over_what_was_asked_for(monkeypatch):
     assert asked[1][0][1] == ["00", "01", "02"]
 
 
+@pytest.mark.parametrize(("foreground", "heard"), [(True, True), (False, False)])
+def test_ctrl_c_is_heard_where_a_person_can_send_it_and_not_behind_a_script(foreground, heard):
+    """In the foreground of a terminal of its own; or with standard input from nowhere, as under & or nohup."""
+    code = (
+        "import os, signal, sys, time\nif sys.argv[1] == 'True':\n    import fcntl, termios\n    os.setsid()\n"
+        "    fcntl.ioctl(0, termios.TIOCSCTTY, 0)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from easel import cli\nfrom easel.notebook import batch\n"
+        "def wait(*_):\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(0.1)\n    return 7\n"
+        "batch.run = wait\nsys.exit(cli.main(['run']))"
+    )
+    theirs, ours = os.openpty() if foreground else (None, subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, "-c", code, str(foreground)], stdin=ours, capture_output=True, timeout=60)
+    for end in (theirs, ours) if foreground else ():
+        os.close(end)
+    assert done.returncode == (130 if heard else 7), done.stderr
+
+
 def test_ctrl_c_is_status_130_and_one_line(capsys, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt("stopped; go on later")

@@ -312,7 +312,7 @@ def marks(name: str) -> tuple:
         paths = folder.paths("train") + (folder.paths("test") if folder.split("test") else [])
     digest = hashlib.sha256()
     for path in paths:
-        with suppress(FileNotFoundError):  # a dangling link: reading will name it
+        with suppress(OSError):  # a link to nothing or to itself: reading will name it
             stat = path.stat()
             digest.update(f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return (str(root(name).absolute()), digest.hexdigest(), PUBLISHED[name].read if name in PUBLISHED else None)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from easel.errors import UserError
+from easel.errors import UserError, one_line
 from easel.ledger.quantities import QUANTITIES
 from easel.ledger.trial import Edit, Recipe, Timed, Trial, View, canonical
 
@@ -180,8 +180,10 @@ class Record:
         """bool (epochs, examples): right at the end of the epoch; for "online": right when it was trained on."""
         try:
             packed = self.arrays[f"correct.{view}"]
-        except KeyError:
-            raise UserError(f"no view {view!r} in this record: it has {', '.join(sorted(self.views))}") from None
+        except (KeyError, TypeError):
+            raise UserError(
+                f"no view {one_line(repr(view), 60)} in this record: it has {', '.join(sorted(self.views))}"
+            ) from None
         count = self.examples if View.of(view).base in ("train", "online") else int(self.arrays[f"count.{view}"])
         return np.unpackbits(packed, axis=1, count=count).astype(bool)
 
@@ -189,8 +191,9 @@ class Record:
         """(epochs, examples, ...) as the quantity is read: float32, int64 of "prediction", float16 of "features"."""
         try:
             return QUANTITIES[quantity].decode(self.arrays[f"{quantity}.{view}"])
-        except KeyError:
-            raise UserError(f"no {quantity!r} of view {view!r} in this record: ask with Trial(record=...)") from None
+        except (KeyError, TypeError):
+            what = f"{one_line(repr(quantity), 60)} of view {one_line(repr(view), 60)}"
+            raise UserError(f"no {what} in this record: ask with Trial(record=...)") from None
 
     def serves(self, trial: Trial) -> bool:
         """Whether everything that `trial` asks for (key, epochs, views, quantities) is in this record."""

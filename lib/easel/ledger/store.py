@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields as dataclass_fields
 from functools import cached_property
 from pathlib import Path
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from easel import files
 from easel.data.sets import Dataset
-from easel.errors import UserError, name_once
+from easel.errors import UserError, answers, name_once, one_line, refuse_other_kinds
 from easel.ledger.provenance import note_bytes, note_of
 from easel.ledger.record import BadRecord, Record, UnknownRecord
 from easel.ledger.trial import Trial
@@ -35,6 +35,7 @@ KEY = re.compile(r"[0-9a-f]{64}")  # of a trial
 class Store:
     """Records in a folder, one file a trial, shared by any number of processes; released packs are read behind it."""
 
+    @answers(folder="a path", released="a path")
     def __init__(self, folder: Path | str | None = None, released: Path | str | None = None):
         """folder: where records are read and written; released: a folder of *.zip packs that are only read."""
         self.folder = Path(folder) if folder is not None else files.store_dir()
@@ -357,11 +358,16 @@ def _found_in(source: Path) -> Iterator[tuple[str, Record | Exception]]:
 class Ledger:
     """Trials x epochs x examples: who got what right, and when. Diverged trials are left out and listed.
 
-    Records must be of the same examples and the same number of epochs; several nets may stand in one ledger.
+    Records must be of the same examples and the same number of epochs; several nets may stand in one ledger. A record
+    that is given twice counts once.
     """
 
+    @answers(records="several of them", trained="a whole number")
     def __init__(self, records: Iterable[Record], trained: int = 0):
         records = list(records)
+        for one in records:
+            refuse_other_kinds("Ledger", {"records": Record}, {"records": one})
+        records = list({(record.key, record.epochs): record for record in records}.values())  # one trial counts once
         self.records = [r for r in records if r.status == "complete"]
         self.diverged = [r.trial for r in records if r.status == "diverged"]
         self.trained, self.reused = trained, len(records) - trained
@@ -383,16 +389,23 @@ class Ledger:
         return list(dict.fromkeys(r.identity["model"] for r in self.records))
 
     @property
+    def _first(self) -> Record:
+        if not self.records:
+            fate = "all of its trials diverged: take a lower learning rate" if self.diverged else "it was made of none"
+            raise UserError(f"there is no trial in this ledger; {fate}")
+        return self.records[0]
+
+    @property
     def epochs(self) -> int:
-        """Epochs of each trial."""
-        return self.records[0].epochs
+        """Epochs of each trial. UserError where there is none, as of all below."""
+        return self._first.epochs
 
     @cached_property
     def examples(self) -> Dataset:
         """The images that the trials were trained on, in the order of every array here."""
-        examples, wanted = self.records[0].trial.examples, self.records[0].identity["fingerprint"]
+        examples, wanted = self._first.trial.examples, self._first.identity["fingerprint"]
         if examples.fingerprint != wanted:
-            raise UserError(f"{self.records[0].data['data']} is not what the trials were trained on: its files changed")
+            raise UserError(f"{self._first.data['data']} is not what the trials were trained on: its files changed")
         return examples
 
     @property
@@ -407,15 +420,18 @@ class Ledger:
 
     def where(self, **fields) -> "Ledger":
         """The trials whose fields have these values: `ledger.where(model="wrn-16-4", seed=[0, 1, 2])`."""
+        names = [one.name for one in dataclass_fields(Trial)]
+        if other := sorted({*fields} - {*names}):
+            raise UserError(f"no trial has a field {other[0]!r}; they have: {', '.join(names)}")
         wanted = {k: v if isinstance(v, list | tuple | set | range) else [v] for k, v in fields.items()}
-        chosen = [r for r in self.records if all(getattr(r.trial, k) in v for k, v in wanted.items())]
+        chosen = [r for r in self.records if all(_among(getattr(r.trial, k), v) for k, v in wanted.items())]
         if not chosen:
-            raise UserError(f"no trial in this ledger has {fields}")
+            raise UserError(f"no trial in this ledger has {one_line(fields, 100)}")
         return Ledger(chosen)
 
     def correct(self, view: str = "train") -> np.ndarray:
         """bool (trials, epochs, examples)."""
-        return np.stack([r.correct(view) for r in self.records])
+        return np.stack([r.correct(view) for r in (self._first, *self.records[1:])])
 
     def has(self, quantity: str, view: str = "train") -> bool:
         """Whether every trial recorded this quantity of this view."""
@@ -423,7 +439,7 @@ class Ledger:
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
         """(trials, epochs, examples): float32 of "margin", "loss", "probability"; "features": (…, d) float16."""
-        return np.stack([r.values(quantity, view) for r in self.records])
+        return np.stack([r.values(quantity, view) for r in (self._first, *self.records[1:])])
 
     def predictions(self, view: str = "train") -> np.ndarray:
         """int64 (trials, epochs, examples): the class that each trial named, where the trials record "prediction"."""
@@ -432,9 +448,17 @@ class Ledger:
     @property
     def loss(self) -> np.ndarray:
         """float32 (trials, epochs): mean training loss."""
-        return np.stack([r.arrays["loss"] for r in self.records])
+        return np.stack([r.arrays["loss"] for r in (self._first, *self.records[1:])])
 
     @property
     def seconds(self) -> float:
         """Seconds that the trials took, summed, wherever they ran."""
         return float(sum(r.provenance.get("seconds", 0.0) for r in self.records))
+
+
+def _among(value: object, wanted: Iterable) -> bool:
+    for one in wanted:
+        with suppress(ValueError):  # arrays, of which one cannot say whether they are equal
+            if one == value:
+                return True
+    return False

@@ -13,7 +13,6 @@ a request that cannot be met ends in one line before anything has started.
 
 import ast
 import json
-import math
 import os
 import re
 import reprlib
@@ -34,6 +33,7 @@ from easel.ledger import provenance
 
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
+LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
 
 
 @dataclass
@@ -244,6 +244,15 @@ def _let_ctrl_c_end_it() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def check_enough(data: str, images: int) -> int:
+    """The number of images, or UserError: so few say nothing, and a tenth of them is none."""
+    if images < LEAST_IMAGES:
+        raise UserError(
+            f"{images} images of {data}: a notebook takes {LEAST_IMAGES} or more, to look at a tenth of them"
+        )
+    return images
+
+
 def _nets(values: dict) -> list[str]:
     """The names of nets among a notebook's parameters; a default of None names none."""
     found = [value for name, value in values.items() if _NETS.fullmatch(name) and value]
@@ -278,6 +287,8 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
             models.check(net, size)
         for tiles in given.get("tiles", []):
             changes.check_view(f"shuffle={tiles}", size)
+        if "images" in given:
+            check_enough(name, min(given["images"], most))
         if {"images", "epochs"} <= set(given):
             recipe = Recipe.of(name, precision=run.precision(given.get("precision", "auto")))
             images = min(given["images"], most)  # as the notebooks do
@@ -362,14 +373,14 @@ def typed(name: str, value: object, default: object, where: str) -> object:
 
 def _scalar(name: str, value: object, default: object, where: str, of: str = "") -> object:
     if isinstance(default, float) and type(value) is int:
-        value = float(value) if abs(value) < 2**53 else math.inf
+        value = float(value) if abs(value) < 2**53 else float("inf")
     within, words = _bound(name, default)
     if default is None:
         fits = value is None or isinstance(value, bool | int | float | str)
     else:
         fits = type(value) is type(default)
     if fits and type(value) in (int, float):
-        fits = math.isfinite(value) and within(value)
+        fits = abs(value) < 1e300 and within(value)  # not so for nan
     if fits and isinstance(value, str):
         fits = bool(value.strip()) and value.isprintable()
     if not fits:
