@@ -1,13 +1,19 @@
 """What all tests share: no test reads or writes the user's results, and training uses one thread."""
 
+import signal
+import threading
+
 import pytest
 import torch
 
-from easel import files
+from easel import errors, files
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial
 
 FP32 = Recipe(precision="fp32")
+
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup or &; what tests start would inherit it
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +24,7 @@ def _own_results(tmp_path, monkeypatch):
     for name in ("EASEL_ENGINE", "EASEL_RUN", "EASEL_RETRAIN", "EASEL_VARIANT"):
         monkeypatch.delenv(name, raising=False)
     torch.set_num_threads(1)
+    errors._NAMED.clear()
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-import yaml
 
 from easel import files
 from easel.data.sets import Dataset
@@ -343,9 +342,9 @@ def of_profiles(rows: list[dict], auto: str, workers: int) -> tuple[list[dict], 
     """The estimate of each profile (`profile_estimate`), and one line for each that cannot be read."""
     found, faults = [], []
     try:
-        names = list(yaml.safe_load((plan.notebooks_dir() / "profiles.yaml").read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as fault:
-        return [], [f"no profiles.yaml to read in {plan.notebooks_dir()} ({type(fault).__name__})"]
+        names = list(plan.profiles_in(plan.notebooks_dir() / "profiles.yaml"))
+    except UserError as fault:
+        return [], [str(fault)]
     for name in names:
         try:
             found.append(profile_estimate(name, rows, auto, workers))

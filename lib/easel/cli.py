@@ -14,8 +14,8 @@ import threading
 import warnings
 from pathlib import Path
 
-from easel import __version__
-from easel.errors import UserError
+from easel import __version__, files
+from easel.errors import UserError, one_line
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,23 +25,39 @@ def main(argv: list[str] | None = None) -> int:
         warnings.showwarning = _one_line
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _terminate)  # a scheduler's way of saying Ctrl-C
+            if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and _in_foreground():  # of a shell that ignores it
+                signal.signal(signal.SIGINT, signal.default_int_handler)
         return options.command(options)
     except UserError as error:
-        print(f"easel: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _refused(error)
     except KeyboardInterrupt as stop:
         print(f"\neasel: {stop or 'stopped'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # easel info | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # of a file or folder that nothing below could put into better words
+        return _refused(f"{error.filename or 'the system'}: {files.why(error)}")
+
+
+def _in_foreground() -> bool:
+    """Whether a person at a terminal can stop this process by Ctrl-C, and means it: what runs behind is left alone."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):  # no terminal, or Windows
+        return False
+
+
+def _refused(why: object) -> int:
+    print(one_line(f"easel: {why}"), file=sys.stderr)
+    return 2
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse with its errors in one line."""
 
     def error(self, message: str):
-        self.exit(2, f"easel: {message}; see {self.prog} --help\n")
+        self.exit(2, one_line(f"easel: {message}; see {self.prog} --help") + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -255,10 +271,9 @@ def _described(one: dict) -> str:
 
 
 def _scores(options) -> int:
-    from easel import files
-    from easel.notebook import inventory
+    from easel.notebook import inventory, plan
 
-    folder = files.results_dir() / options.profile
+    folder = plan.profile_folder(options.profile)
     given = _given(options, "drop", "balanced", "seed", "net", "m", "notebook")
     if given and options.keep is None:
         raise UserError(f"--{next(iter(given))} says what to keep and needs --keep; for example: --keep 0.5")
@@ -310,7 +325,7 @@ _share = _number(float, lambda s: 0 < s <= 1, "number", "a share above 0, at mos
 
 
 def _one_line(message, category, filename, lineno, file=None, line=None) -> None:
-    print(f"easel: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(one_line(f"easel: warning: {message}"), file=sys.stderr)
 
 
 def _terminate(*_signal) -> None:

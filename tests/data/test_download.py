@@ -54,7 +54,9 @@ def answer(mirror: Mirror, kind: str, start: int) -> None:
     mirror.send_response(206 if start else 200)
     if start:
         mirror.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-    if kind not in ("endless", "unannounced"):
+    if kind == "odd":
+        mirror.send_header("Content-Length", "\xb2")  # "²".isdigit()
+    elif kind not in ("endless", "unannounced"):
         mirror.send_header("Content-Length", str(len(body) - start))
     mirror.end_headers()
     rest = body[start:]
@@ -209,6 +211,17 @@ def test_a_file_of_unannounced_length_is_judged_by_its_md5(get):
     assert get("unannounced") == CONTENT
 
 
+def test_a_length_that_is_no_number_ended_the_trying_and_is_passed_over(get, server):
+    assert get("404", "odd") == CONTENT
+    assert asked(server) == ["404", "odd"]
+
+
+def test_a_download_that_fails_leaves_no_lock(get, tmp_path):
+    with pytest.raises(UserError):
+        get("404")
+    assert only(tmp_path) == []
+
+
 def test_wrong_bytes_never_get_the_final_name(get, tmp_path):
     with pytest.raises(UserError, match=f"wrong bytes, MD5 is [0-9a-f]{{32}}, expected {MD5}"):
         get("wrong")
@@ -343,7 +356,7 @@ def test_easel_mirrors_takes_their_place_with_folders_and_files(monkeypatch):
     assert download.mirrors("y.tar.gz") == ("http://a/sets/y.tar.gz", "http://c/get?it")
 
 
-@pytest.mark.parametrize("url", ["ftp://a/x", "file:///etc/passwd", "a/b", "https://"])
+@pytest.mark.parametrize("url", ["ftp://a/x", "file:///etc/passwd", "a/b", "https://", "http://[bad"])
 def test_a_mirror_that_is_no_web_address_is_refused(monkeypatch, url):
     monkeypatch.setenv("EASEL_MIRRORS", url)
     with pytest.raises(UserError, match="no http or https address"):

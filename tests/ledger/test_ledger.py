@@ -1,11 +1,14 @@
 """A record is complete and verified, or absent; the ledger holds who got what right, and when."""
 
 import errno
+import fcntl
 import hashlib
 import io
 import json
 import os
 import threading
+import time
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easel import files
+from easel import errors, files
 from easel.errors import UserError
 from easel.ledger.record import BadRecord, Record, pack, unpack
 from easel.ledger.store import Ledger, Store, write_pack
@@ -144,6 +147,147 @@ def test_quantities_of_an_older_record_are_kept_with_a_newer_view(store, tiny):
     foreign.arrays["correct.train"] = ~foreign.arrays["correct.train"]  # as from hardware that adds in another order
     store.put(foreign)
     assert "margin.train" not in store.read(tiny().key).arrays
+
+
+def test_every_bit_of_a_note_is_right_or_named_and_notes_of_earlier_versions_are_believed(store, record):
+    store.put(record)
+    path = store.folder / f"{record.key}.json"
+    blob, rest = path.read_bytes(), files.sealed(record.provenance)
+    for position in range(0, 8 * len(blob), 3):
+        bad = bytearray(blob)
+        bad[position // 8] ^= 1 << position % 8
+        path.write_bytes(bad)
+        errors._NAMED.clear()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            made = store.note(record.key)
+        assert made.items() >= record.provenance.items() or (made == {} and str(path) in str(said[0].message))
+    del rest["sha256"]
+    path.write_text(json.dumps(rest))
+    assert store.note(record.key) == record.provenance
+    path.unlink()
+    assert store.read(record.key).provenance == {}
+
+
+def every_flip(blob: bytes, step: int):
+    """The bytes with one bit turned, each step-th bit."""
+    for position in range(0, 8 * len(blob), step):
+        bad = bytearray(blob)
+        bad[position // 8] ^= 1 << position % 8
+        yield bytes(bad)
+
+
+def test_a_pack_with_a_flipped_bit_gives_its_records_or_names_what_it_lost(tiny, tmp_path):
+    records = [train(tiny(seed=seed)) for seed in range(2)]
+    pack = tmp_path / "tiny.zip"
+    write_pack(records, pack)
+    whole, keys = pack.read_bytes(), [record.key for record in records]
+    shapes = [whole[:cut] for cut in (0, 1, 40, len(whole) // 2, len(whole) - 1)]
+    for blob in (*shapes, *every_flip(whole, 997), *every_flip(whole[-400:], 16)):
+        pack.write_bytes(blob if len(blob) > 400 or blob in shapes else whole[:-400] + blob)
+        errors._NAMED.clear()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            reader = Store(tmp_path / "none", released=tmp_path)
+            found = [reader.read(key) for key in keys]
+        for record, read in zip(records, found, strict=True):
+            assert read is None or read.to_bytes() == record.to_bytes()
+            assert read is None or read.provenance.items() - {("released", "tiny.zip")} <= record.provenance.items()
+        assert None not in found or said
+
+
+@pytest.mark.parametrize("fate", ["removed", "swapped", "cut", "a folder"])
+def test_a_pack_that_changes_after_it_was_looked_at_is_named_once(tiny, tmp_path, fate):
+    record, pack = train(tiny()), tmp_path / "tiny.zip"
+    write_pack([record], pack)
+    reader = Store(tmp_path / "none", released=tmp_path)
+    assert reader.read(record.key) is not None
+    pack.rename(tmp_path / "was")
+    if fate == "swapped":
+        write_pack([train(tiny(seed=1))], pack)
+    elif fate == "cut":
+        pack.write_bytes((tmp_path / "was").read_bytes()[:-30])
+    elif fate == "a folder":
+        pack.mkdir()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        assert [reader.read(record.key) for _ in range(3)] == [None] * 3
+        assert reader.fullest(record.key) is None
+    assert [record.key[:12] in str(one.message) for one in said] == [True]
+
+
+@pytest.mark.parametrize("kind", ["a newer format", "somebody else's"])
+def test_what_a_newer_easel_or_somebody_else_wrote_is_named_and_left_alone(store, tiny, record, kind, tmp_path):
+    from easel.notebook import inventory
+    from easel.train import ensure as run
+
+    arrays = unpack(record.to_bytes())
+    if kind == "a newer format":
+        meta = json.loads(arrays.pop("meta").tobytes()) | {"format": 99}
+        blob = pack(arrays | {"meta": np.frombuffer(canonical(meta), np.uint8)})
+    else:
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        blob = buffer.getvalue()
+    path = store.path(record.key)
+    path.parent.mkdir()
+    path.write_bytes(blob)
+    (store.folder / "features.npz").write_bytes(blob)
+    with pytest.warns(UserWarning, match="left alone"):
+        assert list(store.records()) == []
+    named = inventory.content(store)
+    assert (named["strange"], named["bad"]) == (sorted([path.name, "features.npz"]), [])
+    assert "left alone, this easel did not write it: " in inventory.as_text(named)
+    for ask in (lambda: run.ensure([record.trial], store=store, workers=0, quiet=True), lambda: store.put(record)):
+        with pytest.raises(UserError, match="is in the way"):
+            ask()
+    assert sorted(p.name for p in store.folder.iterdir()) == sorted([path.name, "features.npz"])
+    assert path.read_bytes() == blob
+    write_pack([record], tmp_path / "released" / "it.zip")  # a released record serves, whatever lies in the store
+    assert Store(store.folder, released=tmp_path / "released").get(record.trial) is not None
+
+
+@pytest.mark.parametrize("moment", ["before the look", "after the look"])
+def test_a_good_record_that_another_process_writes_meanwhile_is_not_set_aside(store, record, monkeypatch, moment):
+    path = store.path(record.key)
+    store.put(record)
+    path.write_bytes(b"hurt")
+    name, real = ("from_bytes", Record.from_bytes) if moment == "before the look" else ("replace", os.replace)
+
+    def late(*given):
+        monkeypatch.undo()
+        (store.folder / "new").write_bytes(record.to_bytes())
+        os.replace(store.folder / "new", path)
+        return real(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Record if name == "from_bytes" else os, name, late)
+        monkeypatch = patch
+        assert store.read(record.key).to_bytes() == record.to_bytes()
+    assert sorted(p.suffix for p in store.folder.iterdir()) == [".json", ".npz"]
+
+
+def test_parts_that_killed_writers_left_are_swept_when_they_are_old_and_nobodys(store, tiny, record):
+    from easel.train import ensure as run
+
+    store.put(record)
+    now = time.time()
+    for name, age in (
+        (".a.npz.x.part", 9999),
+        (".held.npz.x.part", 9999),
+        (".new.npz.x.part", 5),
+        ("cifar.tgz.part", 9999),
+    ):
+        (store.folder / name).write_bytes(b"half")
+        os.utime(store.folder / name, (now - age, now - age))
+    with open(store.folder / ".held.npz.x.part", "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        run.ensure([tiny(seed=7)], store=store, workers=0, quiet=True)
+    assert sorted(p.name for p in store.folder.glob("*.part")) == [
+        ".held.npz.x.part",
+        ".new.npz.x.part",
+        "cifar.tgz.part",
+    ]
 
 
 def test_released_records_are_read_where_the_store_has_none(store, tiny, tmp_path):
@@ -310,6 +454,29 @@ def test_ledger_stacks_trials_and_leaves_out_the_diverged(tiny):
         ledger.values("margin")
     with pytest.raises(UserError, match="no view 'test'"):
         ledger.correct("test")
+
+
+def test_one_trial_given_four_times_counts_once(store, tiny):
+    from easel.train import ensure as run
+
+    ledger = run.ensure([tiny()] * 4, store=store, workers=0, quiet=True)
+    assert (len(ledger), ledger.trained, ledger.reused, len(ledger.keys)) == (1, 1, 0, 1)
+    assert ledger.correct().shape == (1, 2, 100)
+    (each,) = run.ensure_each([tiny()] * 3, store=store, workers=0, quiet=True)
+    assert (len(each), each.trained, each.reused) == (1, 0, 1)
+
+
+def test_a_ledger_of_diverged_trials_only_says_so(tiny):
+    ledger = Ledger([train(tiny(recipe=Recipe(precision="fp32", learning_rate=1e30, optimizer="sgd")))])
+    asks = [lambda name=name: getattr(ledger, name) for name in ("epochs", "examples", "ids", "labels", "loss")]
+    for ask in (*asks, ledger.correct, lambda: ledger.values("loss")):
+        with pytest.raises(UserError, match="all of its trials diverged: take a lower learning rate"):
+            ask()
+    with pytest.raises(UserError, match="it was made of none"):
+        _ = Ledger([]).labels
+    for wrong in (5, ["a record"], None):
+        with pytest.raises(UserError, match="it takes"):
+            Ledger(wrong)
 
 
 def test_trials_of_different_examples_do_not_share_a_ledger(tiny):

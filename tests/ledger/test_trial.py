@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from easel.errors import UserError
-from easel.ledger.trial import Edit, Recipe, Trial, View, canonical
+from easel.ledger.quantities import QUANTITIES
+from easel.ledger.trial import Edit, Recipe, Trial, View, canonical, two_groups
 from easel.train.batches import stream
 
 
@@ -262,3 +263,35 @@ def test_a_trial_says_what_it_trains_on_and_with_which_labels(tiny):
     assert edited.trained_on.tolist() == [3, 8]
     assert edited.training_labels.tolist() == [0] * 100
     assert edited.given_order.tolist() == [8, 3]
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda: Recipe(learning_rate=0), "recipe learning_rate=0: a number above 0"),
+        (lambda: Recipe(learning_rate=True), "recipe: learning_rate=True: it takes a number"),
+        (lambda: Recipe(flip="no"), "recipe: flip='no': it takes True or False"),
+        (lambda: Recipe(optimizer=np.array([])), "recipe: optimizer=array"),
+        (lambda: Edit(keep=[0.5, 1.7]), "edit keep=\\[0\\.5, 1\\.7\\]: an array of whole numbers"),
+        (lambda: Edit(keep=[True, False, True]), "an array of whole numbers"),
+        (lambda: Edit(labels="cat"), "edit labels='cat': an array of whole numbers"),
+        (lambda: Edit(order=[[1], [1, 2]]), "an array of whole numbers"),
+        (lambda: Trial(model="mlp-1x10", seed=0, epochs=1, recipe="paper"), "trial: recipe='paper': it takes Recipe"),
+        (lambda: Trial(model="mlp-1x10", seed=0, epochs=1, edit=-1), "trial: edit=-1: it takes Edit"),
+        (lambda: Trial(model="mlp-1x10", seed=0, epochs=1, views=7), "trial: views=7: it takes texts"),
+        (lambda: Trial(model="mlp-1x10", seed=0, epochs=1, judged="no"), "trial: judged='no': it takes True or False"),
+        (lambda: Trial(model=5, seed=0, epochs=1), "trial: model=5: it takes a text"),
+        (lambda: two_groups(5, [1]), "two_groups: models=5: it takes texts"),
+    ],
+)
+def test_what_was_taken_without_a_word_or_failed_elsewhere_is_refused_in_our_words(ask, said):
+    with pytest.raises(UserError, match=said):
+        ask()
+
+
+def test_margins_and_features_beyond_float16_are_its_largest_number_not_infinite():
+    logits = torch.tensor([[1e6, 0.0], [3.0, 1.0]])
+    margin = QUANTITIES["margin"].measure(logits, torch.tensor([0, 0]))
+    assert margin.tolist() == [65504, 2]
+    assert QUANTITIES["margin"].measure(logits, torch.tensor([1, 0])).tolist() == [-65504, 2]
+    assert QUANTITIES["features"].measure(logits, torch.tensor([0, 0])).isfinite().all()

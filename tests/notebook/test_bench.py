@@ -308,7 +308,7 @@ def test_profiles_that_cannot_be_read_are_named_and_stop_nothing(profile, tmp_pa
     assert len(faults) == 1
     assert "trails" in faults[0]
     (tmp_path / "notebooks" / "profiles.yaml").unlink()
-    nothing = [f"no profiles.yaml to read in {tmp_path}/notebooks (FileNotFoundError)"]
+    nothing = [f"{tmp_path}/notebooks/profiles.yaml cannot be read: there is no such file or folder"]
     assert bench.of_profiles([row("mlp-1x10", 1e-3)], "bf16", 1) == ([], nothing)
 
 

@@ -17,7 +17,7 @@ import pytest
 from easel import cli
 from easel.ledger.store import Store
 from easel.notebook import batch
-from easel.train import ensure as run
+from easel.train import cost, ensure as run
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +102,64 @@ def test_a_request_that_cannot_be_met_is_one_line_and_starts_nothing(capsys, not
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("010", 10), ("1e3", None), ("1:30", None), ("2020-99-99", None), ("0x_", None), ("0x10", None),
+        ("!!int x", None),
+        ("!!timestamp x", None), ("9" * 5000, None), ("[" * 2000, None), ("{" * 20000, None), ("1_000", 1000), ("+7",
+        7),
+        ("&a [*a]", None), ("*a", None), ("\x1b[2J", None), ("\ud800", None), ("yes", None), ("\u00b2", None),
+        ("~", None),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_a_person_means_it_or_refused_in_one_line(capsys, monkeypatch, text, means):
+    given = []
+    monkeypatch.setattr(batch, "check_inputs", lambda plans: given.extend(plans))
+    monkeypatch.setattr(batch, "_run_all", lambda *_: [])
+    if means is None:
+        said = refused(capsys, "run", "--set", f"epochs={text}")
+        assert len(said) <= 301
+        assert "it takes a whole number above 0" in said
+    else:
+        cli.main(["run", "--set", f"epochs={text}"])
+        assert given[0].values["epochs"] == means
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "smoke: {00_one: {epochs: 1:30}}", "smoke: {00_one: {epochs: 3, epochs: 4}}", "smoke: !!int x", "? [1]\n: 2",
+        "smoke: {00_one: {epochs: 2020-99-99}}", "smoke: " + "[" * 3000, "\xff", "smoke: {00_one: {? [epochs] : 3}}",
+        "smoke: &a {00_one: *a}", "- smoke", "smoke: {00_one: {epochs: " + "9" * 5000 + "}}", "smoke: {00_one: !x 3}",
+        "\0",
+        "smoke: {00_one: {models: [" + "mlp-1x10, " * 3000 + "7]}}",
+        "a: &a [x,x]\nb: &b [*a,*a]\nsmoke: {00_one: {data: *b}}",
+        "smoke: {1: {}}", "smoke: {00_one: {2: 3}}", "smoke: {<<: 3}", "smoke: {00_one: {epochs: .inf}}",
+    ],
+)  # fmt: skip
+def test_a_profile_that_cannot_be_is_one_line(capsys, nothing_starts, notebooks, text):
+    (notebooks / "profiles.yaml").write_bytes(text.encode("latin-1"))
+    assert len(refused(capsys, "run")) <= 301
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = {[]: 1}", "x = " + "[" * 300, "x = " + "-" * 9000 + "1", "x = 1\0", "x = " + "9" * 5000, "x = {1: 2}",
+        "x = (1,)",
+        "x = [[1]]", "x = b'a'", "x = 1j", "x = ...", "x, y = 1, 2", "import os", "x: int", "x = '\\d'; y = f''",
+        5, None, [1],
+    ],
+)  # fmt: skip
+def test_a_parameters_cell_that_cannot_be_is_one_line(capsys, nothing_starts, notebooks, source):
+    content = json.loads((notebooks / "00_one.ipynb").read_text())
+    cell = next(c for c in content["cells"] if "parameters" in c["metadata"].get("tags", []))
+    cell["source"] = source
+    (notebooks / "00_one.ipynb").write_text(json.dumps(content))
+    assert len(refused(capsys, "run")) <= 301
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "option", [("--dataset", "cifar11"), ("--set", "models=mlp-1x10,vgg-one"), ("--dataset", "./no")]
@@ -165,6 +223,23 @@ def test_run_hands_over_what_was_asked_for(monkeypatch):
     assert asked == [(("smoke", ["00", "01"], "patterns", 3, {"m": "1,2", "a": "b=c"}), "ray")]
     assert cli.main(["run", "--only", "00", "--only", "01,02"]) == 1  # again, not instead
     assert asked[1][0][1] == ["00", "01", "02"]
+
+
+@pytest.mark.parametrize(("foreground", "heard"), [(True, True), (False, False)])
+def test_ctrl_c_is_heard_where_a_person_can_send_it_and_not_behind_a_script(foreground, heard):
+    """In the foreground of a terminal of its own; or with standard input from nowhere, as under & or nohup."""
+    code = (
+        "import os, signal, sys, time\nif sys.argv[1] == 'True':\n    import fcntl, termios\n    os.setsid()\n"
+        "    fcntl.ioctl(0, termios.TIOCSCTTY, 0)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from easel import cli\nfrom easel.notebook import batch\n"
+        "def wait(*_):\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(0.1)\n    return 7\n"
+        "batch.run = wait\nsys.exit(cli.main(['run']))"
+    )
+    theirs, ours = os.openpty() if foreground else (None, subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, "-c", code, str(foreground)], stdin=ours, capture_output=True, timeout=60)
+    for end in (theirs, ours) if foreground else ():
+        os.close(end)
+    assert done.returncode == (130 if heard else 7), done.stderr
 
 
 def test_ctrl_c_is_status_130_and_one_line(capsys, monkeypatch):
@@ -406,12 +481,20 @@ def test_the_net_and_the_notebook_may_be_named_and_the_first_is_no_mlp(trained, 
 
 @pytest.mark.parametrize("hurt", ["null", "[]", "{", '{"seconds": null}', '{"seconds": "long"}'])
 def test_a_key_json_that_is_null_or_damaged_was_a_traceback_and_is_named(trained, capsys, hurt):
-    (Store().folder / f"{trained[0].key}.json").write_text(hurt)
-    assert cli.main(["info"]) == 0
-    said = capsys.readouterr().out
-    assert f"how it came about is missing or damaged, the trial is not: {trained[0].key}.json\n" in said
-    assert "3 trials" in said
-    assert cli.main(["scores"]) == 0
+    path = Store().folder / f"{trained[0].key}.json"
+    path.write_text(hurt)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert cli.main(["info"]) == 0
+        said = capsys.readouterr()
+        assert f"how it came about is missing or damaged, the trial is not: {trained[0].key}.json\n" in said.out
+        assert "3 trials" in said.out
+        assert f"easel: warning: note {path} is damaged (" in said.err
+        assert cli.main(["scores"]) == 0
+        assert run.ensure([record.trial for record in trained], quiet=True).trained == 0
+        assert cost.speeds(Store(), "cpu", ["fp32"])
+        assert Store().fullest(trained[0].key).provenance == {}
+    assert capsys.readouterr().err == ""  # once
 
 
 @pytest.mark.parametrize("hurt", ["null", '{"notebook": "01_two"}', '{"notebook": "01_two", "keys": null}'])

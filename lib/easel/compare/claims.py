@@ -23,7 +23,7 @@ import numpy as np
 
 from easel.compare.cuts import ROUNDING, chosen
 from easel.compare.intervals import Interval, together
-from easel.errors import UserError
+from easel.errors import UserError, answers
 
 VERDICTS = ("holds", "fails", "no difference", "open", "as printed", "not as printed")
 REASONS = ("trials", "images", "design")  # that a claim can be limited by
@@ -55,6 +55,13 @@ class Finding(NamedTuple):
 Points = Mapping[str, Interval | Callable[[float], Interval]]  # {point: its interval, or its interval at a level}
 
 
+@answers(
+    points="intervals by name",
+    above="a number or one a point",
+    below="a number or one a point",
+    margin="a number",
+    limit="a text",
+)
 def judge(
     points: Points | Interval,
     *,
@@ -98,6 +105,7 @@ def judge(
     return _finding(worst, _mirrored(shown, sign), verdict, limit, _needed(plain[worst], bar[worst], margin))
 
 
+@answers(points="intervals by name", above="a number")
 def some(points: Points, *, above: float) -> Finding:
     """The verdict on "at SOME point it lies above this value", shown by the best of them.
 
@@ -116,6 +124,7 @@ def some(points: Points, *, above: float) -> Finding:
     return _finding(best, wide[best], verdict, "", _needed(wide[best], above, None))
 
 
+@answers(rules="intervals by name", printed="a number", bounds="two numbers", ceiling="a number", limit="a text")
 def against_print(
     rules: Mapping[str, Interval] | Interval,
     printed: float,

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from easel.compare.cuts import labels_of
+from easel.compare.cuts import array, labels_of
 from easel.compare.intervals import crossed
-from easel.errors import UserError
+from easel.errors import UserError, answers
 
 MEASURES = ("kappa", "kappa within classes", "shared errors", "same wrong class")
 
@@ -24,7 +24,7 @@ def by_seed(a, b) -> np.ndarray:
     pair is not independent of itself; the pairs of different seeds are, and a row here is what can be left out.
     UserError: shapes that differ.
     """
-    a, b = np.asarray(a), np.asarray(b)
+    a, b = array(a), array(b)
     if a.shape != b.shape:
         raise UserError(f"{a.shape} and {b.shape}: give nets of the same seeds, on the same examples")
     rows = np.empty(a.shape, [("a", a.dtype), ("b", b.dtype)])
@@ -32,6 +32,7 @@ def by_seed(a, b) -> np.ndarray:
     return rows
 
 
+@answers(a="numbers", b="numbers", labels="numbers", paired="True or False")
 def error_agreement(a, b, labels, *, paired: bool = False) -> np.ndarray:
     """How alike the errors of two groups of nets are, mean over their pairs of nets: float (4,), MEASURES' order.
 
@@ -50,6 +51,7 @@ def error_agreement(a, b, labels, *, paired: bool = False) -> np.ndarray:
     return _mean(pairs)
 
 
+@answers(a="numbers", b="numbers", labels="numbers", paired="True or False")
 def by_chance(a, b, labels, *, paired: bool = False) -> np.ndarray:
     """What `error_agreement` would be if the nets erred independently, each as often in each class as it does: (4,).
 
@@ -88,6 +90,7 @@ def consistency(
     return pd.DataFrame(rows)
 
 
+@answers(wrong="numbers", labels="numbers")
 def times_wrong(wrong, labels) -> pd.DataFrame:
     """How many of the nets misclassify an example: columns count (0..nets), share of the examples, chance.
 
@@ -125,7 +128,7 @@ class _Pair(NamedTuple):
 
 def _pairs(a, b, labels, paired: bool):
     a, alone = _predicted(a, 2 if b is None else 1), b is None
-    b, labels = a if alone else _predicted(b, 1), np.asarray(labels)
+    b, labels = a if alone else _predicted(b, 1), array(labels)
     if not labels.shape == a.shape[1:] == b.shape[1:]:
         raise UserError(f"predictions {a.shape} and {b.shape}, labels {labels.shape}: give the same examples")
     order = np.argsort(labels, kind="stable")
@@ -194,14 +197,14 @@ def _statistic(a: np.ndarray, *rest: np.ndarray) -> np.ndarray:
 
 def bool_nets(wrong) -> np.ndarray:
     """The array itself, if it is bool (nets, examples) with at least one of each; else a UserError."""
-    wrong = np.asarray(wrong)
+    wrong = array(wrong)
     if wrong.ndim != 2 or wrong.dtype != bool or 0 in wrong.shape:
         raise UserError(f"wrong of shape {wrong.shape} and type {wrong.dtype}: give bool (nets, examples)")
     return wrong
 
 
 def _predicted(predictions, least: int) -> np.ndarray:
-    predictions = np.asarray(predictions)
+    predictions = array(predictions)
     fits = predictions.ndim == 2 and predictions.dtype.kind in "iu" and len(predictions) >= least
     if not fits or not predictions.shape[1] or predictions.min() < 0:
         shape = f"{predictions.shape} {predictions.dtype}"

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from easel.errors import UserError
+from easel.errors import UserError, one_line
 
 WHICH = ("easy", "hard")
 TIES = ("expected", "inclusive", "index")
@@ -130,9 +130,9 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
 
 def chosen(name: str, value: str, allowed: Sequence[str]) -> str:
     """One of some words."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         *most, last = map(repr, allowed)
-        raise UserError(f"{name}={value!r}: give {', '.join(most)} or {last}")
+        raise UserError(f"{name}={one_line(repr(value), 60)}: give {', '.join(most)} or {last}")
     return value
 
 
@@ -151,16 +151,24 @@ def asked(which: str, fraction: float) -> tuple[str, float]:
     return chosen("which", which, WHICH), float(fraction)
 
 
+def array(values) -> np.ndarray:
+    """np.asarray, with its answer to rows of different lengths in our words."""
+    try:
+        return np.asarray(values)
+    except ValueError as fault:
+        raise UserError(f"no array can be made of what was given: {one_line(fault, 100)}") from None
+
+
 def level_of(level: float) -> float:
     """A confidence level."""
-    if not 0 < level < 1:
+    if not (isinstance(level, (int, float, np.number)) and 0 < level < 1):
         raise UserError(f"level={level!r}: give a number between 0 and 1, such as 0.95")
     return level
 
 
 def vector(counts) -> np.ndarray:
     """Counts as float64 (examples,); UserError unless they are finite numbers, one an example."""
-    x = np.asarray(counts)
+    x = array(counts)
     if x.ndim != 1 or x.dtype.kind not in "biuf" or not len(x):
         raise UserError(f"counts of shape {x.shape} and type {x.dtype}: give one number an example, shape (examples,)")
     x = x.astype(np.float64)
@@ -180,7 +188,7 @@ def pair_of(a, b) -> tuple[np.ndarray, np.ndarray]:
 
 def labels_of(labels, examples: int) -> np.ndarray:
     """Labels as 0..classes-1, int64 (examples,); UserError unless there is one for each example."""
-    labels = np.asarray(labels)
+    labels = array(labels)
     if labels.shape != (examples,):
         raise UserError(f"labels of shape {labels.shape}: give one label for each of the {examples} examples")
     return np.unique(labels, return_inverse=True)[1]
@@ -188,7 +196,7 @@ def labels_of(labels, examples: int) -> np.ndarray:
 
 def trials_of(correct, *, least: int = 1) -> np.ndarray:
     """Right or wrong (bool), or probabilities, (trials, examples) of one epoch, at least so many trials."""
-    correct = np.asarray(correct)
+    correct = array(correct)
     graded = correct.dtype.kind == "f" and np.isfinite(correct).all()  # a probability instead of right or wrong
     if correct.ndim != 2 or not (correct.dtype == bool or graded) or not correct.shape[1]:
         raise UserError(

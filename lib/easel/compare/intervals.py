@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from easel.compare.cuts import ROUNDING, labels_of, level_of, trials_of, vector, whole
-from easel.errors import UserError
+from easel.errors import UserError, answers
 
 LEVEL = 0.95
 ANY = (-np.inf, np.inf)  # the range of a statistic that has no limits
@@ -39,6 +39,7 @@ class Interval(NamedTuple):
 # ---- one interval --------------------------------------------------------------------------------------------------
 
 
+@answers(estimate="a number", doubts="pairs of numbers", n="a whole number", level="a number")
 def combined(
     estimate: float,
     doubts: Iterable[tuple[float, float]],
@@ -68,6 +69,7 @@ def together(points: int, level: float = LEVEL) -> float:
     return 1 - (1 - level_of(level)) / whole("points", points, 1)
 
 
+@answers(values="numbers", level="a number", points="a whole number")
 def t_interval(values, *, level: float = LEVEL, points: int = 1) -> Interval:
     """The mean of independent trials and its t-interval; nan (diverged, or without a partner) is left out.
 
@@ -86,6 +88,7 @@ def t_interval(values, *, level: float = LEVEL, points: int = 1) -> Interval:
 # ---- the jackknife over trials -------------------------------------------------------------------------------------
 
 
+@answers(a_correct="numbers", b_correct="numbers", statistic="a function", limits="numbers")
 def jackknife(a_correct, b_correct, statistic: Callable[..., float], *, limits=(0.0, 1.0)) -> Interval:
     """Delete-one-trial jackknife interval of statistic(counts_a, counts_b), or (counts_a) if b_correct is None.
 

@@ -35,7 +35,7 @@ from easel.compare.cuts import (
     vector,
 )
 from easel.compare.intervals import Interval, from_left_out, jackknife_of
-from easel.errors import UserError
+from easel.errors import UserError, answers
 
 # ---- one ranking, and two ------------------------------------------------------------------------------------------
 
@@ -50,6 +50,7 @@ def inclusion(counts, *, which: str = "easy", fraction: float = 0.10) -> np.ndar
     return cut_at(vector(counts), *asked(which, fraction)).membership("expected")
 
 
+@answers(a="numbers", b="numbers", ties="a text")
 def rate(a, b, *, which: str = "easy", fraction: float = 0.10, ties: str = "expected") -> float:
     """Matching rate of the easy or hard sets of two rankings (EH 2.2, Eq. 2), in 0..1.
 
@@ -114,6 +115,7 @@ class Side(NamedTuple):
     without: list
 
 
+@answers(groups="pairs of arrays by name")
 def rate_table(
     groups: Mapping[str, tuple], *, which: str = "easy", fraction: float = 0.10, ties: str = "expected", labels=None
 ) -> pd.DataFrame:
@@ -157,6 +159,7 @@ def rate_table(
     return pd.DataFrame(rows)
 
 
+@answers(groups="pairs of arrays by name")
 def rank_table(groups: Mapping[str, tuple], labels=None) -> pd.DataFrame:
     """Spearman's correlation of every pair of nets, which needs no cut and so no tie rule: one row a pair, a <= b.
 
@@ -174,6 +177,7 @@ def rank_table(groups: Mapping[str, tuple], labels=None) -> pd.DataFrame:
     return found.assign(n=[sum(trials[net] for net in {a, b}) for a, b in zip(found.a, found.b, strict=True)])
 
 
+@answers(groups="pairs of arrays by name")
 def agreement_table(
     sides: Mapping[str, list[Side]], agree: Callable[[object, object], float], *, limits: tuple[float, float]
 ) -> list[dict]:
@@ -215,6 +219,7 @@ def agreement_table(
     return found
 
 
+@answers(groups="pairs of arrays by name", pairs="pairs", others="pairs", ties="a text")
 def contrast(groups: Mapping[str, tuple], pairs, others, *, which: str = "easy", ties: str = "expected") -> Interval:
     """The mean matching rate over `pairs` of nets less that over `others`, in -1..1, with a `jackknife_of` interval.
 

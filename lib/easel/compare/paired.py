@@ -14,7 +14,7 @@ import pandas as pd
 
 from easel.compare.claims import Points, judge
 from easel.compare.intervals import t_interval
-from easel.errors import UserError
+from easel.errors import UserError, answers
 
 # ---- from trials to a table ----------------------------------------------------------------------------------------
 
@@ -68,6 +68,7 @@ def at(table: pd.DataFrame, **where) -> pd.Series:
 # ---- intervals and claims ------------------------------------------------------------------------------------------
 
 
+@answers(values="values by name")
 def points(values: Mapping[str, object]) -> Points:
     """For `claims.judge`: {point: (trials,) values}, such as differences at each rate, as `t_interval`s."""
     return {name: partial(t_interval, one) for name, one in values.items()}
@@ -87,6 +88,7 @@ def down_to(claims: Mapping[float, object], *, above: float) -> float | None:
     return reached
 
 
+@answers(curve="arrays by number")
 def steps(curve: Mapping[float, pd.Series]) -> dict[str, pd.Series]:
     """From each rate to the next: what the accuracy gains, seed by seed; below 0 it falls. Keys such as ".3 to .6".
 
@@ -98,6 +100,7 @@ def steps(curve: Mapping[float, pd.Series]) -> dict[str, pd.Series]:
     return {f"{a:g} to {b:g}": curve[b] - curve[a] for a, b in pairwise(rates)}
 
 
+@answers(curve="arrays by number", knee="a number")
 def bend(curve: Mapping[float, pd.Series], knee: float) -> dict[str, pd.Series]:
     """How much faster accuracy falls after `knee` than before it: accuracy per tenth of the images, seed by seed.
 

@@ -272,7 +272,7 @@ def _mixing(c: np.ndarray, trials: int) -> np.ndarray:
 
 
 def _mean(source, name: str, m: int | None) -> np.ndarray:
-    values = _cube(_one_net(source).values(name) if hasattr(source, "values") else source)
+    values = _cube(_one_net(source).values(name) if hasattr(source, "models") else source)
     if m is not None:
         at = _epoch(m, values.shape[1])
         values = values[:, at : at + 1]
@@ -284,15 +284,15 @@ def _mean(source, name: str, m: int | None) -> np.ndarray:
 
 def _correct(source, m: int | None = None) -> np.ndarray:
     """Right or wrong, bool (trials, epochs, examples), of the first m epochs; of all if m is None."""
-    correct = _cube(_one_net(source).correct("train") if hasattr(source, "correct") else source)
+    correct = _cube(_one_net(source).correct("train") if hasattr(source, "models") else source)
     if correct.dtype != bool:
         raise UserError(f"correct of type {correct.dtype}: give bool (trials, epochs, examples)")
     return correct if m is None else correct[:, : _epoch(m, correct.shape[1]) + 1]
 
 
 def _cube(values) -> np.ndarray:
-    values = np.asarray(values)
-    if values.ndim != 3 or 0 in values.shape:
+    values = cuts.array(values)
+    if values.ndim != 3 or values.dtype.kind not in "biuf" or 0 in values.shape:
         raise UserError(f"a record of shape {values.shape}: give (trials, epochs, examples), at least one of each")
     return values
 

@@ -65,7 +65,11 @@ def mirrors(file: str, urls: Sequence[str] = ()) -> tuple[str, ...]:
     """
     own = os.environ.get("EASEL_MIRRORS", "").split()
     for url in own:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+        try:
+            good = urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc
+        except ValueError:  # http://[
+            good = False
+        if not good:
             raise UserError(f"EASEL_MIRRORS: {url!r} is no http or https address; write them with spaces between")
     urls = tuple(url + file if url.endswith("/") else url for url in own) or urls
     return tuple(url for url in urls if not re.search(r"\.(gz|tgz|zip|tar)$", url) or url.endswith("/" + file))
@@ -183,12 +187,14 @@ def _asked(url: str, start: int, size: int, connect: float, stall: float) -> Ite
             raise Left(f"{answer.status_code} {answer.reason}")
         announced = answer.headers.get("Content-Length", "")
         if answer.status_code == 206:
-            part = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
+            part = re.fullmatch(
+                r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)", answer.headers.get("Content-Range", "").strip()
+            )
             if not part or int(part[1]) != start:
                 raise Left("answers with another part of the file than was asked for")
             announced = part[2]
-        if announced.isdigit() and int(announced) != size:
-            raise Left(f"another file: {announced} bytes, expected {size}")
+        if re.fullmatch("[0-9]+", announced) and announced.lstrip("0") != str(size):  # int("²") is none
+            raise Left(f"another file: {announced:.20} bytes, expected {size}")
         yield start if answer.status_code == 206 else 0, _blocks(answer, stall)
 
 
@@ -309,20 +315,26 @@ class _Download:
         except ImportError:  # Windows: two processes may download the same bytes twice
             yield
             return
-        with open(self.part.with_name(f".{self.part.name}.lock"), "a") as lock:
-            while True:
+        path = self.part.with_name(f".{self.part.name}.lock")
+        while True:
+            with open(path, "a") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
+                    if path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
+                        continue  # of another lock's file now: ours was removed while we waited
+                except FileNotFoundError:
+                    continue
                 except BlockingIOError:
                     if time.monotonic() > self.deadline:
                         why = "another process is downloading it and is not done in time"
                         raise UserError(f"{self.path}: {why}") from None
                     time.sleep(0.1)
-            yield
-            if self.path.exists():  # whoever still waits on this lock finds the file, too
-                with suppress(FileNotFoundError):
-                    os.unlink(lock.name)
+                    continue
+                try:
+                    yield
+                finally:
+                    os.unlink(path)
+                return
 
     def progress(self, count: int, rate: float, url: str) -> None:
         terminal = sys.stderr.isatty()

@@ -50,15 +50,16 @@ def _of(name: sets.Name, split: str, images: int | None, subset_seed: int, state
     mark = hashlib.sha256(repr([*asked, str(sets.root(name.plain).absolute())]).encode(errors="surrogateescape"))
     path = files.results_dir() / "facts" / f"{mark.hexdigest()[:16]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):  # none, or not whole: the set is read
-        found = json.loads(path.read_bytes())
-        if state and found.pop("state") == state and found.pop("of") == asked:
+        found = files.unsealed(files.read_regular(path))
+        if state and found.pop("sha256") and found.pop("state") == state and found.pop("of") == asked:
             return Facts(**{key: tuple(value) if isinstance(value, list) else value for key, value in found.items()})
     part = sets.part(sets.load(name, split), images, subset_seed)
     facts = Facts(part.fingerprint, part.mean, part.std, len(part), part.classes, part.images.shape[-1])
     if state and _state(name.plain) == state:  # nobody changed a file while it was read
         with suppress(OSError, UserError):  # where nothing can be written the set is read by every process
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_atomically(path, json.dumps({"of": asked, "state": state} | asdict(facts), indent=1).encode())
+            content = files.sealed({"of": asked, "state": state} | asdict(facts))
+            files.write_atomically(path, json.dumps(content, indent=1).encode())
     return facts
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from easel.errors import UserError
+from easel.files import open_regular, why
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
@@ -46,9 +47,12 @@ class Folder:
         if folder is None:
             names = " or ".join(f"{name}/" for name in FOLDER_SPLITS[split])
             raise UserError(f"{self.root}: no folder {names} in it; images lie in train/CLASS/…, val/CLASS/…")
-        here = sorted(e.name for e in _entries(folder) if e.is_dir() and not e.name.startswith("."))
+        here = sorted(e.name for e in _entries(folder) if _is_dir(e) and not e.name.startswith("."))
         if not here:
             raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
+        odd = [name for name in here if not _is_text(name)]
+        if odd:
+            raise UserError(f"{folder}: the class folder {odd[0]!r} has a name that is no UTF-8; rename it")
         if len(here) == 1 and not self.classes:
             raise UserError(f"{folder}: only one class ({here[0]}); telling classes apart takes two folders or more")
         missing = sorted(set(self.classes) - set(here))
@@ -82,8 +86,8 @@ class Folder:
             other = self.split("test").name
             odd = [f"{name} is only in {'train' if name in train else other}/" for name in sorted(train ^ test)]
             if odd:
-                why = "; ".join(odd[:5])
-                raise UserError(f"{self.root}: its splits have different classes ({why}); give both the same folders")
+                which = "; ".join(odd[:5])
+                raise UserError(f"{self.root}: its splits have different classes ({which}); give both the same folders")
         paths = [path for group in files.values() for path in group]
         check_memory(self.root, len(paths), size)
         images = np.empty((len(paths), 3, size, size), np.uint8)
@@ -104,8 +108,23 @@ def _entries(folder: Path) -> list[os.DirEntry]:
     except FileNotFoundError as error:
         raise UserError(f"{folder}: no such folder; it should hold train/CLASS/… and val/CLASS/…") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        why = getattr(error, "strerror", None) or error
-        raise UserError(f"{str(folder)!r}: cannot be read ({why}); name a readable folder") from error
+        what = why(error) if isinstance(error, OSError) else error
+        raise UserError(f"{str(folder)!r}: cannot be read ({what}); name a readable folder") from error
+
+
+def _is_dir(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:  # a link to itself, a network folder that is gone
+        raise UserError(f"{entry.path!r}: cannot be read ({why(error)}); repair it or take it away") from error
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, as Python keeps them
+        return False
+    return True
 
 
 def _images(folder: Path) -> list[Path]:
@@ -154,16 +173,16 @@ def squared(image: Image.Image, size: int, crop: float = 1.0) -> np.ndarray:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image file, decoded only on demand; every way in which PIL can fail on it becomes one UserError."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UserError:
         raise
     except Exception as error:
         if isinstance(error, Image.UnidentifiedImageError):
-            why = "not an image that can be identified"
+            what = "not an image that can be identified"
         else:
-            why = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
-        raise UserError(f"{path}: not a readable image ({why}); repair the file or take it away") from error
+            what = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+        raise UserError(f"{path}: not a readable image ({what}); repair the file or take it away") from error
 
 
 def rgb(image: Image.Image, path: Path | str = "image") -> Image.Image:

@@ -31,7 +31,7 @@ import numpy as np
 
 from easel.data import download
 from easel.errors import UserError
-from easel.files import publish
+from easel.files import open_regular, publish, sweep_parts
 
 CHOICES = ("auto", "photographs")  # names that stand for one of several sets: easel.data.sets.choose says which
 RESERVED = (*CHOICES, "patterns", "mini-imagenet")  # no names for a published set
@@ -81,6 +81,7 @@ class Published:
         """Unpacks root/archive into root/folder, once its MD5 is right; UserError if that cannot be."""
         archive = root / self.archive
         self._checked(archive, self.md5, hold=False)
+        sweep_parts(root)
         try:
             (self.unpack or _unpack_files)(self, root)
         except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
@@ -94,7 +95,7 @@ class Published:
     def _checked(self, path: Path, md5: str, hold: bool = True) -> bytes:
         """The bytes that were checked, not the file's, which may change. hold=False: none, the file is too large."""
         try:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 content = file.read() if hold else b""
                 found = download.md5_of(io.BytesIO(content) if hold else file)
         except OSError as error:

@@ -26,7 +26,7 @@ from PIL import Image
 from easel.data import download, folders, patterns
 from easel.data.published import CHOICES, PUBLISHED
 from easel.errors import UserError, is_whole
-from easel.files import data_dir
+from easel.files import data_dir, named_folder
 
 SPLITS = ("train", "test", "merged")
 SIZES = range(folders.SMALLEST, 513)  # pixels: sides that images can be brought to
@@ -259,10 +259,10 @@ def describe(name: str | os.PathLike) -> dict:
 def root(name: str) -> Path:
     """The folder of a data set, whether it is there or not."""
     if name == "mini-imagenet":
-        return Path(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet").expanduser()
+        return named_folder(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet")
     if name in PUBLISHED:
         return data_dir() / PUBLISHED[name].folder
-    return Path(name).expanduser()
+    return named_folder(name)
 
 
 def on_disk(name: str) -> bool:
@@ -312,7 +312,7 @@ def marks(name: str) -> tuple:
         paths = folder.paths("train") + (folder.paths("test") if folder.split("test") else [])
     digest = hashlib.sha256()
     for path in paths:
-        with suppress(FileNotFoundError):  # a dangling link: reading will name it
+        with suppress(OSError):  # a link to nothing or to itself: reading will name it
             stat = path.stat()
             digest.update(f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return (str(root(name).absolute()), digest.hexdigest(), PUBLISHED[name].read if name in PUBLISHED else None)

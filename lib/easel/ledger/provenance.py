@@ -1,5 +1,7 @@
-"""Where something was made: the machine, for records and for readers."""
+"""Where something was made: the machine, for records and for readers; and the note of it beside a record, KEY.json."""
 
+import ctypes
+import json
 import os
 import platform
 import re
@@ -8,6 +10,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+
+from easel import files
+from easel.errors import UserError
+
+_KINDS = dict.fromkeys(("host", "device", "system", "python", "torch", "numpy", "bitwise", "finished"), str)
+_KINDS |= dict.fromkeys(("recipe_version", "at_once"), int) | {"seconds": int | float}  # of a note, where it is there
 
 
 @cache
@@ -30,6 +38,26 @@ def machine(device: str = "cpu") -> dict:
     }
 
 
+def asked_device() -> str | None:
+    """$EASEL_DEVICE, if it is set; UserError where that is none, or a GPU that is not there. PyTorch is not needed."""
+    asked = os.environ.get("EASEL_DEVICE") or None
+    if asked not in (None, "cpu", "cuda"):
+        raise UserError(f"EASEL_DEVICE={asked}: one of cpu, cuda")
+    if asked == "cuda" and not _gpus():
+        raise UserError("EASEL_DEVICE=cuda: this machine has no GPU that CUDA can use; unset it or use cpu")
+    return asked
+
+
+def _gpus() -> int:
+    """GPUs that this process may use, by CUDA's driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return count.value if not driver.cuInit(0) and not driver.cuDeviceGetCount(ctypes.byref(count)) else 0
+    except (OSError, AttributeError):  # no driver, or none of CUDA's
+        return 0
+
+
 def words() -> str:
     """The machine in words, without its name: processor, cores, GPU if one is in use, Python and PyTorch versions."""
     torch = sys.modules.get("torch")  # a page needs none
@@ -47,3 +75,24 @@ def processor() -> str:
     except OSError:
         pass  # not Linux
     return f"{name}, {cores} core{'' if cores == 1 else 's'}"
+
+
+def note_bytes(made: dict) -> bytes:
+    """What is written beside a record on how it came about: JSON with the digest of its own content."""
+    return json.dumps(files.sealed(made), indent=1).encode()
+
+
+def note_of(blob: bytes) -> dict:
+    """How a record came about, of a note's bytes. ValueError says why it cannot be believed.
+
+    The notes of earlier versions have no digest; of those, what they say has the right kind, or is not believed.
+    """
+    made = files.unsealed(blob)
+    made.pop("sha256", None)
+    for name, value in made.items():
+        kind = _KINDS.get(name, object)
+        if not isinstance(value, kind) or (kind is not object and isinstance(value, bool)):
+            raise ValueError(f"{name!r} is {value!r:.40}")
+    if not 0 <= made.get("seconds", 0) < 1e12:
+        raise ValueError(f"'seconds' is {made['seconds']}")
+    return made

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from easel.errors import UserError
+from easel.errors import UserError, one_line
 from easel.ledger.quantities import QUANTITIES
 from easel.ledger.trial import Edit, Recipe, Timed, Trial, View, canonical
 
@@ -33,6 +33,10 @@ _COMMENT = 7 + 64  # b"sha256:" and the digest in hex
 
 class BadRecord(ValueError):
     """A record whose bytes are not what was written."""
+
+
+class UnknownRecord(BadRecord):
+    """Bytes that are whole and no record of ours: of a format that this version does not know, or somebody else's."""
 
 
 def pack(arrays: dict[str, np.ndarray]) -> bytes:
@@ -49,12 +53,26 @@ def pack(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def unpack(blob: bytes) -> dict[str, np.ndarray]:
-    """The arrays of `pack`'s bytes; BadRecord if a single bit differs."""
+    """The arrays of `pack`'s bytes; BadRecord if a single bit differs, UnknownRecord for an archive of others."""
     body, comment = blob[:-_COMMENT], blob[-_COMMENT:]
     if comment != b"sha256:" + hashlib.sha256(body).hexdigest().encode():
+        if _is_whole_archive(blob):
+            raise UnknownRecord("easel did not write it")
         raise BadRecord("its SHA-256 is not the one written at its end")
-    with np.load(io.BytesIO(blob), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    try:
+        with np.load(io.BytesIO(blob), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as fault:  # whole, but no archive of plain arrays: others can write a SHA-256, too
+        raise BadRecord(f"it holds no arrays ({type(fault).__name__})") from None
+
+
+def _is_whole_archive(blob: bytes) -> bool:
+    """Whether these bytes are a zip without our digest in which nothing is damaged: numpy.savez writes such files."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+            return not archive.comment and archive.testzip() is None
+    except Exception:  # what zipfile raises on spoilt bytes is of many kinds
+        return False
 
 
 @dataclass(eq=False)
@@ -103,19 +121,26 @@ class Record:
         """The record in `blob`, verified: digest, format, and that it is the trial `key`. BadRecord otherwise.
 
         A record of format 2 is read by the key that it had then, and comes back with the key that it has now.
+        UnknownRecord: it is whole, and of a format that this version does not know.
         """
         arrays = unpack(blob)
-        meta = json.loads(arrays.pop("meta").tobytes())
-        version = meta.pop("format")
+        try:
+            meta = json.loads(arrays.pop("meta").tobytes())
+            version = meta.pop("format")
+        except (LookupError, AttributeError, TypeError, ValueError, RecursionError):
+            raise BadRecord("it does not say what it is") from None
         if version not in (2, FORMAT):
-            raise BadRecord("another version of easel wrote it")
-        if _key(meta["identity"]) != key:
-            raise BadRecord("it holds another trial than its name says")
-        if version == 2:
-            del meta["identity"]["epochs"]
-            if meta["status"] == "diverged":  # the loss was filled up; which of its epochs were good is not known
-                arrays["loss"] = arrays["loss"][: max(1, len(arrays["correct.train"]))]
-        return cls(key=_key(meta["identity"]), arrays=arrays, **meta)
+            raise UnknownRecord(f"another version of easel wrote it, in format {version!r:.40}")
+        try:
+            if _key(meta["identity"]) != key:
+                raise BadRecord("it holds another trial than its name says")
+            if version == 2:
+                del meta["identity"]["epochs"]
+                if meta["status"] == "diverged":  # the loss was filled up; which of its epochs were good is not known
+                    arrays["loss"] = arrays["loss"][: max(1, len(arrays["correct.train"]))]
+            return cls(key=_key(meta["identity"]), arrays=arrays, **meta)
+        except (LookupError, TypeError) as fault:
+            raise BadRecord(f"it lacks what a record has ({fault})") from None
 
     @property
     def epochs(self) -> int:
@@ -155,8 +180,10 @@ class Record:
         """bool (epochs, examples): right at the end of the epoch; for "online": right when it was trained on."""
         try:
             packed = self.arrays[f"correct.{view}"]
-        except KeyError:
-            raise UserError(f"no view {view!r} in this record: it has {', '.join(sorted(self.views))}") from None
+        except (KeyError, TypeError):
+            raise UserError(
+                f"no view {one_line(repr(view), 60)} in this record: it has {', '.join(sorted(self.views))}"
+            ) from None
         count = self.examples if View.of(view).base in ("train", "online") else int(self.arrays[f"count.{view}"])
         return np.unpackbits(packed, axis=1, count=count).astype(bool)
 
@@ -164,8 +191,9 @@ class Record:
         """(epochs, examples, ...) as the quantity is read: float32, int64 of "prediction", float16 of "features"."""
         try:
             return QUANTITIES[quantity].decode(self.arrays[f"{quantity}.{view}"])
-        except KeyError:
-            raise UserError(f"no {quantity!r} of view {view!r} in this record: ask with Trial(record=...)") from None
+        except (KeyError, TypeError):
+            what = f"{one_line(repr(quantity), 60)} of view {one_line(repr(view), 60)}"
+            raise UserError(f"no {what} in this record: ask with Trial(record=...)") from None
 
     def serves(self, trial: Trial) -> bool:
         """Whether everything that `trial` asks for (key, epochs, views, quantities) is in this record."""

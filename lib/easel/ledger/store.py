@@ -1,21 +1,22 @@
 """The store that keeps the records of finished trials, and the ledger that notebooks read. Nothing here trains.
 
 A record is written beside and renamed, and verified on every read; a file that fails is set aside, named in a warning,
-and never used. Any number of processes may share a store: two writers of one key leave one valid winner.
+and never used. What others wrote, or a newer easel, is named and left alone, never overwritten. Any number of processes
+may share a store: two writers of one key leave one valid winner. What is wrong is named once a process.
 
 A key may have several records: one in the folder, others in released packs, made on other machines. `get` takes the
 first that has all that is asked for; what differs in a bit is never joined.
 """
 
 import io
-import json
 import os
 import re
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, fields as dataclass_fields
 from functools import cached_property
 from pathlib import Path
 
@@ -23,22 +24,25 @@ import numpy as np
 
 from easel import files
 from easel.data.sets import Dataset
-from easel.errors import UserError
-from easel.ledger.record import Record
+from easel.errors import UserError, answers, name_once, one_line, refuse_other_kinds
+from easel.ledger.provenance import note_bytes, note_of
+from easel.ledger.record import BadRecord, Record, UnknownRecord
 from easel.ledger.trial import Trial
 
-DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)  # what bytes that are spoilt raise
+KEY = re.compile(r"[0-9a-f]{64}")  # of a trial
 
 
 class Store:
     """Records in a folder, one file a trial, shared by any number of processes; released packs are read behind it."""
 
+    @answers(folder="a path", released="a path")
     def __init__(self, folder: Path | str | None = None, released: Path | str | None = None):
         """folder: where records are read and written; released: a folder of *.zip packs that are only read."""
         self.folder = Path(folder) if folder is not None else files.store_dir()
         if released is None and folder is None and not os.environ.get("EASEL_RETRAIN"):
             released = files.ledgers_dir()
         self.released = Path(released) if released is not None else None
+        self.strange: dict[str, str] = {}  # keys in whose place something was met that is no record of ours, and what
 
     def path(self, key: str) -> Path:
         """Where the record of a key lies, or would."""
@@ -49,26 +53,39 @@ class Store:
         return self.folder / f"{key}.checkpoint"
 
     def put(self, record: Record) -> None:
-        """Write a record, whole or not at all. What an older record of the same run has besides is kept."""
+        """Write a record, whole or not at all. What an older record of the same run has besides is kept.
+
+        UserError where the folder cannot be written, and where what others wrote lies in its place.
+        """
         older = self.read(record.key)
+        self._refuse_strange(record.key)
         if older is not None and record.same_run(older):
             record = record.with_older(older)
         with files.writing_to(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        files.write_atomically(self.folder / f"{record.key}.json", json.dumps(record.provenance, indent=1).encode())
+        files.write_atomically(self.folder / f"{record.key}.json", note_bytes(record.provenance))
         files.write_atomically(self.path(record.key), record.to_bytes())
 
     def get(self, trial: Trial) -> Record | None:
         """The trial's record if it is here, verified, and has all epochs, views and quantities that the trial asks for.
 
-        Of a longer one its beginning, as if it had been trained for so many epochs.
+        Of a longer one its beginning, as if it had been trained for so many epochs. UserError where there is none, and
+        what others wrote, or a newer easel, lies in its place: the trial could be trained, but not kept.
         """
         for record in self.candidates(trial.key):
             if record.serves(trial):
                 record = record.cut(trial.epochs)
                 record.data = {name: getattr(trial, name) for name in record.data}  # where this caller keeps the images
                 return record
+        self._refuse_strange(trial.key)
         return None
+
+    def _refuse_strange(self, key: str) -> None:
+        if key in self.strange and self.path(key).exists():
+            raise UserError(
+                f"{self.path(key)} is in the way ({self.strange[key]}): use the easel that wrote it, take it away, or "
+                "name another folder in EASEL_RESULTS"
+            )
 
     def read(self, key: str) -> Record | None:
         """The record of a key, verified; None if there is none. A bad file is set aside with a warning."""
@@ -98,59 +115,97 @@ class Store:
     def _read_own(self, key: str) -> Record | None:
         path = self.path(key)
         try:
-            blob = path.read_bytes()
+            file = files.open_regular(path)
         except OSError:  # none there, or none that we may read
             return None
-        try:
-            record = Record.from_bytes(blob, key)
-        except DAMAGE as fault:
-            self._set_aside(path, fault)
-            return None
-        record.path = path
-        try:
-            record.provenance = json.loads((self.folder / f"{key}.json").read_bytes())
-        except (OSError, ValueError):
-            record.provenance = {}
+        with file:  # open until it is set aside: no other file can get its inode
+            try:
+                record = Record.from_bytes(file.read(), key)
+            except OSError:
+                return None
+            except UnknownRecord as fault:
+                self.strange[key] = str(fault)
+                name_once(f"{path} is left alone: {fault}")
+                return None
+            except BadRecord as fault:
+                return self._set_aside(key, fault, os.fstat(file.fileno()).st_ino)
+        record.path, record.provenance = path, self.note(key)
         return record
 
-    def _set_aside(self, path: Path, fault: Exception) -> None:
+    def note(self, key: str) -> dict:
+        """How the record of a key came about, from KEY.json: {} where there is none, or, with a warning, a bad one."""
+        path = self.folder / f"{key}.json"
+        try:
+            return note_of(files.read_regular(path))
+        except OSError:
+            return {}
+        except ValueError as fault:
+            name_once(f"note {path} is damaged ({fault}) and not used; the record beside it is whole")
+            return {}
+
+    def _set_aside(self, key: str, fault: Exception, inode: int) -> Record | None:
+        """Renames the file that was read, and no other; a good one that took its place meanwhile is read instead."""
+        path = self.path(key)
         aside = path.with_suffix(".bad")
         try:
+            if path.stat().st_ino != inode:  # a writer was here since
+                return self._read_own(key)
             os.replace(path, aside)
+            if aside.stat().st_ino != inode:  # a writer was here between the two lines above: back, unless there is one
+                with suppress(FileExistsError):
+                    os.link(aside, path)
+                aside.unlink()
+                return self._read_own(key)
         except FileNotFoundError:
-            return  # another process did
+            return None  # another process did
         except OSError:
             aside = path  # a folder that we may not write to: ignored all the same
-        warnings.warn(f"record {path} is damaged ({fault}); set aside as {aside.name}, to train again", stacklevel=4)
+        name_once(f"record {path} is damaged ({fault}); set aside as {aside.name}, to train again")
+        return None
 
     @cached_property
     def _packs(self) -> dict[str, list[Path]]:
-        """key -> the released packs that hold a record of it."""
+        """key -> the released packs that hold a record of it. A pack whose list of content is odd is named."""
         found: dict[str, list[Path]] = {}
         for pack_path in sorted(self.released.glob("*.zip")) if self.released else []:
             try:
-                with zipfile.ZipFile(pack_path) as archive:
-                    for name in archive.namelist():
-                        if name.endswith(".npz"):
-                            found.setdefault(name[:-4], []).append(pack_path)
-            except zipfile.BadZipFile as fault:
-                warnings.warn(f"released records {pack_path} are damaged ({fault}) and not used", stacklevel=4)
+                with files.open_regular(pack_path) as file, zipfile.ZipFile(file) as archive:
+                    names = archive.namelist()
+                    swollen = [one.filename for one in archive.infolist() if one.comment or one.extra]
+            except Exception as fault:  # what zipfile raises on spoilt bytes is of many kinds
+                name_once(f"released records {pack_path} are damaged ({fault}) and not used")
+                continue
+            keys = [name[:-4] for name in names if name.endswith(".npz")]
+            # A record has its note beside it: where a name was hurt, one of the two stands alone and a key is missing.
+            # Neither has anything after its name: where a length was hurt, it swallowed the entries behind it.
+            alone = set(names) ^ {key + end for key in keys if KEY.fullmatch(key) for end in (".npz", ".json")}
+            if odd := sorted(alone) + swollen:
+                name_once(f"released records {pack_path} are damaged: they lack a record beside {odd[0][:80]}")
+            for key in keys:
+                found.setdefault(key, []).append(pack_path)
         return found
 
     def _read_released(self, key: str, pack: Path) -> Record | None:
-        with zipfile.ZipFile(pack) as archive:
-            try:
-                record = Record.from_bytes(archive.read(f"{key}.npz"), key)
-                record.provenance = json.loads(archive.read(f"{key}.json")) | {"released": pack.name}
-            except DAMAGE as fault:
-                warnings.warn(f"{key[:12]} in {pack} is damaged ({fault}) and not used", stacklevel=4)
-                return None
+        try:
+            record = _out_of(pack, key)
+        except Exception as fault:
+            name_once(f"{key[:12]} in {pack} is damaged ({_words(fault)}) and not used")
+            return None
+        record.provenance |= {"released": pack.name}
         record.path = pack
         return record
 
     def keys(self) -> list[str]:
-        """Keys of the records in the folder, unread."""
-        return sorted(p.stem for p in self.folder.glob("*.npz"))
+        """Keys of the records in the folder, unread; files of other names are none of ours."""
+        return sorted(path.stem for path in self.folder.glob("*.npz") if KEY.fullmatch(path.stem))
+
+    def latest(self) -> list[str]:
+        """`keys`, those written last first."""
+        dated = []
+        for key in self.keys():
+            with suppress(OSError):  # removed meanwhile
+                dated.append((self.path(key).stat().st_mtime_ns, key))
+        return [key for _, key in sorted(dated, reverse=True)]
 
     def records(self) -> Iterator[Record]:
         """Every verified record of the folder."""
@@ -189,6 +244,25 @@ class Store:
         return taken
 
 
+def _words(fault: Exception) -> str:
+    return " ".join(str(fault).split()) or type(fault).__name__
+
+
+def _out_of(pack: Path, key: str) -> Record:
+    """The record of a key in a pack, verified, with its note; {} and a warning where that cannot be believed.
+
+    Any Exception where there is none: what zipfile raises on spoilt bytes is of many kinds.
+    """
+    with files.open_regular(pack) as file, zipfile.ZipFile(file) as archive:
+        record = Record.from_bytes(archive.read(f"{key}.npz"), key)
+        try:
+            record.provenance = note_of(archive.read(f"{key}.json"))
+        except Exception as fault:  # as above
+            why = _words(fault)
+            name_once(f"note {key[:12]} in {pack} is damaged ({why}) and not used; the record beside it is whole")
+    return record
+
+
 @dataclass
 class Taken:
     """What became of the records of a pack: new or grown, here already, kept apart, damaged (the last two named)."""
@@ -208,7 +282,7 @@ def write_pack(records: Iterable[Record], path: Path) -> int:
     buffer, count = io.BytesIO(), 0
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for record in sorted(records, key=lambda r: r.key):
-            for name, blob in ((".npz", record.to_bytes()), (".json", json.dumps(record.provenance).encode())):
+            for name, blob in ((".npz", record.to_bytes()), (".json", note_bytes(record.provenance))):
                 member = zipfile.ZipInfo(record.key + name, (1980, 1, 1, 0, 0, 0))
                 archive.writestr(member, blob, zipfile.ZIP_DEFLATED)
             count += 1
@@ -224,7 +298,7 @@ def write_packs(records: Iterable[Record], path: Path) -> list[tuple[Path, int]]
     """
     parts, size = [[]], 0
     for record in sorted(records, key=lambda record: record.key):
-        blobs = (record.to_bytes(), json.dumps(record.provenance).encode())
+        blobs = (record.to_bytes(), note_bytes(record.provenance))
         more = sum(len(zlib.compress(blob, 9)) for blob in blobs) + _MEMBERS
         if parts[-1] and size + more > PACK_BYTES:
             parts.append([])
@@ -260,32 +334,40 @@ def _parts_of(path: Path) -> list[Path]:
 def _found_in(source: Path) -> Iterator[tuple[str, Record | Exception]]:
     """The records of a pack or folder by the names they have there, or why one is none."""
     if source.is_dir():
-        names, read = [path.name for path in source.glob("*.npz")], lambda name: (source / name).read_bytes()
+        names = sorted(path.stem for path in source.glob("*.npz"))
     else:
         try:
-            archive = zipfile.ZipFile(source)
-        except (OSError, zipfile.BadZipFile) as fault:
-            raise UserError(f"{source} is no pack of records ({fault}); easel release makes them") from None
-        names, read = [name for name in archive.namelist() if name.endswith(".npz")], archive.read
+            with files.open_regular(source) as file, zipfile.ZipFile(file) as archive:
+                names = sorted(name[:-4] for name in archive.namelist() if name.endswith(".npz"))
+        except Exception as fault:  # what zipfile raises on spoilt bytes is of many kinds
+            raise UserError(f"{source} is no pack of records ({_words(fault)}); easel release makes them") from None
     if not names:
         raise UserError(f"{source} holds no records")
-    for key in sorted(name.removesuffix(".npz") for name in names):
+    for name in names:
         try:
-            record = Record.from_bytes(read(f"{key}.npz"), key)
-            record.provenance = json.loads(read(f"{key}.json"))
-            yield key, record
-        except (OSError, *DAMAGE) as fault:
-            yield key, fault
+            if source.is_dir():
+                record = Record.from_bytes(files.read_regular(source / f"{name}.npz"), name)
+                record.provenance = Store(source).note(name)
+            else:
+                record = _out_of(source, name)
+            yield name, record
+        except Exception as fault:  # as above
+            yield name, fault
 
 
 class Ledger:
     """Trials x epochs x examples: who got what right, and when. Diverged trials are left out and listed.
 
-    Records must be of the same examples and the same number of epochs; several nets may stand in one ledger.
+    Records must be of the same examples and the same number of epochs; several nets may stand in one ledger. A record
+    that is given twice counts once.
     """
 
+    @answers(records="several of them", trained="a whole number")
     def __init__(self, records: Iterable[Record], trained: int = 0):
         records = list(records)
+        for one in records:
+            refuse_other_kinds("Ledger", {"records": Record}, {"records": one})
+        records = list({(record.key, record.epochs): record for record in records}.values())  # one trial counts once
         self.records = [r for r in records if r.status == "complete"]
         self.diverged = [r.trial for r in records if r.status == "diverged"]
         self.trained, self.reused = trained, len(records) - trained
@@ -307,16 +389,23 @@ class Ledger:
         return list(dict.fromkeys(r.identity["model"] for r in self.records))
 
     @property
+    def _first(self) -> Record:
+        if not self.records:
+            fate = "all of its trials diverged: take a lower learning rate" if self.diverged else "it was made of none"
+            raise UserError(f"there is no trial in this ledger; {fate}")
+        return self.records[0]
+
+    @property
     def epochs(self) -> int:
-        """Epochs of each trial."""
-        return self.records[0].epochs
+        """Epochs of each trial. UserError where there is none, as of all below."""
+        return self._first.epochs
 
     @cached_property
     def examples(self) -> Dataset:
         """The images that the trials were trained on, in the order of every array here."""
-        examples, wanted = self.records[0].trial.examples, self.records[0].identity["fingerprint"]
+        examples, wanted = self._first.trial.examples, self._first.identity["fingerprint"]
         if examples.fingerprint != wanted:
-            raise UserError(f"{self.records[0].data['data']} is not what the trials were trained on: its files changed")
+            raise UserError(f"{self._first.data['data']} is not what the trials were trained on: its files changed")
         return examples
 
     @property
@@ -331,15 +420,18 @@ class Ledger:
 
     def where(self, **fields) -> "Ledger":
         """The trials whose fields have these values: `ledger.where(model="wrn-16-4", seed=[0, 1, 2])`."""
+        names = [one.name for one in dataclass_fields(Trial)]
+        if other := sorted({*fields} - {*names}):
+            raise UserError(f"no trial has a field {other[0]!r}; they have: {', '.join(names)}")
         wanted = {k: v if isinstance(v, list | tuple | set | range) else [v] for k, v in fields.items()}
-        chosen = [r for r in self.records if all(getattr(r.trial, k) in v for k, v in wanted.items())]
+        chosen = [r for r in self.records if all(_among(getattr(r.trial, k), v) for k, v in wanted.items())]
         if not chosen:
-            raise UserError(f"no trial in this ledger has {fields}")
+            raise UserError(f"no trial in this ledger has {one_line(fields, 100)}")
         return Ledger(chosen)
 
     def correct(self, view: str = "train") -> np.ndarray:
         """bool (trials, epochs, examples)."""
-        return np.stack([r.correct(view) for r in self.records])
+        return np.stack([r.correct(view) for r in (self._first, *self.records[1:])])
 
     def has(self, quantity: str, view: str = "train") -> bool:
         """Whether every trial recorded this quantity of this view."""
@@ -347,7 +439,7 @@ class Ledger:
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
         """(trials, epochs, examples): float32 of "margin", "loss", "probability"; "features": (…, d) float16."""
-        return np.stack([r.values(quantity, view) for r in self.records])
+        return np.stack([r.values(quantity, view) for r in (self._first, *self.records[1:])])
 
     def predictions(self, view: str = "train") -> np.ndarray:
         """int64 (trials, epochs, examples): the class that each trial named, where the trials record "prediction"."""
@@ -356,9 +448,17 @@ class Ledger:
     @property
     def loss(self) -> np.ndarray:
         """float32 (trials, epochs): mean training loss."""
-        return np.stack([r.arrays["loss"] for r in self.records])
+        return np.stack([r.arrays["loss"] for r in (self._first, *self.records[1:])])
 
     @property
     def seconds(self) -> float:
         """Seconds that the trials took, summed, wherever they ran."""
         return float(sum(r.provenance.get("seconds", 0.0) for r in self.records))
+
+
+def _among(value: object, wanted: Iterable) -> bool:
+    for one in wanted:
+        with suppress(ValueError):  # arrays, of which one cannot say whether they are equal
+            if one == value:
+                return True
+    return False

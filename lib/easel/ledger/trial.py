@@ -18,7 +18,7 @@ import numpy as np
 
 from easel.data import changes as perturb, sets as datasets
 from easel.data.facts import Facts, of as facts_of
-from easel.errors import UserError
+from easel.errors import UserError, answers, one_line, refuse_other_kinds
 from easel.ledger.quantities import QUANTITIES
 from easel.nets import names as models
 
@@ -30,6 +30,10 @@ SETTINGS = {
     "precision": ("bf16", "fp32"),
     "batches": ("shuffled", "fixed", "high-loss", "random"),
 }
+_KINDS_OF_RECIPE = dict.fromkeys(SETTINGS, "a text") | {"flip": "True or False", "betas": "numbers"}
+_KINDS_OF_RECIPE |= dict.fromkeys(("learning_rate", "w_norm", "momentum", "delta"), "a number")
+_KINDS_OF_TRIAL = {"model": "a text", "data": "a path", "split": "a text", "judged": "True or False"}
+_KINDS_OF_TRIAL |= {"views": "texts", "record": "texts", "also": "texts"}
 PHOTOGRAPHS = ("mini-imagenet", "tiny-imagenet-10")  # data sets with the paper's recipe for mini ImageNet
 
 
@@ -69,19 +73,22 @@ class Recipe:
         return cls(**(photographs if str(data).partition("@")[0] in PHOTOGRAPHS else {}) | changes)
 
     def __post_init__(self) -> None:
+        refuse_other_kinds("recipe", _KINDS_OF_RECIPE, vars(self))
         for name, allowed in SETTINGS.items():
             if getattr(self, name) not in allowed:
                 raise UserError(f"recipe {name}={getattr(self, name)!r}: one of {', '.join(allowed)}")
         for name in ("learning_rate", "w_norm", "momentum"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+            if not 0 <= value < math.inf:  # nan is none of it
                 raise UserError(f"recipe {name}={value!r}: a finite number, 0 or more")
+        if not self.learning_rate:  # weight decay is divided by it
+            raise UserError(f"recipe learning_rate={self.learning_rate!r}: a number above 0; at 0 nothing is learned")
         for name, least in (("horizon", 1), ("batch_size", 1), ("translation", 0), ("shared_order", 0)):
             if getattr(self, name) is not None or name in ("batch_size", "translation"):
                 _whole(f"recipe {name}", getattr(self, name), least)
         if self.horizon is None and self.optimizer == "adamw" and self.w_norm:
             raise UserError("recipe horizon=None: normalised weight decay needs a horizon; give one, or w_norm=0")
-        if not (isinstance(self.delta, int | float) and not isinstance(self.delta, bool) and 0 < self.delta <= 1):
+        if not 0 < self.delta <= 1:
             raise UserError(f"recipe delta={self.delta!r}: a number above 0, at most 1 (the share of mini-batches)")
         if self.delta != 1 and self.batches not in ("high-loss", "random"):
             raise UserError(f"recipe delta={self.delta}: only with batches='high-loss' or 'random'")
@@ -130,14 +137,14 @@ class Edit:
 
     def __post_init__(self) -> None:
         if self.keep is not None:
-            keep = np.asarray(self.keep, dtype=np.int64)
+            keep = _wholes("keep", self.keep)
             if keep.ndim != 1 or not len(keep) or keep[0] < 0 or (np.diff(keep) <= 0).any():
                 raise UserError("edit keep: positions of at least one example, ascending, each once")
             object.__setattr__(self, "keep", keep)
         if self.labels is not None:
-            object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+            object.__setattr__(self, "labels", _wholes("labels", self.labels))
         if self.order is not None:
-            order = np.asarray(self.order, dtype=np.int64)
+            order = _wholes("order", self.order)
             kept = np.arange(order.size) if self.keep is None else self.keep
             if order.ndim != 1 or not np.array_equal(np.sort(order), kept):
                 raise UserError("edit order: every kept position once, and no other")
@@ -158,6 +165,17 @@ class Edit:
 
 
 _NONE = Edit()  # changes nothing
+
+
+def _wholes(name: str, values: object) -> np.ndarray:
+    """Whole numbers as int64: no shares, which would be cut, and no mask, which would become 0 and 1."""
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        found = np.array(None)
+    if (found.dtype.kind not in "iu" and found.size) or found.ndim == 0:
+        raise UserError(f"edit {name}={one_line(repr(values), 60)}: an array of whole numbers")
+    return found.astype(np.int64)
 
 
 def _whole(name: str, value: object, least: int) -> None:
@@ -244,7 +262,11 @@ class Trial:
     judged: bool = True
 
     def __post_init__(self) -> None:
+        refuse_other_kinds("trial", _KINDS_OF_TRIAL | {"recipe": Recipe}, vars(self))
+        if self.edit is not None:
+            refuse_other_kinds("trial", {"edit": Edit}, {"edit": self.edit})
         models.check(self.model)
+        _whole("subset_seed", self.subset_seed, 0)
         _whole("seed", self.seed, 0)
         _whole("epochs", self.epochs, 1)
         if self.recipe.horizon is not None and self.epochs > self.recipe.horizon:
@@ -400,6 +422,7 @@ class Trial:
         self.__dict__.update(state)
 
 
+@answers(models="texts", trials="whole numbers")
 def two_groups(models: Sequence[str], trials: Sequence[int]) -> dict[str, tuple[list[int], list[int]]]:
     """Seeds of two groups of trials for each of several nets: {net: (seeds, seeds)}.
 
@@ -408,6 +431,11 @@ def two_groups(models: Sequence[str], trials: Sequence[int]) -> dict[str, tuple[
     Seeds are dealt out in blocks of the smallest number; equal numbers N make it 0..N-1 and N..2N-1. UserError: another
     number of numbers.
     """
+    models, trials = list(models), list(trials)
+    for number in trials:
+        _whole("trials", number, 1)
+    if not models:
+        raise UserError("two groups of no net: name at least one")
     sizes = list(trials) * len(models) if len(trials) == 1 else list(trials)
     if len(sizes) != len(models):
         raise UserError(f"trials {', '.join(map(str, trials))}: one number, or one for each of {', '.join(models)}")

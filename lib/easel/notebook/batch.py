@@ -267,9 +267,11 @@ def _stop(running: dict) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the stages of runs on this machine that were killed."""
+    """Removes the stages of runs on this machine that were killed, and what killed writers left of files."""
     import psutil
 
+    for one in (folder, folder / "receipts", folder / "tables", folder.parent / "facts"):
+        files.sweep_parts(one)
     for stage in folder.glob(f".*.{platform.node()}.*.stage"):
         pid = stage.name.split(".")[-2]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):

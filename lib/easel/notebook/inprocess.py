@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from easel import files
-from easel.errors import UserError
+from easel.errors import UserError, one_line
 from easel.notebook.plan import Job, check_inputs, planned
 
 TRAINING = (
@@ -110,8 +110,8 @@ def _execute(job: Job) -> bool:
             try:
                 exec(compile(source, f"{job.stem}, code cell {number + 1}", "exec"), space)
             except Exception as fault:
-                what = " ".join(f"{type(fault).__name__}: {fault}".split())
-                print(f"easel: {job.stem}, code cell {number + 1}: {what}", file=sys.stderr, flush=True)
+                what = f"easel: {job.stem}, code cell {number + 1}: {type(fault).__name__}: {fault}"
+                print(one_line(what), file=sys.stderr, flush=True)
                 good &= number not in training
             if "parameters" in cells[number].get("metadata", {}).get("tags", []):
                 space.update(job.values)

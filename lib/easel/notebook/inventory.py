@@ -16,7 +16,7 @@ from easel.errors import UserError
 from easel.ledger.store import Ledger, Store, write_packs
 from easel.ledger.trial import Recipe
 from easel.nets import names as models
-from easel.notebook import receipt as receipts
+from easel.notebook import plan, receipt as receipts
 from easel.sections import subsets
 
 PARQUET = {  # small and exact, but easiness, which is a quotient: examples as differences, what repeats once
@@ -34,8 +34,8 @@ def content(store: Store | None = None) -> dict:
     """The store as plain values: folder, trials, seconds, bytes, groups, bad and unknown.
 
     groups: one a data set, net, number of epochs and precision, with trials, diverged, seconds (of training, summed)
-    and bytes. bad: names of damaged records, which reading sets aside. unknown: names of the files beside records that
-    say nothing; a KEY.json has no digest, as nothing that is computed hangs on it.
+    and bytes. bad: names of damaged records, which reading sets aside. unknown: names of the notes beside records that
+    are missing or damaged. strange: names of .npz files that this easel did not write and leaves alone.
     """
     store = store or Store()
     groups: dict[tuple, dict] = {}
@@ -45,7 +45,7 @@ def content(store: Store | None = None) -> dict:
         name = (_data_name(record), identity["model"], record.epochs, record.trial.recipe.precision)
         fields = dict(zip(("data", "model", "epochs", "precision"), name, strict=True))
         group = groups.setdefault(name, fields | {"trials": 0, "diverged": 0, "seconds": 0.0, "bytes": 0})
-        made = _made(record)
+        made = record.provenance
         unknown += [] if made else [f"{record.key}.json"]
         group["trials"] += 1
         group["diverged"] += record.status == "diverged"
@@ -54,12 +54,15 @@ def content(store: Store | None = None) -> dict:
     rows = [groups[name] for name in sorted(groups)]
     totals = {key: sum(row[key] for row in rows) for key in ("trials", "seconds", "bytes")}
     bad = sorted(path.name for path in store.folder.glob("*.bad"))
-    return {"folder": str(store.folder), **totals, "bad": bad, "unknown": unknown, "groups": rows}
+    seen = {f"{key}.npz" for key in store.keys() if key not in store.strange}  # noqa: SIM118 - a Store is no mapping
+    strange = sorted({path.name for path in store.folder.glob("*.npz")} - seen)
+    named = {"bad": bad, "unknown": unknown, "strange": strange}
+    return {"folder": str(store.folder), **totals, **named, "groups": rows}
 
 
 def as_text(found: dict) -> str:
     """The store as a table to read."""
-    if not found["groups"] and not found["bad"]:
+    if not any(found[name] for name in ("groups", "bad", "strange")):
         return f"{found['folder']}: no trials yet; easel run trains some"
     lines = []
     if found["groups"]:
@@ -68,6 +71,8 @@ def as_text(found: dict) -> str:
         table["size"] = table.pop("bytes").map(_size)
         lines = table.to_string(index=False).splitlines()
     lines += [f"damaged and set aside, to be trained again: {name}" for name in found["bad"]]
+    if found["strange"]:
+        lines.append(f"left alone, this easel did not write it: {_listed(found['strange'])}")
     if found["unknown"]:
         lines.append(f"how it came about is missing or damaged, the trial is not: {_listed(found['unknown'])}")
     hours = f"{found['seconds'] / 3600:.1f} h" if found["seconds"] >= 3600 else f"{found['seconds']:,.0f} s"
@@ -227,7 +232,7 @@ def release(
     only: notebooks by number, with their variants, or by name; out: a folder, results/ledgers if None. Records come
     from the store and from released packs; trials that are in neither are named.
     """
-    folder, store = files.results_dir() / profile, store or Store()
+    folder, store = plan.profile_folder(profile), store or Store()
     found = _with_trials(folder)
     for name in only or ():
         if not any(_is_called(receipt, name) for receipt in found):
@@ -301,8 +306,6 @@ def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
     Also how many of the keys are neither in the store nor released.
     """
     records = [store.read(key) for key in keys]
-    for record in filter(None, records):
-        record.provenance = _made(record)
     groups: dict[str, list] = {}
     for record in records:
         if record is not None and record.identity["edit"] is None and record.status == "complete":
@@ -322,12 +325,6 @@ def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
 def _after(records: list, m: int) -> Ledger:
     """The ledger of those that were trained for m epochs or more, as they were after m."""
     return Ledger([record.cut(m) for record in records if record.epochs >= m])
-
-
-def _made(record) -> dict:
-    """How a record came about; {} where its KEY.json is missing or is no such thing."""
-    made = record.provenance
-    return made if isinstance(made, dict) and isinstance(made.get("seconds", 0.0), int | float) else {}
 
 
 def _data_name(record) -> str:

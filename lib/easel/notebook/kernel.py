@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from easel import files, warm
-from easel.errors import UserError
+from easel.errors import UserError, one_line
 from easel.notebook.plan import Job
 
 PID = "kernel-process"  # a file kernel-process.<id> in the scratch folder names the kernel's process
@@ -122,7 +122,7 @@ def explain(error: Exception, draft: Path) -> str:
         text = f"{type(error).__name__}: {error}"
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line.strip()]
     started = _last_started(draft)
-    return (f"code cell {started}: " if started else "") + (lines[0] if lines else "no message")
+    return one_line((f"code cell {started}: " if started else "") + (lines[0] if lines else "no message"))
 
 
 def _last_started(draft: Path) -> int:

@@ -22,7 +22,7 @@ from easel.data.sets import Dataset
 from easel.ledger.groups import Groups
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Recipe, Trial, two_groups
-from easel.notebook import page as report
+from easel.notebook import page as report, plan
 from easel.train import ensure as run
 
 PREDICTIONS_UP_TO = 10_000  # images up to which a trial also keeps what each is taken for; above, space counts
@@ -33,7 +33,7 @@ def begin(name: str, profile: str, data: str, images: int, precision: str = "aut
 
     name: of the notebook's file; profile: the folder of results/ it writes to; data: a name of easel.data, "auto" for
     CIFAR-10 if it is at hand; images: a class-balanced part of the training set, at most; precision: "auto", "bf16",
-    "fp32". UserError: no such data set.
+    "fp32". UserError: no such data set, or too few images (plan.LEAST_IMAGES).
     """
     return Lab(name, profile, data, images, precision)
 
@@ -48,7 +48,7 @@ class Lab:
         self.page = report.Page(name, profile=profile)
         self.data = datasets.choose(data)
         whole = datasets.load(self.data)
-        self.images = min(images, len(whole))
+        self.images = plan.check_enough(self.data, min(images, len(whole)))
         self.dataset: Dataset = datasets.part(whole, self.images, 0)
         self.precision = precision
         self.about = f"{self.dataset.name}, {self.images:,} images"

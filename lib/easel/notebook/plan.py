@@ -13,20 +13,27 @@ a request that cannot be met ends in one line before anything has started.
 
 import ast
 import json
-import math
 import os
 import re
+import reprlib
 import signal
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
+<<<<<<< HEAD
 from easel import files, warm
 from easel.errors import UserError
+=======
+from easel import files
+from easel.errors import UserError, one_line
+from easel.ledger import provenance
+>>>>>>> faults
 
 PRELOAD = (
     "papermill",
@@ -39,6 +46,7 @@ PRELOAD = (
 )
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
+LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
 
 
 @dataclass
@@ -57,7 +65,7 @@ class Job:
 
 def notebooks_dir() -> Path:
     """Folder of the notebooks and profiles.yaml: $EASEL_NOTEBOOKS, else notebooks/ of the checkout."""
-    return Path(os.environ.get("EASEL_NOTEBOOKS") or files.ROOT / "notebooks").expanduser()
+    return files.named_folder(os.environ.get("EASEL_NOTEBOOKS") or files.ROOT / "notebooks")
 
 
 def planned(profile: str, only=None, dataset: str | None = None, settings=None) -> list[Job]:
@@ -66,6 +74,8 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None) 
     only: a number stands for its notebook and that one's variants, a name for itself alone; None: all there are.
     dataset (or the setting `data`) takes the place of the notebooks' data; variants then rest unless named in only.
     """
+    if os.environ.get("EASEL_ENGINE") != "ray":  # whose GPUs are elsewhere
+        provenance.asked_device()
     folder = notebooks_dir().absolute()
     found = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"), key=lambda path: path.stem)}
     if not found:
@@ -77,7 +87,7 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None) 
     if dataset is not None:
         settings["data"] = dataset
     if "/" in str(settings.get("data", "")):
-        path = os.path.abspath(os.path.expanduser(settings["data"]))  # a notebook runs in another folder
+        path = os.path.abspath(files.named_folder(settings["data"]))  # a notebook runs in another folder
         settings["data"] = path + "/" * settings["data"].endswith("/")  # it says that no @PIXELS is meant
     runs = _runs(found, overrides)
     chosen = _chosen(runs, only, own_data="data" not in settings)
@@ -123,12 +133,7 @@ def _chosen(runs: dict[str, str], only, own_data: bool) -> list[str]:
 
 def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict]:
     """The overrides of a profile by notebook; all of profiles.yaml is checked to have that form."""
-    try:
-        profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    if not isinstance(profiles, dict):
-        raise UserError(f"{path} must map profiles to notebooks to parameters")
+    profiles = profiles_in(path)
     if profile not in profiles:
         raise UserError(f"no profile {profile!r}; there are: {', '.join(map(str, profiles))}")
     overrides = profiles[profile] or {}
@@ -140,9 +145,71 @@ def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict
                 f"{path}: profile {profile!r} names no notebook {key!r}; there are: {', '.join(found)}, "
                 "each with -WORD (a-z, 0-9) after it for a variant"
             )
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", profile) or profile in ("trials", "ledgers"):
-        raise UserError(f"{path}: {profile!r} cannot be a profile's name, which becomes a folder beside the store")
+    profile_folder(profile)
     return overrides
+
+
+def profile_folder(profile: str) -> Path:
+    """results/PROFILE; UserError for a name that is none of a profile."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", profile) or profile in ("trials", "ledgers", "facts"):
+        raise UserError(f"{profile!r} cannot be a profile's name, which becomes a folder beside the store")
+    return files.results_dir() / profile
+
+
+def profiles_in(path: Path) -> dict:
+    """What stands in a file of profiles, by profile; UserError where it is none, or cannot be read."""
+    try:
+        profiles = parsed(files.read_regular(path).decode())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {files.why(error)}") from error
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(profiles, dict):
+        raise UserError(f"{path} must map profiles to notebooks to parameters")
+    return profiles
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as a person means it: YAML 1.1 reads 010 as 8, 1:30 as 90 and 2020-01-01 as a day, and 1e-3 as text."""
+
+    yaml_implicit_resolvers: ClassVar = {}
+    yaml_constructors: ClassVar = {}
+
+    def construct_mapping(self, node, deep=False):
+        """A mapping in which no name stands twice."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} stands there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+for _kind, _pattern, _first, _make in (
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""], yaml.SafeLoader.construct_yaml_null),
+    ("bool", "true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF", "tTfFyYnNoO",
+     yaml.SafeLoader.construct_yaml_bool),
+    ("int", "[-+]?[0-9]+(_[0-9]+)*", "-+0123456789", lambda loader, node: int(node.value)),
+    ("float", r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", "-+.0123456789",
+     lambda loader, node: float(node.value)),
+    ("merge", "<<", "<", None),
+    ("str", None, "", yaml.SafeLoader.construct_yaml_str),
+    ("seq", None, "", yaml.SafeLoader.construct_yaml_seq),
+    ("map", None, "", yaml.SafeLoader.construct_yaml_map),
+):  # fmt: skip
+    _tag = f"tag:yaml.org,2002:{_kind}"
+    if _pattern is not None:
+        _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$", re.ASCII), list(_first))
+    if _make is not None:
+        _Loader.add_constructor(_tag, _make)
+
+
+def parsed(text: str) -> object:
+    """The value that a text means, in YAML; ValueError where it means none, or one of a kind that we do not take."""
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:  # the latter for odd tags
+        raise ValueError(one_line(error)) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _values(run: str, notebook: Path, defaults: dict, profile: str, overrides: dict, settings: dict) -> dict:
@@ -191,6 +258,15 @@ def _settle(environ: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def check_enough(data: str, images: int) -> int:
+    """The number of images, or UserError: so few say nothing, and a tenth of them is none."""
+    if images < LEAST_IMAGES:
+        raise UserError(
+            f"{images} images of {data}: a notebook takes {LEAST_IMAGES} or more, to look at a tenth of them"
+        )
+    return images
+
+
 def _nets(values: dict) -> list[str]:
     """The names of nets among a notebook's parameters; a default of None names none."""
     found = [value for name, value in values.items() if _NETS.fullmatch(name) and value]
@@ -225,6 +301,8 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
             models.check(net, size)
         for tiles in given.get("tiles", []):
             changes.check_view(f"shuffle={tiles}", size)
+        if "images" in given:
+            check_enough(name, min(given["images"], most))
         if {"images", "epochs"} <= set(given):
             recipe = Recipe.of(name, precision=run.precision(given.get("precision", "auto")))
             images = min(given["images"], most)  # as the notebooks do
@@ -246,19 +324,31 @@ RANGES = {  # of numbers, and lists of them, by name: what is in range, and that
 
 
 def parameters_of(notebook: Path) -> dict[str, object]:
-    """The parameters of a notebook and their defaults, in the order of its parameters cell."""
+    """The parameters of a notebook and their defaults, in the order of its parameters cell.
+
+    UserError where it is no notebook, or the cell has something else than texts, numbers, truth values, None and lists.
+    """
     try:
-        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(files.read_regular(notebook))["cells"]
         tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
         sources = ["".join(c["source"]) for c in tagged]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise UserError(f"{notebook} cannot be read as a notebook: {files.why(error)}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{notebook} cannot be read as a notebook ({type(error).__name__}: {error})") from error
     if len(sources) != 1:
         raise UserError(f"{notebook} has {len(sources)} cells tagged 'parameters'; it needs exactly one")
     try:
-        return dict(_assignment(line) for line in ast.parse(sources[0]).body)
-    except (ValueError, SyntaxError) as error:
+        with warnings.catch_warnings(action="ignore"):  # of odd escapes in texts
+            found = dict(_assignment(line) for line in ast.parse(sources[0]).body)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(f"{notebook}: its parameters cell must only assign literals to names ({error})") from error
+    for name, default in found.items():
+        for one in default if isinstance(default, list) else [default]:
+            if not isinstance(one, bool | int | float | str | None):
+                what = f"{name} = {_BRIEF.repr(one)}"
+                raise UserError(f"{notebook}: its parameters cell has {what}; texts, numbers, True, False, None, lists")
+    return found
 
 
 def split(setting: str) -> tuple[str, str]:
@@ -276,8 +366,8 @@ def from_text(text: str, default: object) -> object:
     if isinstance(default, list) and not text.startswith("["):
         text = f"[{text}]"
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parsed(text)
+    except ValueError:
         return text  # no number and no list either; typed() says what it should have been
 
 
@@ -296,18 +386,15 @@ def typed(name: str, value: object, default: object, where: str) -> object:
 
 
 def _scalar(name: str, value: object, default: object, where: str, of: str = "") -> object:
-    if isinstance(default, float) and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        with suppress(ValueError):
-            value = float(value)
     if isinstance(default, float) and type(value) is int:
-        value = float(value) if abs(value) < 2**53 else math.inf
+        value = float(value) if abs(value) < 2**53 else float("inf")
     within, words = _bound(name, default)
     if default is None:
         fits = value is None or isinstance(value, bool | int | float | str)
     else:
         fits = type(value) is type(default)
     if fits and type(value) in (int, float):
-        fits = math.isfinite(value) and within(value)
+        fits = abs(value) < 1e300 and within(value)  # not so for nan
     if fits and isinstance(value, str):
         fits = bool(value.strip()) and value.isprintable()
     if not fits:
@@ -335,7 +422,11 @@ def _example(default: list) -> object:
 
 
 def _wrong(name: str, value: object, where: str, wanted: str) -> UserError:
-    return UserError(f"{where}: {name} = {value!r} does not fit; it takes {wanted}")
+    return UserError(f"{where}: {name} = {_BRIEF.repr(value)} does not fit; it takes {wanted}")
+
+
+_BRIEF = reprlib.Repr()  # a few letters of a value, however large or nested
+_BRIEF.maxstring = _BRIEF.maxother = 60
 
 
 def _assignment(line: ast.stmt) -> tuple[str, object]:

@@ -8,18 +8,19 @@ had happened. A run that failed leaves a note beside the receipt, which then is 
 
 import hashlib
 import json
-import warnings
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from easel import files
 from easel.compare import claims
+from easel.errors import name_once
 
 _TEXTS = ("notebook", "run", "finished", "machine", "notice", "variant")
 _NUMBERS = ("seconds", "trained", "reused", "diverged")
 _LISTS = ("figures", "tables", "verdicts", "keys", "data")
 _KINDS = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_NUMBERS, int | float) | dict.fromkeys(_LISTS, list)
+_KINDS |= {"files": dict}
 _LATER = {"variant": "", "data": []}  # what the first receipts did not have, and what it was
 
 
@@ -34,24 +35,23 @@ def path_of(folder: Path, stem: str) -> Path:
 
 def write(path: Path, content: dict) -> Path:
     """Writes a receipt with the digest of its own content, whole or not at all."""
-    content = content | {"sha256": _own_digest(content)}
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(files.sealed(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return files.write_atomically(path, text.encode())
 
 
 def read(path: Path) -> dict:
     """A receipt that is what it was when it was written. Damaged: it is not, or it is none; FileNotFoundError."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = files.unsealed(files.read_regular(path))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as fault:
-        raise Damaged(f"it cannot be read ({type(fault).__name__})") from None
-    if not isinstance(content, dict):
-        raise Damaged("it is not a receipt")
+    except OSError as fault:
+        raise Damaged(f"it cannot be read ({files.why(fault)})") from None
+    except ValueError as fault:
+        raise Damaged(str(fault)) from None
     # Receipts of earlier versions have no digests. They are read as they are: a digest that is computed now would prove
     # nothing about then. One that has digests of files had one of its own too.
-    if content.get("sha256", None if "files" in content else _own_digest(content)) != _own_digest(content):
+    if "files" in content and "sha256" not in content:
         raise Damaged("its content does not match its SHA-256")
     content = _LATER | {"files": {}} | content
     for name, kind in _KINDS.items():
@@ -81,7 +81,7 @@ def read_all(folder: Path) -> tuple[list[dict], dict[str, str]]:
             found.append(read(path))
         except Damaged as fault:
             damaged[path.stem] = str(fault)
-            warnings.warn(f"receipt {path} is damaged ({fault}) and not used", stacklevel=3)
+            name_once(f"receipt {path} is damaged ({fault}) and not used")
         except FileNotFoundError:  # removed meanwhile
             continue
     return found, damaged
@@ -94,13 +94,12 @@ def found_in(folder: Path) -> list[dict]:
 
 def digests(folder: Path, names) -> dict[str, str]:
     """The SHA-256 of each of these files, by its path below folder."""
-    return {str(name): hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest() for name in names}
+    return {str(name): hashlib.sha256(files.read_regular(Path(folder) / name)).hexdigest() for name in names}
 
 
 def add_files(path: Path, names) -> None:
     """Adds digests of files beside a receipt's folder to it. Damaged, FileNotFoundError: as `read`."""
     content = read(path)
-    content.pop("sha256", None)
     write(path, content | {"files": content["files"] | digests(Path(path).parents[1], names)})
 
 
@@ -110,14 +109,14 @@ def changed(receipt: dict, folder: Path) -> dict[str, str]:
     for name, digest in receipt["files"].items():
         try:
             faults |= {} if digests(folder, [name])[name] == digest else {name: "changed"}
-        except OSError:
+        except (OSError, ValueError):  # ValueError: no name that a file can have
             faults[name] = "missing"
     return faults
 
 
 def note_failure(folder: Path, stem: str, error: str) -> None:
     """Notes beside the receipt that a notebook's last run failed, and why in one line."""
-    note = {"notebook": stem, "ended": datetime.now(UTC).isoformat(timespec="seconds"), "error": error}
+    note = files.sealed({"notebook": stem, "ended": datetime.now(UTC).isoformat(timespec="seconds"), "error": error})
     path = files.make_folder(Path(folder) / "receipts") / f"{stem}.failed.json"
     files.write_atomically(path, (json.dumps(note, ensure_ascii=False) + "\n").encode())
 
@@ -127,8 +126,8 @@ def failures(folder: Path) -> dict[str, dict]:
     found = {}
     for path in (Path(folder) / "receipts").glob("*.failed.json"):
         note = {"ended": "", "error": "why is not known: its note cannot be read"}
-        with suppress(OSError, ValueError, TypeError):
-            note |= {name: str(text) for name, text in json.loads(path.read_text(encoding="utf-8")).items()}
+        with suppress(OSError, ValueError):
+            note |= {name: str(text) for name, text in files.unsealed(files.read_regular(path)).items()}
         found[path.name.removesuffix(".failed.json")] = note
     return found
 
@@ -148,8 +147,3 @@ def _is_verdict(row) -> bool:
     return all(map(_is_text, (row.get("claim"), row.get("why")))) and all(
         isinstance(n, int | float | None) for n in numbers
     )
-
-
-def _own_digest(content: dict) -> str:
-    rest = {name: value for name, value in content.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

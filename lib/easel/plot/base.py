@@ -45,6 +45,7 @@ def use_style() -> None:
     sns.set_theme(context="notebook", style="whitegrid", font_scale=1.05)
     plt.rcParams.update(
         {"figure.figsize": (7, 4), "axes.titlesize": 13, "axes.titleweight": "bold", "legend.frameon": False}
+        | {"text.parse_math": False}  # a class may be called $\\frac$
     )
 
 

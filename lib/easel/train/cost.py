@@ -4,7 +4,6 @@ Seconds for a multiply-add differ between kinds of nets, by five and more, so a 
 else by its family's, else by all.
 """
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -71,22 +70,18 @@ def speeds(store: Store, device: str, precisions: Iterable[str]) -> dict[tuple[s
     or GPU has the same name.
     """
     here, wanted, found, count = machine(device)["device"], set(precisions), {}, 0
-    notes = [(path.stat().st_mtime, path) for path in store.folder.glob("*.json")]
-    for _, note in sorted(notes, reverse=True):
+    for key in store.latest():
         if count == RECENT:
             break
-        try:
-            provenance = json.loads(note.read_bytes())
-        except (OSError, ValueError):
+        made = store.note(key)
+        if made.get("device") != here or not made.get("seconds"):
             continue
-        if provenance.get("device") != here or not provenance.get("seconds"):
-            continue
-        record = store.read(note.stem)
+        record = store.read(key)
         if record is None or precision_of(record) not in wanted or size(record) is None:
             continue
         (train, evaluate), model = images_seen(record), record.identity["model"]
         done = image(model, size=size(record)) * (3 * train + evaluate)
-        found.setdefault((model, precision_of(record)), []).append(provenance["seconds"] / done)
+        found.setdefault((model, precision_of(record)), []).append(made["seconds"] / done)
         count += 1
     return found
 

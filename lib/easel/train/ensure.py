@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 
 from easel import files
-from easel.errors import UserError
+from easel.errors import UserError, answers, is_whole, refuse_other_kinds
+from easel.ledger.provenance import asked_device
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial
@@ -39,16 +40,15 @@ SMALL_WORK = 3e11  # multiply-adds, some 5 s of a core: less is done in this pro
 
 def device() -> str:
     """Where trials are trained here: $EASEL_DEVICE, else "cuda" if there is a GPU, else "cpu"."""
-    chosen = os.environ.get("EASEL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    if chosen not in ("cpu", "cuda"):
-        raise UserError(f"EASEL_DEVICE={chosen}: one of cpu, cuda")
-    return chosen
+    if check_engine() == "ray":  # whose GPUs are elsewhere
+        return os.environ.get("EASEL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    return asked_device() or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def precision(name: str = "auto") -> str:
     """A recipe's precision on this machine: "auto" is bf16 where the hardware computes in it, else fp32."""
     if name not in ("auto", "bf16", "fp32"):
-        raise UserError(f"precision {name!r}: one of auto, bf16, fp32")
+        raise UserError(f"precision {name!r:.60}: one of auto, bf16, fp32")
     if name != "auto":
         return name
     if device() == "cuda":
@@ -57,13 +57,14 @@ def precision(name: str = "auto") -> str:
     return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
 
 
+@answers(name="a text", trials="several of them", store=Store)
 def in_precision(name: str, trials: Iterable[Trial], store: Store | None = None) -> list[Trial]:
     """The same trials in the precision `name`, all in one: bf16, fp32, or "auto".
 
     "auto" is what this machine computes in, unless the store holds every one of the trials in the other precision and
     not in this one: records of another kind of machine are read sooner than made again.
     """
-    trials, own = list(trials), precision(name)
+    trials, own = _given(trials), precision(name)
     here, there = (
         [replace(trial, recipe=replace(trial.recipe, precision=one)) for trial in trials]
         for one in (own, "fp32" if own == "bf16" else "bf16")
@@ -83,6 +84,14 @@ def check_engine(name: str | None = None) -> str:
     return name
 
 
+def _given(trials: Iterable[Trial]) -> list[Trial]:
+    trials = list(trials)
+    for one in trials:
+        refuse_other_kinds("ensure", {"trials": Trial}, {"trials": one})
+    return trials
+
+
+@answers(trials="several of them", engine="a text", workers="a whole number", store=Store)
 def ensure(
     trials: Iterable[Trial],
     *,
@@ -106,19 +115,21 @@ def ensure_each(trials: Iterable[Trial], **how) -> list[Ledger]:
     """Ledgers of trials of several lengths or data sets, one for each of those, trained in one go as by `ensure`."""
     trials = list(trials)
     records, trained = _ensured(trials, **how)
-    groups: dict[tuple, list[Record]] = {}
+    groups: dict[tuple, dict[str, Record]] = {}
     for trial, record in zip(trials, records, strict=True):
-        groups.setdefault((record.identity["fingerprint"], trial.epochs), []).append(record)
-    return [Ledger(group, sum(record.key in trained for record in group)) for group in groups.values()]
+        groups.setdefault((record.identity["fingerprint"], trial.epochs), {})[record.key] = record
+    return [Ledger(group.values(), sum(key in trained for key in group)) for group in groups.values()]
 
 
 def _ensured(
     trials: Iterable[Trial], engine=None, workers=None, store=None, quiet=False
 ) -> tuple[list[Record], set[str]]:
     """The records of these trials, in their order, and the keys of those that were trained now."""
-    trials = list(trials)
+    trials = _given(trials)
     if not trials:
         raise UserError("no trials were asked for")
+    if workers is not None and not is_whole(workers):
+        raise UserError(f"workers={workers!r}: a whole number from 0 up, or None for one a core")
     engine = check_engine(engine)
     store = store or Store()
     fetch_data(trials)
@@ -142,7 +153,8 @@ def _ensured(
             trained |= set(missing)
     records = [record or store.get(trial) for record, trial in zip(found, trials, strict=True)]
     if None in records:
-        raise RuntimeError(f"{records.count(None)} of {len(records)} trials were trained but are not in {store.folder}")
+        gone = f"{records.count(None)} of {len(records)} trials were trained and are not in {store.folder}"
+        raise UserError(f"{gone}: was it emptied or taken away meanwhile? the same request trains them again")
     released = [r.provenance for r in records if "released" in r.provenance]
     if released and not quiet:
         made = f"released records, made on {released[0].get('device', 'another machine')}"
@@ -204,6 +216,7 @@ def _only_driver(folder: Path, quiet: bool) -> Iterator[None]:
                 if not quiet:
                     print("another process is training into this store; waiting for it", flush=True)
                 fcntl.flock(handle, fcntl.LOCK_EX)
+        files.sweep_parts(folder)
         yield
 
 

@@ -1,0 +1,39 @@
+"""Every fault, as often as the long run wants: `make faults`, or python tests/faults [NAME ...] [--share 0.01].
+
+A run that was stopped goes on where it was: the log stands in .faults.jsonl of the working folder; remove it to begin
+again. The table that it ends with is the one in the README.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "lib"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="of faults, or the beginnings of their names (default: all)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the tries, such as 0.01")
+    parser.add_argument("--log", type=Path, default=Path(".faults.jsonl"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="easel-faults-") as results:
+        os.environ |= {"EASEL_RESULTS": results, "EASEL_DEVICE": "cpu", "EASEL_RETRAIN": ""}
+        import torch
+
+        torch.set_num_threads(1)
+        import all_faults
+        import harness
+
+        chosen = [name for name in harness.FAULTS if name.startswith(tuple(options.names) or "")]
+        log = harness.Log(options.log)
+        harness.run(chosen, log, options.share)
+    print(log.table())
+    assert all_faults
+    return int(any(log.bad.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""Imports every module of faults, so that harness.FAULTS has them all."""
+
+import damaged_files  # noqa: F401
+import odd_inputs  # noqa: F401
+import odd_values  # noqa: F401
