@@ -14,7 +14,7 @@ FLOORS = (  # from the ground up; a room may import what lies below it, and itse
     ("train",),
     ("sections",),
     ("notebook",),
-    ("bench",),
+    ("bench", "audit"),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -179,6 +179,19 @@ def _parser() -> argparse.ArgumentParser:
     kept.add_argument("--notebook", metavar="NAME", help="whose trials, by name or number (default: 01, or else 00)")
 
     one = command(
+        "audit", _audit, "find what is hard, rare or mislabelled in a folder of labelled images",
+        "easel audit ./birds                            results/birds-audit/audit.html and audit.csv",
+        "easel audit ./birds@64 --out /tmp/birds        at 64 pixels instead of 32",
+        "easel audit ./birds --plant 0.08               change 8% of the labels first: how many would it find?",
+    )  # fmt: skip
+    one.add_argument("data", metavar="FOLDER", help="its training images, a folder a class; or a data set's name")
+    one.add_argument("--out", metavar="DIR", help="default: results/NAME-audit")
+    one.add_argument("--epochs", type=_from_1, metavar="N", help="of each net (default: by the number of images)")
+    one.add_argument("--repeats", type=_from_1, metavar="N", help="of each net on each fold (default: 1; 2 up to 500)")
+    one.add_argument("--images", type=_from_1, metavar="N", help="a part of them, of every class alike")
+    one.add_argument("--plant", type=float, metavar="SHARE", help="of the labels that are changed at random first")
+
+    one = command(
         "info", _info, "what is in the store of trained trials",
         "easel info",
         "easel info --json | jq .trials",
@@ -285,6 +298,17 @@ def _scores(options) -> int:
     else:
         words = inventory.write_kept(folder, out, options.keep, given.pop("drop", "easiest"), **given)
     print(f"{words} -> {out}")
+    return 0
+
+
+def _audit(options) -> int:
+    from easel import audit
+
+    found = audit.audit(options.data, options.out, **_given(options, "epochs", "repeats", "images", "plant"))
+    print(found.summary)
+    for row in found.table.head(10).itertuples():
+        print(f"{row.rank:>4}  {row.why:<12} {row[3]} -> {row.suggested}  {row.file}")
+    print(f"read {found.folder / 'audit.html'}; all of it is in audit.csv")
     return 0
 
 

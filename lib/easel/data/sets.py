@@ -330,6 +330,12 @@ def _folder(name: str) -> folders.Folder | None:
     return folders.Folder(root(name), PUBLISHED[name].classes if name in PUBLISHED else {})
 
 
+def files_of(name: str, split: str = "train") -> tuple[Path, list[Path]] | None:
+    """The folder of a split and its image files by id; None for sets that are no folder of images."""
+    folder = _folder(name)
+    return None if folder is None else (folder.split(split), folder.paths(split))
+
+
 def own_side(name: str) -> int | None:
     """The side in pixels of a set's images, where its name says it; None for folders."""
     if name in PUBLISHED:

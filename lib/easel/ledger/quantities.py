@@ -40,7 +40,7 @@ class Quantity:
 
 
 QUANTITIES: dict[str, Quantity] = {}  # by name
-_TAKEN = ("correct", "count", "margin", "loss", "probability", "prediction", "features")
+_TAKEN = ("correct", "count", "margin", "loss", "probability", "prediction", "logits", "features")
 
 
 def register_quantity(quantity: Quantity) -> Quantity:
@@ -80,6 +80,10 @@ def _prediction(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.argmax(1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int16)
 
 
+def _logits(logits: Tensor, labels: Tensor) -> Tensor:
+    return logits.clamp(-6e4, 6e4).half()
+
+
 def _features(features: Tensor, labels: Tensor) -> Tensor:
     return features.clamp(-HALF, HALF).half()
 
@@ -89,6 +93,7 @@ for _quantity in (
     Quantity(name="loss", measure=_loss),
     Quantity(name="probability", measure=_probability, decode=_in_255ths),  # of the label; a byte
     Quantity(name="prediction", measure=_prediction, decode=lambda stored: stored.astype(np.int64)),
+    Quantity(name="logits", measure=_logits),  # of every class: (examples, classes), 2 bytes each
     Quantity(name="features", measure=_features, decode=lambda stored: stored, of="features"),  # float16 (examples, d)
 ):
     QUANTITIES[_quantity.name] = _quantity

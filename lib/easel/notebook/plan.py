@@ -26,14 +26,9 @@ from typing import ClassVar
 
 import yaml
 
-<<<<<<< HEAD
 from easel import files, warm
-from easel.errors import UserError
-=======
-from easel import files
 from easel.errors import UserError, one_line
 from easel.ledger import provenance
->>>>>>> faults
 
 PRELOAD = (
     "papermill",

@@ -1,0 +1,200 @@
+"""Mislabelled, ambiguous, rare or merely hard? What an ensemble says of each image's given label (EH 9).
+
+An ensemble is a few nets of two families, each trained on all folds but one: every image is judged by nets that never
+saw it (*held out*) and by nets that trained on it with the label that it has. `Opinions` turns their ledger into
+scores, all HIGHER = EASIER; a wrong label should be hard.
+
+Rank. By the probability that nets give to an image's given label without having seen it, mean over nets: the
+self-confidence of confident learning (Northcutt et al. 2021), lowest first. A net that trained on a wrong label learns
+it in the end, so in-sample scores (EH's easiness, SL's learnability, Pleiss' area under the margin) depend on when one
+looks; a net that never saw it has no reason to believe it. The mean over nets takes out what one net happened to do.
+
+Why. Fixed in writing before it was held against any known error, and asked in this order of an image whose given label
+is not what held-out nets name (in the mean of their probabilities; the class they name is the suggested one):
+    mislabelled  the suggested class is believed: it gets more than half of the probability, and at least what images
+                 that carry that label get on average, while the given label gets less than is usual for its own class
+                 (confident learning's joint, off its diagonal)
+    ambiguous    the given label is the runner-up, with at least half of the suggested one's probability
+    rare         nets that trained on it name the given label, more often than not: it can be learned, but nothing
+                 else in the set teaches it (Feldman & Zhang 2020: memorised)
+    hard         none of these: not even nets that trained on it name the given label
+An image whose given label is named gets no word. No threshold is tuned. Nothing here trains or draws.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from scipy.special import softmax
+
+from easel.compare import scores
+from easel.ledger.store import Ledger
+from easel.ledger.trial import Edit, Recipe, Trial
+
+FOLDS = 4
+HELD_OUT = "held-out probability"
+GROUNDS = ("mislabelled", "ambiguous", "rare", "hard")
+
+
+# ---- an ensemble ---------------------------------------------------------------------------------------------------
+
+
+def dealt(labels, folds: int = FOLDS, seed: int = 0, copies=None) -> np.ndarray:
+    """The fold of each example, 0..folds - 1, every class dealt out evenly in an order drawn from the seed.
+
+    copies: `duplicates.look_alikes`; what looks the same lies in one fold, else a net would have seen what it judges.
+    """
+    labels, rng = np.asarray(labels), np.random.default_rng([seed, folds])
+    order = np.lexsort((rng.random(len(labels)), labels))
+    fold = np.empty(len(labels), np.int64)
+    fold[order] = np.arange(len(labels)) % folds
+    return fold if copies is None else fold[copies]
+
+
+def ensemble(
+    nets: Sequence[str], labels, *, epochs: int, repeats: int = 1, seed: int = 0, given=None, copies=None, **common
+) -> list[Trial]:
+    """The trials of an ensemble: each net, `repeats` times, on all folds but each one. They record logits.
+
+    labels: the data set's; given: the labels that are trained with and judged, where they are not these. common:
+    `Trial`'s fields (data, images). The schedule ends where the epochs do; small batches, since the sets are small.
+    """
+    judged, asked = labels if given is None else given, []
+    for number in range(len(nets) * repeats):
+        fold = dealt(judged, seed=seed + number % repeats, copies=copies)
+        keeps = [np.flatnonzero(fold != out) for out in np.unique(fold)]
+        batch = next(b for b in (32, 31, 30, 29, 28) if all(len(keep) % b != 1 for keep in keeps))
+        recipe = Recipe(horizon=epochs, batch_size=batch, learning_rate=0.003)
+        for out, keep in enumerate(keeps):
+            own = {"model": nets[number // repeats], "seed": 1000 * seed + number * FOLDS + out, "recipe": recipe}
+            edit = Edit(keep=keep, labels=given)
+            asked.append(Trial(epochs=epochs, edit=edit, record=("logits",), **own, **common))
+    return asked
+
+
+class Opinions:
+    """What nets say of each image's given label: those that never saw it, and those that trained on it.
+
+    ledger: of an `ensemble`; given: (examples,) the labels that it trained with, the data set's if None.
+    accuracy: {net: (epochs,)} share of the given labels that held-out nets name; epoch: {net: the epoch, counted from
+    1, at which that is highest, mean of three neighbours}: what is held out is read there; early: {net: the first epoch
+    at which it is half-way from chance to there}, where easiness is read. chance: share of the largest class.
+    probabilities: (examples, classes), of held-out nets, mean over nets; scores: {name: (examples,)}, means over nets.
+    """
+
+    def __init__(self, ledger: Ledger, given=None):
+        self.ledger, self.given = ledger, np.asarray(ledger.labels if given is None else given)
+        self.classes, n = ledger.examples.classes, len(self.given)
+        self.chance = float(np.bincount(self.given).max() / n)
+        self.accuracy, self.epoch, self.early, self.of_net, probabilities = {}, {}, {}, {}, []
+        self.named = np.zeros(n)  # share of the looks of nets that trained on it that name the given label
+        for net in ledger.models:
+            looks = [_looks(record, self.given) for record in ledger.where(model=net).records]
+            trained = np.stack([look.trained for look in looks])
+            seen, unseen = (_mean_where(where) for where in (trained, ~trained))
+            held = sum(look.probabilities * ~look.trained[:, None] for look in looks) / (~trained).sum(0)[:, None]
+            right = (held.argmax(2) == self.given).mean(1)
+            smooth = np.convolve(np.pad(right, 1, mode="edge"), np.full(3, 1 / 3), "valid")
+            self.accuracy[net], at = right, int(smooth.argmax())
+            early = int((right >= (self.chance + right[at]) / 2).argmax())
+            self.epoch[net], self.early[net] = at + 1, early + 1
+            hits = np.stack([look.hits for look in looks])
+            sure = np.stack([look.sure for look in looks])
+            margins = np.stack([look.margin for look in looks])
+            probabilities.append(held[at])
+            self.named += seen(hits[:, at]) / len(ledger.models)
+            self.of_net[net] = {
+                "easiness": _relative(seen(hits[:, early])),
+                "easiness, m = 1": _relative(seen(hits[:, 0])),
+                "graded easiness": seen(sure[:, early]),
+                "learnability": seen(hits.mean(1)),
+                "forgetting": seen(np.stack([scores.forgetting(one[None]) for one in hits])),
+                "margin": seen(margins.mean(1)),
+                HELD_OUT: unseen(sure[:, at]),
+            }
+        self.probabilities = np.mean(probabilities, axis=0)
+        first = next(iter(self.of_net.values()))
+        self.scores = {name: np.mean([own[name] for own in self.of_net.values()], axis=0) for name in first}
+
+    @cached_property
+    def named_by_held_out(self) -> np.ndarray:
+        """The class that held-out nets name, in the mean of their probabilities: int (examples,)."""
+        return self.probabilities.argmax(1)
+
+    @property
+    def right(self) -> float:
+        """The share of the given labels that they name."""
+        return float((self.named_by_held_out == self.given).mean())
+
+    @property
+    def blind(self) -> bool:
+        """Whether that is no more than naming the largest class gives, by two standard errors: nothing can be read."""
+        return self.right <= self.chance + 2 * np.sqrt(self.chance * (1 - self.chance) / len(self.given))
+
+    @property
+    def order(self) -> np.ndarray:
+        """Positions, the most suspicious first; of equals, the one that trained nets doubt more."""
+        return np.lexsort((self.scores["learnability"], self.scores[HELD_OUT]))
+
+    @cached_property
+    def why(self) -> np.ndarray:
+        """A word of GROUNDS for each image, by the module's rules, or "": str (examples,)."""
+        at, named, p = np.arange(len(self.given)), self.named_by_held_out, self.probabilities
+        usual = np.array([p[self.given == k, k].mean() if (self.given == k).any() else 1 for k in range(p.shape[1])])
+        own, other = p[at, self.given], p[at, named]
+        runner_up = np.argsort(p, axis=1)[:, -2:-1]
+        rules = [
+            (other > 0.5) & (other >= usual[named]) & (own < usual[self.given]),
+            (runner_up[:, 0] == self.given) & (own >= other / 2),
+            self.named > 0.5,
+        ]
+        return np.where(named == self.given, "", np.select(rules, GROUNDS[:3], GROUNDS[3]))
+
+
+class _Look:
+    """One trial: who was trained on, and its say on each given label after every epoch."""
+
+    def __init__(self, trained, logits, given):
+        self.trained, at = trained, np.arange(len(given))
+        self.probabilities = softmax(logits, axis=2)
+        self.sure, self.hits = self.probabilities[:, at, given], logits.argmax(2) == given
+        own = logits[:, at, given]
+        logits[:, at, given] = -np.inf
+        self.margin = own - logits.max(2)
+
+
+def _looks(record, given: np.ndarray) -> _Look:
+    trained = np.zeros(len(given), bool)
+    trained[record.trial.trained_on] = True
+    return _Look(trained, record.values("logits"), given)
+
+
+def _mean_where(where: np.ndarray):
+    """A function that averages (trials, examples) over the trials where an example is meant."""
+    return lambda values: (values * where).sum(0) / np.maximum(where.sum(0), 1)
+
+
+def _relative(share: np.ndarray) -> np.ndarray:
+    """EH's Eq. 1: over its largest value."""
+    return share / max(share.max(), 1e-12)
+
+
+# ---- planted errors ------------------------------------------------------------------------------------------------
+
+
+def planted(labels, share: float, seed: int = 0, likely=None) -> np.ndarray:
+    """The labels with a share of them wrong, of every class alike as far as it divides: int64 (examples,).
+
+    likely: (classes, classes), how readily class i is taken for class j; the wrong label is drawn in proportion to its
+    row, or uniformly from the other classes if None. Drawn from the seed.
+    """
+    labels = np.array(labels, np.int64)
+    rng, classes = np.random.default_rng([seed, 10]), int(labels.max()) + 1
+    order = np.lexsort((rng.random(len(labels)), labels))  # by class, so that an even spacing is fair to each
+    wrong = round(share * len(labels))
+    chosen = order[((np.arange(wrong) + rng.random()) * len(labels) / max(wrong, 1)).astype(int)]
+    chance = np.ones((classes, classes)) if likely is None else np.array(likely, float)
+    np.fill_diagonal(chance, 0)
+    steps = np.cumsum(chance, axis=1)[labels[chosen]]
+    labels[chosen] = (steps > (rng.random(wrong) * steps[:, -1])[:, None]).argmax(1)
+    return labels
