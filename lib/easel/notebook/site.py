@@ -59,8 +59,12 @@ def _counts(verdicts: list[dict]) -> list[tuple[str, str]]:
     return [(verdict, f"{n} {plural.get(verdict, verdict) if n > 1 else verdict}") for verdict, n in counts if n]
 
 
-def question(notebook: Path) -> tuple[str, str]:
-    """The first heading of a notebook and the first paragraph below it, as plain text; "" where there is none."""
+def question(notebook: Path, variant: str = "") -> tuple[str, str]:
+    """The first heading of a notebook and a paragraph below it, as plain text; "" where there is none.
+
+    The paragraph is its answer, which begins with "**Our answer.**"; of a variant, to which that does not apply, and
+    where there is none, the first.
+    """
     try:
         cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
         text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
@@ -69,7 +73,8 @@ def question(notebook: Path) -> tuple[str, str]:
     heading = re.search(r"^#+\s+(.+)$", text, re.MULTILINE)
     below = text[heading.end() :] if heading else text
     paragraphs = [p for p in re.split(r"\n\s*\n", below) if p.strip() and not re.match(r"\s*([#>|<]|[*+-]\s|```)", p)]
-    return _plain(heading[1]) if heading else "", _plain(paragraphs[0]) if paragraphs else ""
+    answers = [p for p in paragraphs if p.startswith("**Our answer.**") and not variant]
+    return _plain(heading[1]) if heading else "", _plain([*answers, *paragraphs, ""][0])
 
 
 def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed: dict[str, dict]) -> str:
@@ -113,15 +118,19 @@ def _card(folder: Path, stem: str, receipt: dict | None, failure: dict | None) -
 
     Where the last run failed, older says from when the results are, and no verdict keeps the colour of one that holds.
     """
-    heading, paragraph = question(folder / f"{stem}.ipynb")
+    heading, paragraph = question(folder / f"{stem}.ipynb", receipt["variant"] if receipt else "")
     card = {"stem": stem, "number": stem.split("_")[0], "heading": heading or stem, "paragraph": paragraph}
     card |= {"again": False, "variant": "", "data": [], "counts": [], "verdicts": [], "figures": [], "tables": []}
-    card |= {"facts": [], "changed": [], "older": "", "pages": []}
+    card |= {"facts": [], "changed": [], "older": "", "pages": [], "shown": None}
     if failure is not None:
         card |= {"error": failure["error"], "ended": _moment(failure["ended"])}
     if receipt is None:
         return card
     card |= {name: receipt[name] for name in ("variant", "data", "figures", "tables")}
+    printed = (one for one in receipt["figures"] if re.match(r"Table|Fig", one["caption"]))  # what a reader looks for
+    card["shown"] = next(printed, receipt["figures"][0] if receipt["figures"] else None)
+    counted = [(len(receipt[name]), name) for name in ("verdicts", "figures", "tables")]
+    card["inside"] = ", ".join(f"{n} {name if n != 1 else name[:-1]}" for n, name in counted if n)
     card["older"] = receipt["finished"][:10] if failure is not None else ""
     for suffix in ("html", "ipynb"):  # a run by hand leaves none: one that lies there is of an earlier run
         page = folder / f"{stem}.{suffix}"
@@ -184,8 +193,13 @@ def notebook_html(notebook: Path) -> str:
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
+    # A reader's dark mode is theirs: Jupyter's dark colours come after the light ones.
+    dark = "{{ resources.include_css('static/theme-dark.css').striptags() | safe }}"
+    css = f'{{{{ super() }}}}<style media="(prefers-color-scheme: dark)">{dark}</style>'
     scripts = ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
     blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
+    back = '{{ super() }}<nav style="margin: 10px 70px"><a href="index.html">All results</a></nav>'
+    blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}{{% block body_header %}}{back}{{% endblock %}}"
     template = "{% extends 'lab/index.html.j2' %}" + blocks
     exporter = HTMLExporter(extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2")
     page = exporter.from_filename(str(notebook))[0]
