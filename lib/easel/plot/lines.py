@@ -248,22 +248,29 @@ def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return finished(ax, xlim=(0, 1), ylim=(0, 100))
 
 
-def learnability_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Correlation against the epochs counted: pairs of nets in full lines, a net with itself in broken ones (ours).
+def learnability_growth(table: pd.DataFrame) -> np.ndarray:
+    """Correlation against the epochs counted: a panel a pair of nets, each net with itself in broken lines (ours).
 
-    table: epochs, a, b, r, low, high (`learnability.over_epochs`).
+    table: epochs, a, b, r, low, high (`learnability.correlations_over_epochs`). Returns the panels: (pairs,) Axes.
     """
-    ax, (own, others) = ax or new(4.8), (table[table.a == table.b], table[table.a != table.b])
-    for at, ((a, b), rows) in enumerate(others.groupby(["a", "b"], sort=False)):
-        look = {"color": COLOURS[(2, 4, 7, 5, 9, 6)[at % 6]], "marker": "os^DvP"[at % 6], "label": f"{a} – {b}"}
-        aside = rows.epochs * 1.015**at  # so that the bars do not hide each other
-        draw_line(ax, aside, rows.r, rows.low, rows.high, bars=True, **look)
-    for net, rows in own.groupby("a", sort=False):
-        look = net_looks(own.a)[net] | {"linestyle": "--", "markerfacecolor": "white", "label": f"{net}, two seeds"}
-        draw_line(ax, rows.epochs, rows.r, **look)
-    _ticks(ax, table.epochs)
+    own, others = table[table.a == table.b], table[table.a != table.b]
+    pairs, shades = list(others.groupby(["a", "b"], sort=False)), net_looks(own.a)
+    across, down = min(3, len(pairs)), -(-len(pairs) // 3)
+    shape = {"figsize": (3.3 * across, 4.6 * down), "sharey": True, "squeeze": False, "layout": "constrained"}
+    panels = plt.subplots(down, across, **shape)[1].ravel()
     low = max(-1, min(0, table.r.min(), others.low.min()) - 0.05)
-    return finished(ax, xlabel="epochs counted, from the first", ylabel="Pearson's correlation", ylim=(low, 1))
+    for ax, ((a, b), rows) in zip(panels, pairs, strict=False):
+        draw_line(ax, rows.epochs, rows.r, rows.low, rows.high, color="0.15", marker="o", label="the two nets (95%)")
+        for net in (a, b):
+            alone = own[own.a == net]
+            look = shades[net] | {"linestyle": "--", "markerfacecolor": "white", "label": f"{net}, two seeds"}
+            draw_line(ax, alone.epochs, alone.r, **look)
+        _ticks(ax, table.epochs)
+        first = {"ylabel": "Pearson's correlation"} if ax.get_subplotspec().is_first_col() else {}
+        finished(ax, title=f"{a} – {b}", xlabel="epochs counted", ylim=(low, 1), **first)
+    for ax in panels[len(pairs) :]:
+        ax.remove()
+    return panels[: len(pairs)]
 
 
 def learnability_by_m(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
