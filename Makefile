@@ -1,5 +1,6 @@
 # make smoke   every notebook, small, in minutes          make test   the tests
 # make results the committed reference results again      make lab    JupyterLab on the notebooks
+# make faults  what is broken on purpose, within an hour; a run that is stopped goes on where it was
 # Needs git, make and Python >= 3.11 with venv (name another with PYTHON=python3.12). Set-up runs once, into .venv.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV   ?= .venv
 READY  := $(VENV)/.ready
 EASEL  := $(VENV)/bin/easel
 
-.PHONY: smoke test mutants results lab clean
+.PHONY: smoke test mutants faults results lab clean
 smoke: $(READY)
 	$(EASEL) run --profile smoke
 
@@ -20,6 +21,9 @@ test: $(READY)
 
 mutants: $(READY)
 	$(VENV)/bin/python tests/mutants.py
+
+faults: $(READY)
+	$(VENV)/bin/python tests/faults
 
 lab: $(READY)
 	$(VENV)/bin/jupyter lab --ip=127.0.0.1 notebooks

@@ -1,5 +1,7 @@
 """Imports every module of faults, so that harness.FAULTS has them all."""
 
 import damaged_files  # noqa: F401
+import invariants  # noqa: F401
+import killed_writers  # noqa: F401
 import odd_inputs  # noqa: F401
 import odd_values  # noqa: F401

@@ -55,13 +55,13 @@ def register_quantity(quantity: Quantity) -> Quantity:
     return quantity
 
 
-LARGEST_HALF = 65504.0  # the largest number of float16; what lies beyond would be recorded as infinite
+_HALF = 65504.0  # the largest number of float16; what lies beyond would be recorded as infinite
 
 
 def _margin(logits: Tensor, labels: Tensor) -> Tensor:
     own = logits.gather(1, labels[:, None])
     margin = (own - logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
-    return margin.clamp(-LARGEST_HALF, LARGEST_HALF).half()
+    return margin.clamp(-_HALF, _HALF).half()
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -81,11 +81,11 @@ def _prediction(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _logits(logits: Tensor, labels: Tensor) -> Tensor:
-    return logits.clamp(-6e4, 6e4).half()
+    return logits.clamp(-_HALF, _HALF).half()
 
 
 def _features(features: Tensor, labels: Tensor) -> Tensor:
-    return features.clamp(-LARGEST_HALF, LARGEST_HALF).half()
+    return features.clamp(-_HALF, _HALF).half()
 
 
 for _quantity in (

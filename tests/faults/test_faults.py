@@ -1,0 +1,70 @@
+"""The short part of the faults, at most ninety seconds; the whole, and the README's table: `make faults`."""
+
+import os
+import sys
+
+import all_faults
+import harness
+import pytest
+
+from easel import errors
+
+_ = all_faults
+CHANGED = (
+    "easel.notebook.batch",
+    "easel.notebook.inprocess",
+    "easel.data.download",
+)  # by faults, for what starts nothing
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch):
+    """What the faults change of this process is as it was afterwards: functions, environment, working folder."""
+    for name in CHANGED:
+        for attribute, value in list(vars(sys.modules[name]).items()):
+            monkeypatch.setattr(sys.modules[name], attribute, value)
+    monkeypatch.setenv("EASEL_NOTEBOOKS", "")
+    monkeypatch.chdir(os.getcwd())
+
+
+@pytest.mark.parametrize("name", list(harness.FAULTS))
+def test_faults_lose_nothing_and_say_nothing_false(name):
+    one = harness.FAULTS[name]
+    with harness.prepared(one) as attempt:
+        found = [f"try {number}: {bad}" for number in range(one.few) if (bad := attempt(number))]
+    assert found == []
+
+
+def test_a_fault_that_is_not_survived_is_in_the_log_and_a_run_goes_on_where_it_was(tmp_path, monkeypatch):
+    tried = []
+
+    def attempt(shared, rng) -> str:
+        tried.append(rng.random())
+        if len(tried) == 3:
+            raise ValueError("odd")
+        return "lost" if len(tried) == 2 else ""
+
+    monkeypatch.setitem(harness.FAULTS, "one", harness.Fault("one", 4, 1, lambda folder: folder, attempt))
+    harness.run(["one"], harness.Log(tmp_path / "log"), 0.5, say=lambda *_, **__: None)
+    with open(tmp_path / "log", "a") as file:
+        file.write('{"name": "one", "do')  # cut
+    assert len(tried) == 2
+    log = harness.Log(tmp_path / "log")
+    harness.run(["one"], log, say=lambda *_, **__: None)
+    assert len(set(tried)) == 4
+    assert log.table().splitlines()[-1] == "| all | 4 | 2 | 2 |"
+    assert "traceback: ValueError: odd" in log.bad["one"][3]
+
+
+def test_the_faults_find_what_is_broken(monkeypatch):
+    """With the digest unread and the answers uncut, the harness says so: it is no test that cannot fail."""
+    from easel import cli, files
+
+    monkeypatch.setattr(files, "sealed", lambda content: content | {"sha256": content.get("sha256")})
+    with harness.prepared(harness.FAULTS["KEY.json, a bit or its end"]) as attempt:
+        assert any(attempt(number) for number in range(60))
+    monkeypatch.undo()
+    monkeypatch.setattr(cli, "one_line", str)
+    with harness.prepared(harness.FAULTS["--set"]) as attempt:
+        assert any(attempt(number) for number in range(200))
+    errors._NAMED.clear()
