@@ -80,7 +80,7 @@ def audit(
 ) -> Audit:
     """Trains an ensemble on a folder's training pictures (or any data set of easel's) and says what it finds.
 
-    out: a folder, results/NAME-audit if None. epochs, repeats of each net: by the number of pictures if None. images: a
+    out: a folder, results/NAME if None. epochs, repeats of each net: by the number of pictures if None. images: a
     class-balanced part. plant: a share of the labels that is changed at random first, so that one sees what would be
     found. UserError: as in `sets.load`, too few pictures, or a share outside 0..0.5.
     """
@@ -108,7 +108,7 @@ def audit(
     _timed(asked)
     opinions = Opinions(run.ensure(asked), given)
     table = _table(opinions, _names(name, examples), copies, None if given is None else given != labels)
-    folder = files.make_folder(Path(out) if out else files.results_dir() / f"{own_name(name.plain)}-audit")
+    folder = files.make_folder(Path(out) if out else files.results_dir() / own_name(name.plain))
     found = Audit(table, _summary(opinions, table, examples, repeats), opinions, folder)
     _write(found, examples, name)
     return found
@@ -126,9 +126,9 @@ def _timed(trials: list[Trial]) -> None:
         run.ensure([replace(trial, **small) for trial in few.values()], workers=0, quiet=True)
 
 
-def own_name(path: str) -> str:
-    """A data set's own name, as its results are called: of a folder the last part of its path."""
-    return Path(path).expanduser().resolve().name if os.sep in path or "/" in path else path
+def own_name(name: str) -> str:
+    """What a data set's results are called: a folder's or a file's own name, or the name of a set of ours."""
+    return name if name in sets.names() else sets.root(name).resolve().name.removesuffix(".npz")
 
 
 def _path_of(data) -> str:

@@ -180,12 +180,12 @@ def _parser() -> argparse.ArgumentParser:
 
     one = command(
         "audit", _audit, "find what is hard, rare or mislabelled in a folder of labelled images",
-        "easel audit ./birds                            results/birds-audit/audit.html and audit.csv",
+        "easel audit ./birds                            results/birds/audit.html and audit.csv",
         "easel audit ./birds@64 --out /tmp/birds        at 64 pixels instead of 32",
         "easel audit ./birds --plant 0.08               change 8% of the labels first: how many would it find?",
     )  # fmt: skip
     one.add_argument("data", metavar="FOLDER", help="its training images, a folder a class; or a data set's name")
-    one.add_argument("--out", metavar="DIR", help="default: results/NAME-audit")
+    one.add_argument("--out", metavar="DIR", help="default: results/NAME")
     one.add_argument("--epochs", type=_from_1, metavar="N", help="of each net (default: by the number of images)")
     one.add_argument("--repeats", type=_from_1, metavar="N", help="of each net on each fold (default: 1; 2 up to 500)")
     one.add_argument("--images", type=_from_1, metavar="N", help="a part of them, of every class alike")

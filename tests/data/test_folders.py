@@ -284,6 +284,100 @@ def test_more_pixels_than_memory_are_refused_before_any_is_read(tmp_path, monkey
     assert "smaller size" in refused(root)
 
 
+# every kind of odd folder: right, refused, or said -------------------------------------------------------------------
+
+
+def remark(path) -> str:
+    return data.load(str(path)).notice
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "test"])
+def test_the_test_split_goes_by_several_names(tmp_path, name):
+    assert len(data.load(str(a_set(tmp_path, splits=("train", name))), "test")) == 4
+
+
+def test_class_folders_without_splits_are_the_training_images(tmp_path):
+    root = a_set(tmp_path, splits=("train",))
+    bare = (root / "train").rename(tmp_path / "bare")
+    assert data.load(str(bare)).classes == ("ant", "bee")
+    assert "no folder val/ or test/" in refused(bare, "test")
+
+
+def test_a_share_of_every_class_is_held_out_where_there_is_no_test_split(tmp_path):
+    root = a_set(tmp_path, splits=("train",), count=10)
+    train, test = (data.load(f"{root}~0.2", split) for split in ("train", "test"))
+    assert np.bincount(train.labels).tolist() == [8, 8]
+    assert np.bincount(test.labels).tolist() == [2, 2]
+    seen = {image.numpy().tobytes() for image in train.images}
+    assert not seen & {image.numpy().tobytes() for image in test.images}
+    save(root / "train/ant/new.png", flat((1, 2, 3), (16, 16)))
+    again = data.load(f"{root}~0.2", "test")
+    was = {image.numpy().tobytes() for image in test.images[2:]}
+    assert was == {image.numpy().tobytes() for image in again.images[-2:]}  # the other class is as it was
+    assert len(data.load(f"{root}~0.2@8").images) == 17
+    both = a_set(tmp_path / "both")
+    assert "is the test split; --hold-out is for a folder without one" in refused(f"{both}~0.2")
+    assert "--hold-out leaves none of it" in refused(f"{a_set(tmp_path / 'one', ('train',), count=1)}~0.2")
+
+
+def test_a_flat_folder_with_a_table_of_labels(tmp_path):
+    for name, level in (("x.png", 1), ("y.png", 2), ("sub/z.png", 3)):
+        save(tmp_path / name, flat((level, 0, 0)))
+    table = tmp_path / "labels.csv"
+    table.write_text("label,file\nwasp,x.png\nant,sub/z.png\nwasp,y.png\n")
+    found = data.load(str(tmp_path))
+    assert found.classes == ("ant", "wasp")
+    assert found.images[:, 0, 0, 0].tolist() == [3, 1, 2]
+    assert found.notice == ""
+    table.write_text("id,what\nx.png,wasp\nnone.png,ant\ngone.png,ant\n")
+    assert "names 2 files that are not there: none.png, gone.png" in refused(tmp_path)
+    table.write_text("file,label\nx.png,wasp\n")
+    assert "only one label" in refused(tmp_path)
+    table.write_text("file\nx.png\n")
+    assert "a header and rows of a file and its label are wanted" in refused(tmp_path)
+
+
+def test_files_that_are_not_read_are_counted_by_kind_with_the_fix(tmp_path):
+    root = a_set(tmp_path)
+    for name in ("1.heic", "2.HEIC", "3.jxl"):
+        (root / "train/ant" / name).write_bytes(b"x")
+    assert remark(root) == "2 .heic files are not read (pip install pillow-heif reads them); 1 .jxl file is not read"
+
+
+def test_avif_is_read_where_pillow_reads_it(tmp_path):
+    if ".avif" not in folders.SUFFIXES:
+        pytest.skip("this Pillow was built without AVIF")
+    save(a_set(tmp_path) / "train/ant/v.avif", flat(size=(16, 16)))
+    assert len(data.load(str(tmp_path))) == 5
+    assert remark(tmp_path) == ""
+
+
+def test_all_bad_files_are_named_at_once(tmp_path):
+    root = a_set(tmp_path, count=3)
+    for name in ("ant/0.png", "bee/2.png"):
+        (root / "train" / name).write_text("no image")
+    message = refused(root)
+    assert "2 files are bad, repair them or take them away" in message
+    assert "ant/0.png: not a readable image" in message
+    assert "bee/2.png: not a readable image" in message
+    for k in range(12):
+        (root / f"train/ant/bad{k}.png").write_text("no image")
+    assert "; and 6 more" in refused(root)
+
+
+def test_an_odd_size_and_dark_pictures_of_16_bits_are_said(tmp_path):
+    root = a_set(tmp_path / "odd", count=20)
+    assert remark(root) == ""
+    save(root / "train/ant/odd.png", flat(size=(24, 17)))
+    said = remark(root)
+    assert "1 of 41 pictures have another side than 16 pixels (first: odd.png)" in said
+    assert "set the size of all to 224; @16 after the folder asks for theirs" in said
+    dark = a_set(tmp_path / "dark")
+    for k in range(2):
+        save(dark / f"train/ant/deep{k}.png", np.full((16, 16), 4000, np.uint16))
+    assert "2 pictures of 16 bits come out near black (first: deep0.png)" in remark(dark)
+
+
 # the named folder sets -----------------------------------------------------------------------------------------------
 
 

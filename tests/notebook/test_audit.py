@@ -110,7 +110,7 @@ def test_what_cannot_be_audited_is_refused_before_anything_is_trained(birds, cha
 def test_the_command_writes_beside_the_results_of_no_other_data(birds, capsys, monkeypatch):
     monkeypatch.chdir(birds[0] + "/..")
     assert cli.main(["audit", "birds", "--epochs", "1", "--repeats", "1", "--images", "24"]) == 0
-    folder = files.results_dir() / "birds-audit"
+    folder = files.results_dir() / "birds"
     assert f"read {folder}/audit.html" in capsys.readouterr().out
     table = pd.read_csv(folder / "audit.csv")
     assert len(table) == 24

@@ -1,29 +1,60 @@
-"""Any folder of images, train/CLASS/… and val/CLASS/… (or test/CLASS/…), as one uint8 array. It writes nothing.
+"""Any folder of images, train/CLASS/… and val/CLASS/…, as one uint8 array. It writes nothing.
 
+val/ may be called valid/, validation/ or test/, or be missing; without train/ its own folders are the classes, or
+one .csv in it says which file has which label. What is in it and not read is counted and named (`remarks`).
 Order is by class name, then by file path inside the class, so an example's id means the same file on every machine.
 A picture is read as an eye would see it: rotated as its EXIF says, transparency on white, 16 bits brought down to 8.
 """
 
+import csv
+import hashlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from easel.errors import UserError
 from easel.files import open_regular, why
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+with suppress(ImportError):  # the plug-in for HEIC, where it is installed
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+
+ENDINGS = {  # Pillow's name of a format: how its files end, as far as the installed Pillow reads it
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "WEBP": (".webp",) * features.check("webp"),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm"),
+    "AVIF": (".avif",) * bool(features.check("avif")),
+    "JPEG2000": (".jp2", ".j2k") * features.check("jpg_2000"),
+    "HEIF": (".heic", ".heif") * ("HEIF" in Image.OPEN),
+}
+SUFFIXES = {suffix for suffixes in ENDINGS.values() for suffix in suffixes}
+FORMATS = tuple(kind for kind, suffixes in ENDINGS.items() if suffixes)
+FIXES = {".heic": "pip install pillow-heif reads them", ".heif": "pip install pillow-heif reads them"}
 LARGEST = 224  # pixels: the side images get unless they all share a smaller one (the paper's mini-ImageNet size)
 SMALLEST = 8  # pixels: what is smaller is stretched to it
-FOLDER_SPLITS = {"train": ("train",), "test": ("val", "test")}  # ours: the folder's, the first that is there
+FOLDER_SPLITS = {  # ours: the folder's, the first that is there
+    "train": ("train",),
+    "test": ("val", "valid", "validation", "test"),
+}
+FILE_COLUMNS = ("file", "filename", "path", "image", "id")  # of a table of labels
+LABEL_COLUMNS = ("label", "class", "category", "target")
+ODD = 0.02  # of the pictures: so many of another size are odd ones that set the size of all
+DARK = 4096  # of 65,536: pictures of 16 bits that are nowhere brighter come out near black
+LISTED = 8  # bad files that a message names; the others are counted
 
 
 @dataclass(frozen=True)
@@ -32,21 +63,63 @@ class Folder:
 
     root: Path
     classes: Mapping[str, str] = field(default_factory=dict)  # {class folder to read: its class' name}; empty: all
-    crop: float = (
-        1.0  # side of the centre that is cut out, over the short side (224/256: "resize 256, centre crop 224")
-    )
+    # side of the centre that is cut out, over the short side (224/256: "resize 256, centre crop 224")
+    crop: float = 1.0
+    hold_out: float = 0.0  # share of every class of the training images that is the test split, where there is none
 
     def split(self, split: str) -> Path | None:
-        """The folder of "train" or "test" (val/ before test/), or None where there is none."""
-        return next((self.root / name for name in FOLDER_SPLITS[split] if (self.root / name).is_dir()), None)
+        """The folder of "train" or "test" (val/ before test/), or None where there is none.
+
+        The root itself where images lie in folders of their classes, or beside a table of labels, and in no splits; and
+        the training folder for a test split that is held out of it.
+        """
+        there = self._named(split)
+        if there is None and split == "train" and self._named("test") is None:
+            bare = self.labels or any(e.is_dir() and not e.name.startswith(".") for e in _entries(self.root))
+            there = self.root if bare else None
+        if split == "test" and self.hold_out:
+            if there is not None:
+                raise UserError(f"{there} is the test split; --hold-out is for a folder without one")
+            return self.split("train")
+        return there
+
+    @property
+    def labels(self) -> Path | None:
+        """The table of labels of a folder without class folders: its only .csv file; None if there is none."""
+        if not self.root.is_dir() or any(
+            (self.root / name).is_dir() for names in FOLDER_SPLITS.values() for name in names
+        ):
+            return None
+        tables = sorted(self.root.glob("*.csv"))
+        return tables[0] if len(tables) == 1 else None
 
     def listing(self, split: str) -> dict[str, list[Path]]:
         """Class folder's name -> its image files, both sorted; hidden files and other kinds of file are passed over."""
+        whole = self._whole(split)
+        if not self.hold_out:
+            return whole
+        chosen = {}
+        for name, paths in whole.items():  # by a hash of the name: a file that is added moves no other
+            lot = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode(errors="surrogateescape")).digest())
+            out = set(lot[: max(1, round(self.hold_out * len(lot)))])
+            chosen[name] = [path for path in paths if (path in out) == (split == "test")]
+            if not chosen[name]:
+                raise UserError(f"{self.root}: class {name} has {len(paths)} image; --hold-out leaves none of it")
+        return chosen
+
+    def _named(self, split: str) -> Path | None:
+        return next((self.root / name for name in FOLDER_SPLITS[split] if (self.root / name).is_dir()), None)
+
+    def _whole(self, split: str) -> dict[str, list[Path]]:
         _entries(self.root)  # says so where the root itself is missing or unreadable
         folder = self.split(split)
         if folder is None:
-            names = " or ".join(f"{name}/" for name in FOLDER_SPLITS[split])
-            raise UserError(f"{self.root}: no folder {names} in it; images lie in train/CLASS/…, val/CLASS/…")
+            known = FOLDER_SPLITS[split]
+            names = " or ".join(f"{name}/" for name in dict.fromkeys((known[0], known[-1])))
+            fix = "; --hold-out 0.2 takes a fifth of train/" * (split == "test")
+            raise UserError(f"{self.root}: no folder {names} in it; images lie in train/CLASS/…, val/CLASS/…{fix}")
+        if folder == self.root and self.labels:
+            return _by_table(self.labels)
         here = sorted(e.name for e in _entries(folder) if _is_dir(e) and not e.name.startswith("."))
         if not here:
             raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
@@ -72,11 +145,40 @@ class Folder:
         """Side of the square images in pixels: the short side that all files to train on share, 8..224, else 224."""
         sides = set()
         for path in self.paths("train"):
-            with _opened(path) as image:
+            with suppress(UserError), _opened(path) as image:  # what is bad is named by `read`, all of it at once
                 sides.add(min(image.size))
-            if len(sides) > 1 or max(sides) > LARGEST:
+            if len(sides) > 1 or max(sides, default=0) > LARGEST:
                 return LARGEST
-        return max(sides.pop(), SMALLEST)
+        return max(*sides, SMALLEST) if sides else LARGEST
+
+    def remarks(self) -> str:
+        """What a reader of the training images must know, in sentences; "" where there is nothing.
+
+        Files that are not read, by kind; odd sizes, which set the size of all; 16 bits that come out near black.
+        """
+        paths, said = self.paths("train"), []
+        for kind, count in sorted(_passed_over(self.split("train"), self.labels).items()):
+            said.append(f"{count} {kind} {'file is' if count == 1 else 'files are'} not read")
+            said[-1] += f" ({FIXES[kind]})" if kind in FIXES else ""
+        sides, dark = [], []
+        for path in paths:
+            with _opened(path) as image:
+                sides.append(min(image.size))
+                if image.mode.startswith("I;16") and np.asarray(image).max() < DARK:
+                    dark.append(path)
+        usual, count = Counter(sides).most_common(1)[0]
+        if 0 < len(sides) - count <= max(1, ODD * len(sides)) and usual <= LARGEST:
+            odd = next(path.name for path, side in zip(paths, sides, strict=True) if side != usual)
+            said.append(
+                f"{len(sides) - count} of {len(sides):,} pictures have another side than {usual} pixels (first: {odd}) "
+                f"and set the size of all to {self.side()}; @{max(usual, SMALLEST)} after the folder asks for theirs"
+            )
+        if dark:
+            said.append(
+                f"{len(dark)} pictures of 16 bits come out near black (first: {dark[0].name}): none of their values is "
+                f"above {DARK:,} of 65,535; stretch them before"
+            )
+        return "; ".join(said)
 
     def read(self, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         """A split's images (n, 3, size, size) uint8, labels (n,) int64 and class names; both splits have the same."""
@@ -93,10 +195,20 @@ class Folder:
         images = np.empty((len(paths), 3, size, size), np.uint8)
         pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # decoding releases the GIL
         try:
-            for row, picture in enumerate(pool.map(partial(picture_of, size=size, crop=self.crop), paths)):
-                images[row] = picture.transpose(2, 0, 1)
+            bad = []
+            for row, picture in enumerate(pool.map(partial(_attempt, size=size, crop=self.crop), paths)):
+                if isinstance(picture, UserError):
+                    bad.append(picture)
+                else:
+                    images[row] = picture.transpose(2, 0, 1)
         finally:
-            pool.shutdown(cancel_futures=True)  # at the first bad file the others are not waited for
+            pool.shutdown(cancel_futures=True)
+        if len(bad) == 1:
+            raise bad[0]
+        if bad:
+            which = "; ".join(str(one).partition("; ")[0] for one in bad[:LISTED])
+            more = f"; and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
+            raise UserError(f"{self.root}: {len(bad)} files are bad, repair them or take them away: {which}{more}")
         labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
         return images, labels, tuple(self.classes.get(name, name) for name in files)
 
@@ -128,6 +240,44 @@ def _is_text(name: str) -> bool:
 
 
 def _images(folder: Path) -> list[Path]:
+    found = [path for path in _files(folder) if path.suffix.lower() in SUFFIXES]
+    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def _passed_over(folder: Path, table: Path | None) -> Counter:
+    """How many files of each other kind lie there, by how they end, hidden ones and the table of labels apart."""
+    others = (path for path in _files(folder) if path.suffix.lower() not in SUFFIXES and path != table)
+    return Counter(path.suffix.lower() or path.name for path in others)
+
+
+def _by_table(table: Path) -> dict[str, list[Path]]:
+    """Label -> its files, both sorted, by a .csv with a header and two columns or more.
+
+    The file's column is called file, filename, path, image or id, else it is the first; the label's label, class,
+    category or target, else it is the second. UserError naming what is missing.
+    """
+    with open(table, encoding="utf-8-sig", newline="") as file:
+        header, *rows = [row for row in csv.reader(file) if row] or [[]]
+    columns = [name.strip().lower() for name in header]
+    at = next((columns.index(name) for name in FILE_COLUMNS if name in columns), 0)
+    of = next((columns.index(name) for name in LABEL_COLUMNS if name in columns), 1)
+    if len(header) < 2 or not rows or any(len(row) <= max(at, of) for row in rows):
+        raise UserError(f"{table}: a header and rows of a file and its label are wanted: file,label")
+    found: dict[str, list[Path]] = {}
+    for row in rows:
+        found.setdefault(row[of].strip(), []).append(table.parent / row[at].strip())
+    gone = [path for paths in found.values() for path in paths if not path.is_file()]
+    if gone:
+        more = f" and {len(gone) - LISTED} more" if len(gone) > LISTED else ""
+        names = ", ".join(str(path.relative_to(table.parent)) for path in gone[:LISTED])
+        raise UserError(f"{table} names {len(gone)} files that are not there: {names}{more}")
+    if len(found) < 2:
+        raise UserError(f"{table}: only one label; telling classes apart takes two or more")
+    return {name: sorted(set(found[name])) for name in sorted(found)}
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files below a folder, but for hidden ones."""
     found, waiting = [], [folder]
     while waiting:  # class folders may hold folders (Tiny ImageNet's original: train/WNID/images/)
         for entry in _entries(waiting.pop()):
@@ -135,9 +285,9 @@ def _images(folder: Path) -> list[Path]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(Path(entry.path))
-            elif Path(entry.name).suffix.lower() in SUFFIXES:
+            else:
                 found.append(Path(entry.path))
-    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+    return found
 
 
 def check_memory(where: object, images: int, size: int) -> None:
@@ -158,6 +308,13 @@ def picture_of(path: Path, size: int, crop: float = 1.0) -> np.ndarray:
     """A picture as (size, size, 3) uint8: `rgb`, then `squared`. UserError naming a file that is no whole image."""
     with _opened(path) as image:
         return squared(rgb(ImageOps.exif_transpose(image), path), size, crop)
+
+
+def _attempt(path: Path, size: int, crop: float) -> np.ndarray | UserError:
+    try:
+        return picture_of(path, size, crop)
+    except UserError as error:  # the others are looked at before anybody is told
+        return error
 
 
 def squared(image: Image.Image, size: int, crop: float = 1.0) -> np.ndarray:

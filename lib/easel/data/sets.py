@@ -4,6 +4,8 @@ cifar10, cifar100, stl10, tiny-imagenet-10      published: checked byte by byte,
 patterns           drawn by code, with known frequent, rare and contradicted patterns; needs no file and no network
 mini-imagenet      the paper's ten classes, picked out of your own ImageNet folder
 ./a/folder         your own images: train/CLASS/…, and val/CLASS/… if there is one; a path has a slash in it
+./a/folder~0.2     the same where there is no val/: a fifth of every class is held out as the test split
+./a/file.npz       your own arrays (`arrays.save_arrays`)
 
 Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, ./a/folder@96.
 (A folder whose own name ends so is meant by a slash after it: ./odd@96/)
@@ -24,6 +26,7 @@ import torch
 from PIL import Image
 
 from easel.data import download, folders, patterns
+from easel.data.arrays import Arrays
 from easel.data.published import CHOICES, PUBLISHED
 from easel.errors import UserError, is_whole
 from easel.files import data_dir, named_folder
@@ -166,6 +169,8 @@ def _load(name: str, split: str, size: int, marks: tuple) -> Dataset:
         train = _load(name, "train", size, marks)
         mean, std = train.mean, train.std
     notice = published.notice if published else {"patterns": PATTERNS_NOTICE}.get(name, "")
+    if name not in names() and split == "train":
+        notice = _folder(name).remarks()
     images, labels = torch.from_numpy(pixels), torch.from_numpy(labels)
     ids, mark = np.arange(len(labels)), fingerprint(images, labels, classes)
     return Dataset(name, split, images, labels, ids, classes, mean, std, mark, notice, kinds)
@@ -262,7 +267,13 @@ def root(name: str) -> Path:
         return named_folder(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet")
     if name in PUBLISHED:
         return data_dir() / PUBLISHED[name].folder
-    return named_folder(name)
+    return named_folder(_held(name)[0])
+
+
+def _held(name: str) -> tuple[str, float]:
+    """A folder's path, and the share of its training images that is held out as its test split: "./birds~0.2"."""
+    found = re.fullmatch(r"(.+)~(0?\.[0-9]{1,4})", name, re.DOTALL)
+    return (found[1], float(found[2])) if found else (name, 0.0)
 
 
 def on_disk(name: str) -> bool:
@@ -321,19 +332,22 @@ def marks(name: str) -> tuple:
 # reading -------------------------------------------------------------------------------------------------------------
 
 
-def _folder(name: str) -> folders.Folder | None:
-    """The folder of images as which a set lies here; None for one that is drawn or has files of its own."""
+def _folder(name: str) -> folders.Folder | Arrays | None:
+    """The folder of images, or own arrays, as which a set lies here; None for one that is drawn or has other files."""
     if name == "patterns" or (name in PUBLISHED and PUBLISHED[name].files):
         return None
     if name == "mini-imagenet":
         return folders.Folder(root(name), MINI_IMAGENET, crop=224 / 256)
-    return folders.Folder(root(name), PUBLISHED[name].classes if name in PUBLISHED else {})
+    if root(name).suffix == ".npz":
+        return Arrays(root(name))
+    share = 0.0 if name in PUBLISHED else _held(name)[1]
+    return folders.Folder(root(name), PUBLISHED[name].classes if name in PUBLISHED else {}, hold_out=share)
 
 
 def files_of(name: str, split: str = "train") -> tuple[Path, list[Path]] | None:
     """The folder of a split and its image files by id; None for sets that are no folder of images."""
     folder = _folder(name)
-    return None if folder is None else (folder.split(split), folder.paths(split))
+    return (folder.split(split), folder.paths(split)) if isinstance(folder, folders.Folder) else None
 
 
 def own_side(name: str) -> int | None:

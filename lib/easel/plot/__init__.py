@@ -4,8 +4,8 @@ from easel.faces import face
 
 _WORDS = {
     "base": "COLOURS NETS WHICH_COLOURS WRONG_RIGHT beside images key labelled_rows net_colour use_style",
-    "intervals": "arm_differences batch_norm differences forest learnability_pairs pairs shares signs similarity "
-    "tie_rules",
+    "intervals": "arm_differences batch_norm differences errors_found forest learnability_pairs pairs shares signs "
+    "similarity tie_rules",
     "lines": "ablation arms_over_updates batch_spread captured compression figure_4 gains learnability_by_m "
     "learnability_growth learnability_spread over_epochs overlap reliability share_left",
     "perturbation": "changed_images changed_rates figure_2 rates_against_accuracy",

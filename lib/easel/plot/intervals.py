@@ -208,6 +208,19 @@ def learnability_pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def errors_found(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """How well each score finds wrong labels: average precision, a row a score, a colour a kind of error (ours).
+
+    table: score, kind, mean, low, high (`mislabels.over_plantings`, of one share); chance, the dotted line.
+    """
+    kinds = dict.fromkeys(table.kind)
+    looks = {kind: Style(kind, COLOURS[(0, 1, 2)[at % 3]], "os^"[at % 3]) for at, kind in enumerate(kinds)}
+    line = (float(table.chance.mean()), "chance")
+    ax = forest(table, label="score", value="mean", by="kind", looks=looks, apart=0.22, zero=line, ax=ax)
+    ax.set(xlabel="average precision", xlim=(0, None))
+    return ax
+
+
 def signs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """How well each sign tells misclassified examples: area under the ROC curve, interval, a row a sign (Fig. 5).
 

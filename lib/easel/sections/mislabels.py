@@ -21,18 +21,22 @@ is not what held-out nets name (in the mean of their probabilities; the class th
 An image whose given label is named gets no word. No threshold is tuned. Nothing here trains or draws.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 
-from easel.compare import scores
-from easel.ledger.store import Ledger
+from easel.compare import claims, cuts, intervals, scores
+from easel.compare.claims import Judged
+from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Edit, Recipe, Trial
 
 FOLDS = 4
+TOPS = (0.01, 0.05, 0.10)  # of the images, the most suspicious first
 HELD_OUT = "held-out probability"
+RELEASED = ("wrn-16-4", 20, "cifar10", 50_000)  # net, trials, data and images of records that come with the project
 GROUNDS = ("mislabelled", "ambiguous", "rare", "hard")
 
 
@@ -198,3 +202,132 @@ def planted(labels, share: float, seed: int = 0, likely=None) -> np.ndarray:
     steps = np.cumsum(chance, axis=1)[labels[chosen]]
     labels[chosen] = (steps > (rng.random(wrong) * steps[:, -1])[:, None]).argmax(1)
     return labels
+
+
+def confusions(opinions: Opinions, labels) -> np.ndarray:
+    """How readily held-out nets take class i for class j: mean probability over its examples, two decimals.
+
+    labels: the true ones; two decimals, so that another machine's last bits plant the same errors.
+    """
+    each = [opinions.probabilities[np.asarray(labels) == k].mean(0) for k in range(len(opinions.classes))]
+    return np.round(each, 2)
+
+
+# ---- what is found -------------------------------------------------------------------------------------------------
+
+
+def average_precision(score, wrong) -> float:
+    """Mean precision at the places of the wrong examples, hardest first; tied examples enter together (0..1).
+
+    Chance is the share of wrong examples. score: (examples,), higher = easier; wrong: bool (examples,).
+    """
+    values, at = np.unique(cuts.vector(score), return_inverse=True)
+    hits, seen = (np.cumsum(np.bincount(at, weights=w, minlength=len(values))) for w in (wrong, np.ones(len(wrong))))
+    return float((np.diff(hits, prepend=0) / hits[-1] * hits / seen).sum())
+
+
+def times_chance(score, wrong, share: float) -> float:
+    """Wrong examples among the hardest `share`, over what chance puts there, ties in expectation; 1 is chance."""
+    cut = cuts.cut_at(cuts.vector(score), "hard", share)
+    return float(cut.membership("expected") @ wrong / cut.k / np.mean(wrong))
+
+
+def found_errors(opinions: Opinions, wrong) -> pd.DataFrame:
+    """A row a score and judge (each net, and "all nets"): average precision, what it is over chance, and the tops.
+
+    Columns: judge, score, average precision, chance, and "first 1%", "first 5%", "first 10%" (`times_chance`).
+    """
+    judges = {net: own for net, own in opinions.of_net.items() if len(opinions.of_net) > 1}
+    rows = []
+    for judge, own in (judges | {"all nets": opinions.scores | by_cleanlab(opinions)}).items():
+        for score, values in own.items():
+            row = {"judge": judge, "score": score, "average precision": average_precision(values, wrong)}
+            row |= {f"first {share:.0%}": times_chance(values, wrong, share) for share in TOPS}
+            rows.append(row | {"chance": float(np.mean(wrong))})
+    return pd.DataFrame(rows)
+
+
+def tried(train: Callable, nets: Sequence[str], labels, likely, about: Mapping, common: Mapping) -> pd.DataFrame:
+    """`found_errors` of errors that are planted now: train an ensemble with them, see what it finds.
+
+    train: trials in, ledger out (`ensure`); likely: of `planted`; about: kind, share and planting, which are its
+    columns, too; common: of `ensemble`. The seed of a planting is its own: other folds, nets and errors.
+    """
+    given = planted(labels, about["share"], about["planting"], likely)
+    ledger = train(ensemble(nets, labels, given=given, seed=about["planting"], **common))
+    return found_errors(Opinions(ledger, given), given != labels).assign(**about)
+
+
+def by_cleanlab(opinions: Opinions) -> dict[str, np.ndarray]:
+    """{"cleanlab": its issues first, by self-confidence} from held-out probabilities; {} where it is not there."""
+    try:
+        from cleanlab import filter as confident
+    except ImportError:
+        return {}
+    issues = confident.find_label_issues(opinions.given, opinions.probabilities, n_jobs=1)
+    return {"cleanlab": opinions.scores[HELD_OUT] - issues}
+
+
+def over_plantings(table: pd.DataFrame, column: str = "average precision") -> pd.DataFrame:
+    """Mean and 95% interval over plantings of one column of `found_errors`, a row a kind, share, judge and score."""
+    rows = []
+    for key, group in table.groupby(["kind", "share", "judge", "score"], sort=False):
+        mean, low, high, n = intervals.t_interval(group[column])
+        row = dict(zip(("kind", "share", "judge", "score"), key, strict=True))
+        rows.append(row | {"mean": mean, "low": low, "high": high, "plantings": n, "chance": group.chance.mean()})
+    return pd.DataFrame(rows)
+
+
+def easiness_found(opinions: Opinions, wrong, m_values: Sequence[int]) -> pd.DataFrame:
+    """Average precision of plain counts by net, N (trials that saw the image) and m: columns net, N, m, and that."""
+    rows = []
+    for net in opinions.ledger.models:
+        looks = [_looks(record, opinions.given) for record in opinions.ledger.where(model=net).records]
+        trained, hits = (np.stack([getattr(look, name) for look in looks]) for name in ("trained", "hits"))
+        for most in range(1, int(trained.sum(0).min()) + 1):
+            counted = trained & (np.cumsum(trained, axis=0) <= most)
+            for m in m_values:
+                found = average_precision((hits[:, m - 1] * counted).sum(0), wrong)
+                rows.append({"net": net, "N": most, "m": m, "average precision": found})
+    return pd.DataFrame(rows)
+
+
+def at_hand(net: str, trials: int, data: str, images: int) -> Ledger | None:
+    """The ledger of so many plain trials (m = 1) of a net if all are in the store or released; None: nothing trains."""
+    asked = [Trial(model=net, seed=seed, epochs=1, data=data, images=images) for seed in range(trials)]
+    records = [Store().get(trial) for trial in asked]
+    return None if None in records else Ledger(records)
+
+
+# ---- what may be claimed -------------------------------------------------------------------------------------------
+
+
+def mined_by_easiness(table: pd.DataFrame) -> Judged:
+    """EH 9: easiness finds wrong labels, as far as its average precision lies above chance, of every kind and share."""
+    points = _points(table, lambda rows: rows["easiness"] - rows["chance"])
+    found = claims.judge(points, above=0)
+    return Judged(found, "average precision minus chance, intervals over plantings; decided by {where}", "can be")
+
+
+def held_out_finds_more(table: pd.DataFrame) -> Judged:
+    """Nets that never saw an image find its wrong label better than easiness does (average precision, paired)."""
+    points = _points(table, lambda rows: rows[HELD_OUT] - rows["easiness"])
+    found = claims.judge(points, above=0)
+    return Judged(found, "difference of average precisions on the same plantings; decided by {where}")
+
+
+def _points(table: pd.DataFrame, value) -> dict:
+    points, all_nets = {}, table[table.judge == "all nets"]
+    for (kind, share), group in all_nets.groupby(["kind", "share"], sort=False):
+        rows = group.pivot(index="planting", columns="score", values="average precision")
+        rows["chance"] = group.groupby("planting").chance.first()
+        points[f"{kind}, {share:.0%}"] = partial(intervals.t_interval, value(rows).to_numpy())
+    return points
+
+
+def mined_among(ledger: Ledger, wrong, share: float = 0.01) -> Judged:
+    """EH 9 at the paper's scale: people contradict more of the hardest images than chance would have it."""
+    statistic = partial(times_chance, wrong=wrong, share=share)
+    found = intervals.jackknife(ledger.correct()[:, 0], None, statistic, limits=(0, np.inf))
+    why = f"times chance among the hardest {share:.0%} (m = 1), {int(np.sum(wrong)):,} images; jackknife over trials"
+    return Judged(claims.judge(found, above=1), why, "can be")
