@@ -177,13 +177,19 @@ def many_trials():
     return rng.random((16, 2, 400)) < p
 
 
+def halved(correct, m, repeats):
+    """Spearman's correlation of two halves, the mean over the splits."""
+    curve = scores.reliability_curve(correct, m, [len(correct) // 2], repeats=repeats)
+    return curve.set_index("measure")["mean"]["spearman"]
+
+
 def test_two_halves_are_disjoint(many_trials):
     two = many_trials[:2]  # the only split of two trials, whichever way round
     truth = stats.spearmanr(two[0, 0], two[1, 0])[0]
-    assert scores.split_half(two, 1, repeats=5) == pytest.approx(truth)
+    assert halved(two, 1, 5) == pytest.approx(truth)
     three = many_trials[:3]
     pairs = [stats.spearmanr(three[i, 1], three[j, 1])[0] for i, j in ((0, 1), (0, 2), (1, 2))]
-    assert min(pairs) <= scores.split_half(three, 2, repeats=20) <= max(pairs)
+    assert min(pairs) <= halved(three, 2, 20) <= max(pairs)
 
 
 def test_reliability_grows_with_the_number_of_trials(many_trials):
@@ -194,8 +200,7 @@ def test_reliability_grows_with_the_number_of_trials(many_trials):
         assert means[8] > means[1] + 0.2
     assert (curve.low <= curve["mean"]).all()
     assert (curve["mean"] <= curve.high).all()
-    whole = scores.split_half(many_trials, 1, repeats=10)
-    assert curve.loc[(8, "spearman"), "mean"] == whole
+    assert curve.loc[(8, "spearman"), "mean"] == halved(many_trials, 1, 10)
 
 
 def test_reliability_is_repeatable_from_its_seed_and_takes_all_sizes_by_default(many_trials):
@@ -279,8 +284,8 @@ def test_examples_that_are_all_alike_are_projected_to_chance():
         (lambda: scores.mean_loss(np.full((1, 1, 2), np.nan)), "loss is not finite for example 0"),
         (lambda: scores.easiness_table(FakeLedger({}), [1], "cifar10"), "no trials or no m"),
         (lambda: scores.easiness_table(FakeLedger({"x": RECORD}), [], "cifar10"), "no trials or no m"),
-        (lambda: scores.split_half(RECORD[:1]), "two disjoint groups"),
-        (lambda: scores.split_half(RECORD, repeats=0), "at least 1"),
+        (lambda: scores.reliability_curve(RECORD[:1], 1, [1]), r"1\.\.0|two disjoint groups"),
+        (lambda: scores.reliability_curve(RECORD, repeats=0), "at least 1"),
         (lambda: scores.reliability_curve(RECORD, 1, [2]), r"1\.\.1"),
         (lambda: scores.projected(RECORD[:1]), "1 trial does not tell"),
         (lambda: scores.projected(RECORD, 5), r"m=5: .* 1\.\.4"),

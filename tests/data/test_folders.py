@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(folders.os, "scandir", forbidden)
     assert f"{root}" in (message := refused(root))
-    assert "Permission denied" in message
+    assert "no permission" in message
 
 
 def test_a_file_or_an_impossible_name_in_place_of_the_folder(tmp_path):
@@ -209,7 +209,7 @@ def test_a_file_or_an_impossible_name_in_place_of_the_folder(tmp_path):
     file.write_text("x")
     assert "cannot be read" in refused(file)
     assert "cannot be read" in refused("./" + "a" * 300)
-    assert "cannot be read" in refused("./a\0b")
+    assert "no zero byte" in refused("./a\0b")
 
 
 def test_a_folder_without_train_or_without_class_folders(tmp_path):

@@ -43,12 +43,12 @@ plan = [Trial(data=data, images=100, model="mlp-1x10", seed=s, epochs=epochs, re
 DRAW = """
 figure, (left, right) = plt.subplots(), plot.beside()[:2]
 """
-WATCH = """
+LIVE = """
 live = display(display_id=True)
-for epoch, so_far in run.watch(plan[0]):
-    live.update(plot.ledger(so_far.correct()).figure)
+for first in run.ensure(plan[:1], workers=0).correct():
+    live.update(plot.ledger(first).figure)
 with sns.axes_style("white"):
-    page.figure(plot.counts(so_far.correct()), "counts", "A caption.")
+    page.figure(plot.counts(first), "counts", "A caption.")
 """
 ENSURE = "ledger = run.ensure(plan, workers=0)"
 AFTER = 'raise SystemError("this cell trains nothing and is not reached")'
@@ -59,7 +59,7 @@ def notebooks(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_NOTEBOOKS", str(tmp_path / "notebooks"))
     monkeypatch.chdir(tmp_path)
     parameters = 'profile = "smoke"\ndata = "patterns"\nepochs = 1'
-    make.write(tmp_path / "notebooks", "00_one", TRIALS, WATCH, ENSURE, AFTER, parameters=parameters)
+    make.write(tmp_path / "notebooks", "00_one", TRIALS, LIVE, ENSURE, AFTER, parameters=parameters)
     make.write(tmp_path / "notebooks", "01_two", TRIALS, DRAW, ENSURE, make.END, parameters=parameters)
     make.profiles(tmp_path / "notebooks")
     return tmp_path / "notebooks"
@@ -103,7 +103,7 @@ def test_a_cell_that_fails_is_named_and_counts_only_if_it_trains(notebooks, caps
 
 def test_when_the_time_is_spent_nothing_is_begun_and_what_is_there_is_packed(notebooks, tmp_path, capsys, monkeypatch):
     asked = []
-    monkeypatch.setattr(budget, "spent", lambda: asked.append(1) or len(asked) > 2)  # one watched, one trained
+    monkeypatch.setattr(budget, "spent", lambda: asked.append(1) or len(asked) > 2)  # one alone, one with others
     out = said(capsys, "train", "--budget", "8m", "--pack", "packs/t.zip")
     assert "the time is spent; left: 1 trial of 00_one, all of 01_two, and what depends on them" in out
     assert Store(tmp_path / "elsewhere").take(tmp_path / "packs" / "t.zip").new == 2
@@ -356,7 +356,7 @@ def test_a_pool_hears_when_its_workers_are_ready(tiny, store):
 
 def test_whether_a_cell_trains():
     assert inprocess.trains("a = run.ensure(x)")
-    assert inprocess.trains("for e, s in watch(plan): pass")
+    assert inprocess.trains("for l in ensure_each(plan): pass")
     assert not inprocess.trains("from easel.train import ensure as run\n# run.ensure(plan)")
     assert not inprocess.trains("%matplotlib inline")
 

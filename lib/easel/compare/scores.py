@@ -178,16 +178,6 @@ def easiness_table(ledger, m_values, dataset_name: str, more: Sequence[str] = ()
 # ---- how many trials are enough ------------------------------------------------------------------------------------
 
 
-def split_half(correct, m: int = 1, *, repeats: int = 20, seed: int = 0) -> float:
-    """Split-half reliability: Spearman's correlation of c_t between two random halves, mean over `repeats` halvings.
-
-    In -1..1; nan where a half's counts are constant. The reliability of HALF the trials; of an odd number one rests.
-    """
-    correct = _correct(correct)
-    size = len(correct) // 2
-    return float(np.mean([correlations.spearman(one, two) for one, two in _halves(correct, m, size, repeats, seed)]))
-
-
 def reliability_curve(correct, m: int = 1, sizes=None, *, repeats: int = 20, seed: int = 0) -> pd.DataFrame:
     """How alike two disjoint groups of `trials` trials of one net are: when is the number of trials enough?
 

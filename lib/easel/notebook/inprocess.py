@@ -20,13 +20,7 @@ from easel import files
 from easel.errors import UserError, one_line
 from easel.notebook.plan import Job, check_inputs, planned
 
-TRAINING = (
-    "ensure",
-    "ensure_each",
-    "accuracies",
-    "two_groups",
-    "watch",
-)  # what a cell calls that trains, whatever the module's name there
+TRAINING = ("ensure", "ensure_each", "accuracies", "two_groups")  # calls that train, whatever the module's name there
 ABSENT = (
     "IPython",
     "ipywidgets",

@@ -26,7 +26,6 @@ from easel.ledger.trial import Trial
 from easel.train import budget, cost, workers as pool
 from easel.train.budget import OutOfTime
 from easel.train.cost import work
-from easel.train.loop import Run, epochs
 from easel.train.workers import cores, fetch_data
 
 try:
@@ -134,9 +133,7 @@ def _ensured(
     store = store or Store()
     fetch_data(trials)
     found = [store.get(trial) for trial in trials]
-    keys = {trial.key for trial in trials}
-    trained = _watched & keys
-    _watched.difference_update(keys)
+    trained: set[str] = set()
     if not all(found):
         with _only_driver(store.folder, quiet):
             missing: dict[str, Trial] = {}  # those of one key become one
@@ -160,46 +157,6 @@ def _ensured(
         made = f"released records, made on {released[0].get('device', 'another machine')}"
         print(f"{len(released)} of {len(records)} trials are {made}; EASEL_RETRAIN=1 trains them here", flush=True)
     return records, trained
-
-
-def watch(trial: Trial, store: Store | None = None) -> Iterator[tuple[int, "Run | _Replay"]]:
-    """Train one trial in this process, or replay it from the store, epoch by epoch.
-
-    Yields (epoch from 1, source), where source.correct() holds the bits so far: bool (epoch, examples). It takes no
-    turn with other drivers: at worst one trial is trained twice, to the same record. UserError if the trial diverges.
-    """
-    store = store or Store()
-    fetch_data([trial])
-    record = store.get(trial)
-    if record is None:
-        budget.ask()
-        checkpoint = store.checkpoint(trial.key)
-        for run in epochs(trial, device=device(), checkpoint=checkpoint, checkpoint_s=pool.CHECKPOINT_S):
-            if not run.diverged:
-                yield run.done, run
-        record = run.record()
-        store.put(record)
-        checkpoint.unlink(missing_ok=True)
-        _watched.add(trial.key)
-    elif record.status == "complete":
-        yield from ((epoch, _Replay(record, epoch)) for epoch in range(1, trial.epochs + 1))
-    if record.status == "diverged":
-        raise UserError(f"{trial.model}, seed {trial.seed}, diverged: watch another seed, or lower the learning rate")
-
-
-_watched: set[str] = set()  # keys that `watch` trained and no ledger has counted yet
-
-
-class _Replay:
-    """A finished record as it stood after an earlier epoch."""
-
-    def __init__(self, record: Record, epoch: int):
-        self._record, self._epoch = record, epoch
-        self.loss = record.arrays["loss"]
-
-    def correct(self, view: str = "train"):
-        """bool (epochs so far, examples)."""
-        return self._record.correct(view)[: self._epoch]
 
 
 @contextlib.contextmanager
