@@ -85,7 +85,7 @@ def test_a_few_seconds_of_work_start_no_process_and_more_does(tiny, store, monke
     with pytest.raises(UserError, match="3 of 3 trials were trained and are not"):
         run.ensure(large, store=store, quiet=True)
     assert pools == [(3, 3)]
-    with pytest.raises(RuntimeError):
+    with pytest.raises(UserError):
         run.ensure([tiny(9)], workers=1, store=store, quiet=True)
     assert pools[1:] == [(1, 1)]
 
