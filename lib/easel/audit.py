@@ -35,7 +35,7 @@ from easel.train import cost, ensure as run
 JUDGES = ("resnet18-0.25x", "vgg-11-0.25x")  # two families that learn from few pictures, at what a CPU can do
 BROUGHT_TO = 32  # pixels that pictures are brought to where none are asked for
 LOOKS = 24_000  # pictures that a net is shown altogether in training, about: it sets the epochs, LEAST to MOST
-LEAST, MOST = 12, 40
+LEAST, MOST = 12, 30
 ON_PAGE = 1000  # pictures of the page, the most suspicious first
 MEANING = {
     "rank": "1 is the most suspicious: lowest held-out probability",
@@ -107,8 +107,13 @@ def audit(
     print(f"{name.plain}: {n:,} pictures in {len(examples.classes)} classes", flush=True)
     _timed(asked)
     opinions = Opinions(run.ensure(asked), given)
-    table = _table(opinions, _names(name, examples), copies, None if given is None else given != labels)
-    folder = files.make_folder(Path(out) if out else files.results_dir() / own_name(name.plain))
+    table = _table(
+        opinions,
+        sets.files_named(examples) or [f"image {i}" for i in examples.ids],
+        copies,
+        None if given is None else given != labels,
+    )
+    folder = files.make_folder(Path(out) if out else files.results_dir() / sets.own_name(name.plain))
     found = Audit(table, _summary(opinions, table, examples, repeats), opinions, folder)
     _write(found, examples, name)
     return found
@@ -126,24 +131,11 @@ def _timed(trials: list[Trial]) -> None:
         run.ensure([replace(trial, **small) for trial in few.values()], workers=0, quiet=True)
 
 
-def own_name(name: str) -> str:
-    """What a data set's results are called: a folder's or a file's own name, or the name of a set of ours."""
-    return name if name in sets.names() else sets.root(name).resolve().name.removesuffix(".npz")
-
-
 def _path_of(data) -> str:
     """A folder that is named without a slash is meant as one: birds is ./birds if that is there."""
     text = os.fspath(data)
     plain = text.partition("@")[0]
     return f"./{text}" if "/" not in plain and plain not in sets.names() and Path(plain).is_dir() else text
-
-
-def _names(name: sets.Name, examples) -> list[str]:
-    """What each picture is called: its file within the folder, or its number."""
-    found = sets.files_of(name.plain)
-    if found is None:
-        return [f"image {i}" for i in examples.ids]
-    return [found[1][i].relative_to(found[0]).as_posix() for i in examples.ids]
 
 
 def _pictures(name: sets.Name, examples, rows: np.ndarray) -> np.ndarray:
@@ -229,7 +221,7 @@ def _write(found: Audit, examples, name: sets.Name) -> None:
     table, folder = found.table, found.folder
     files.write_atomically(folder / "audit.csv", table.to_csv(index=False).encode())
     said = "".join(f"- `{column}`: {MEANING[column]}\n" for column in table)
-    card = f"# Audit of {own_name(name.plain)}\n\n{found.summary}\n\nColumns of audit.csv:\n\n{said}"
+    card = f"# Audit of {sets.own_name(name.plain)}\n\n{found.summary}\n\nColumns of audit.csv:\n\n{said}"
     files.write_atomically(folder / "audit.md", card.encode())
     shown = table.head(ON_PAGE)
     pictures = _pictures(name, examples, shown.index.to_numpy())
@@ -239,7 +231,7 @@ def _write(found: Audit, examples, name: sets.Name) -> None:
         {"rows": shown.to_dict("records"), "columns": columns}, ensure_ascii=False, allow_nan=False
     ).replace("<", "\\u003c")
     page = page_template("audit.html.j2").render(
-        name=own_name(name.plain),
+        name=sets.own_name(name.plain),
         summary=found.summary,
         blind=found.opinions.blind,
         notice=examples.notice,

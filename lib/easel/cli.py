@@ -53,6 +53,13 @@ def _refused(why: object) -> int:
     return 2
 
 
+_LISTS = {
+    "hardest": "least often right",
+    "easiest": "most often right",
+    "suspicious": "most often taken for one other class",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse with its errors in one line."""
 
@@ -82,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
             "--dataset", metavar="DATA",
             help="cifar10, patterns, auto, …, or a folder's path: the parameter `data`, in place of the profile's; a "
             "variant, which is there for its own data, then runs only if --only names it",
+        )  # fmt: skip
+        one.add_argument(
+            "--hold-out", type=_share, metavar="SHARE",
+            help="of every class, as the test split of a --dataset folder that has none: 0.2",
         )  # fmt: skip
         one.add_argument(
             "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
@@ -155,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         "scores", _scores, "write the easiness of every example, net and m of a profile, or (--keep) what to keep",
         "easel scores --profile laptop                   results/laptop/tables/easiness.parquet",
         "easel scores --profile laptop --out easiness.csv",
+        "easel scores --profile birds --suspicious 50    of results/birds: file, class, what it is taken for",
         "easel scores --keep 0.5 --out keep.csv          the harder half: example, label, class, easiness",
         "easel scores --keep 0.5 --drop hardest --balanced --net wrn-16-1 --out keep.csv",
     )  # fmt: skip
@@ -162,6 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", metavar="FILE", help="a .parquet or .csv file; with --keep a .csv file")
     one.add_argument("--dataset", metavar="DATA", help="of this data set alone (default: all that are on this machine)")
     one.add_argument("--also", type=_names, default=[], metavar="SCORES", help="more columns: learnability,…")
+    for word, what in _LISTS.items():
+        one.add_argument(f"--{word}", type=_from_1, metavar="N", help=f"print N examples, {what} (--net, --m)")
     kept = one.add_argument_group(
         "what to keep",
         "Instead of the table: the examples that are left when the others are dropped by one net's easiness, as CSV.\n"
@@ -206,7 +220,7 @@ def _run(options) -> int:
     settings = _settings(options)
     if options.engine:
         os.environ["EASEL_ENGINE"] = options.engine
-    return batch.run(options.profile, options.only, options.dataset, options.jobs, settings)
+    return batch.run(options.profile, options.only, _dataset(options), options.jobs, settings)
 
 
 def _train(options) -> int:
@@ -218,8 +232,18 @@ def _train(options) -> int:
 
         spell = budget.seconds(options.budget)
     return inprocess.train_profile(
-        options.profile, options.only, options.dataset, _settings(options), spell, options.pack
+        options.profile, options.only, _dataset(options), _settings(options), spell, options.pack
     )
+
+
+def _dataset(options) -> str | None:
+    """The data set that is asked for, with the share of it that is held out."""
+    if options.hold_out is None:
+        return options.dataset
+    if options.dataset is None or "/" not in options.dataset or options.hold_out >= 1:
+        raise UserError(f"--hold-out {options.hold_out}: a share below 1 of a folder, with --dataset ./FOLDER")
+    plain, at, pixels = options.dataset.partition("@")
+    return f"{plain.rstrip('/')}~{options.hold_out:.4g}{at}{pixels}"
 
 
 def _settings(options) -> dict[str, str]:
@@ -288,6 +312,12 @@ def _scores(options) -> int:
 
     folder = plan.profile_folder(options.profile)
     given = _given(options, "drop", "balanced", "seed", "net", "m", "notebook")
+    which = _given(options, *_LISTS)
+    if which:
+        if len(which) > 1 or options.keep is not None or given.keys() - {"net", "m", "notebook"}:
+            raise UserError(f"--{next(iter(which))} prints a list, with --net, --m and --notebook alone beside it")
+        print(inventory.listed(folder, *next(iter(which.items())), **given))
+        return 0
     if given and options.keep is None:
         raise UserError(f"--{next(iter(given))} says what to keep and needs --keep; for example: --keep 0.5")
     default = "easiness.parquet" if options.keep is None else "keep.csv"

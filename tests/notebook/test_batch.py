@@ -15,6 +15,7 @@ from pathlib import Path
 import make_notebooks as make
 import psutil
 import pytest
+from PIL import Image
 
 from easel.errors import UserError
 from easel.notebook import batch, kernel, plan, plan as parameters, receipt as receipts, site
@@ -309,7 +310,7 @@ def test_an_unknown_net_or_data_set_is_refused_before_anything_starts(notebooks,
     make.write(notebooks, "00_one", make.END, parameters=PARAMETERS)
     with pytest.raises(UserError, match=message):
         batch.run("smoke", settings=settings)
-    assert list(results.iterdir()) == []
+    assert list(results.parent.glob("*/*")) == []  # own data have a folder of their own
 
 
 @pytest.mark.parametrize(
@@ -797,3 +798,43 @@ def test_a_full_disk_while_a_notebook_is_saved_was_a_traceback_or_a_number_and_i
     with warnings.catch_warnings():
         assert kernel.attempt(plan.Job("00_one", tmp_path / "00_one.ipynb", {}, {}), stage) == 1
     assert json.loads((tmp_path / "outcome.json").read_text())["error"].endswith(f"{stage}: the disk is full")
+
+
+# own data -----------------------------------------------------------------------------------------------------------
+
+
+def pictures(root: Path, *splits: str) -> str:
+    for split in splits:
+        for name in ("ant", "bee"):
+            (root / split / name).mkdir(parents=True)
+            for k in range(4):
+                Image.new("RGB", (8, 8), (60 * k, 0, 0)).save(root / split / name / f"{k}.png")
+    return str(root)
+
+
+def test_own_data_have_a_folder_of_results_of_their_own_which_is_no_profile_s(notebooks, tmp_path):
+    make.write(notebooks, "00_one", parameters=PARAMETERS)
+    for name, folder in (
+        ("birds", "birds"),
+        ("my birds", "my-birds"),
+        ("smoke", "smoke-data"),
+        ("trials", "trials-data"),
+    ):
+        own = pictures(tmp_path / name, "train", "val")
+        for asked in (own, f"{own}@16", f"{own}~0.2"):
+            (job,) = plan.planned("smoke", dataset=asked)
+            assert job.values["profile"] == folder
+    assert plan.planned("smoke", dataset="patterns")[0].values["profile"] == "smoke"
+
+
+def test_what_needs_a_test_set_is_left_out_or_refused_before_anything_starts(notebooks, tmp_path, capsys):
+    for stem in ("00_one", "05_two"):
+        make.write(notebooks, stem, parameters=PARAMETERS)
+    own = pictures(tmp_path / "birds", "train")
+    assert [job.stem for job in plan.planned("smoke", dataset=own)] == ["00_one"]
+    said = capsys.readouterr().out
+    assert said.startswith(f"easel: {own} has no test split (val/): left out 05_two; --hold-out 0.2 takes a fifth")
+    with pytest.raises(UserError, match=r"has no test split .*, which 05_two asks for"):
+        plan.planned("smoke", only=["05"], dataset=own)
+    assert len(plan.planned("smoke", dataset=f"{own}~0.2")) == 2
+    assert len(plan.planned("smoke", dataset=pictures(tmp_path / "more", "train", "valid"))) == 2

@@ -13,6 +13,7 @@ import make_notebooks as make
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from easel import cli
 from easel.ledger.store import Store
@@ -242,6 +243,16 @@ def test_ctrl_c_is_heard_where_a_person_can_send_it_and_not_behind_a_script(fore
     assert done.returncode == (130 if heard else 7), done.stderr
 
 
+def test_a_share_that_is_held_out_is_part_of_the_data_set_s_name(monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(batch, "run", lambda *given: calls.append(given[2]) or 0)
+    for folder in ("./birds", "./birds/", "./birds@64"):
+        assert cli.main(["run", "--dataset", folder, "--hold-out", "0.2"]) == 0
+    assert calls == ["./birds~0.2", "./birds~0.2", "./birds~0.2@64"]
+    for argv in (["--hold-out", "0.2"], ["--hold-out", "0.2", "--dataset", "cifar10"], ["--hold-out", "2"]):
+        assert "a share" in refused(capsys, "run", *argv)
+
+
 def test_ctrl_c_is_status_130_and_one_line(capsys, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt("stopped; go on later")
@@ -403,6 +414,53 @@ def test_a_long_training_has_every_m_to_ten_then_each_tenth_and_the_last():
 
     assert inventory._m_values(3) == [1, 2, 3]
     assert inventory._m_values(34) == [*range(1, 11), 20, 30, 34]
+
+
+# which they are -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tiny, tmp_path):
+    """Trials of somebody's own folder, and their receipt in results/mine."""
+    for i, name in enumerate(["ant", "bee"] * 6):
+        path = tmp_path / "mine" / "train" / name / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (20 * i, 250 - 20 * i, 60)).save(path)
+    asked = [tiny(seed, data=str(tmp_path / "mine"), images=None, record=("prediction",)) for seed in range(3)]
+    ledger = run.ensure(asked, workers=0, store=Store(), quiet=True)
+    make.receipt(tmp_path / "results/mine", "01_one", keys=ledger.keys)
+    return ledger
+
+
+def test_the_hardest_and_the_easiest_are_named_by_file_and_class(own, capsys):
+    right = own.correct()[:, 0].sum(axis=0)
+    for which, value in (("hardest", right.min()), ("easiest", right.max())):
+        assert cli.main(["scores", "--profile", "mine", f"--{which}", "3"]) == 0
+        header, first, *_, last = capsys.readouterr().out.strip().split("\n")
+        assert header.split() == ["example", "class", "right", "file"]
+        example, label, count, file = first.split()
+        assert int(count) == right[int(example)] == value
+        assert file.startswith(f"{label}/")
+        assert last == f"{which} first, by mlp-1x10: 3 trials, m = 1, ties in file order"
+
+
+def test_the_suspicious_are_those_that_trials_agree_to_take_for_another_class(own, capsys):
+    assert cli.main(["scores", "--profile", "mine", "--suspicious", "12"]) == 0
+    _, *rows, _ = capsys.readouterr().out.strip().split("\n")
+    found = [row.split() for row in rows]
+    gaps = [int(right) - int(times) for _, _, right, _, times, _ in found]
+    assert gaps == sorted(gaps)
+    assert all(int(right) + int(times) == 3 for _, _, right, _, times, _ in found)  # of two classes
+    assert all(taken != label for _, label, _, taken, times, _ in found if int(times))
+
+
+def test_a_table_of_own_data_has_files_and_classes_and_lists_stand_alone(own, trained, tmp_path, capsys):
+    assert cli.main(["scores", "--profile", "mine", "--out", str(tmp_path / "e.csv")]) == 0
+    table = pd.read_csv(tmp_path / "e.csv")
+    assert (table.file.str.split("/").str[0] == table["class"]).all()
+    capsys.readouterr()
+    assert "--hardest prints a list" in refused(capsys, "scores", "--hardest", "3", "--keep", "0.5")
+    assert "did not record what they took images for" in refused(capsys, "scores", "--suspicious", "3")
 
 
 # what to keep ---------------------------------------------------------------------------------------------------------

@@ -250,7 +250,7 @@ def describe(name: str | os.PathLike) -> dict:
     except UserError as error:
         return found | {"where": str(error)}
     images = {"train": len(train)}
-    if name.plain in names() or _folder(name.plain).split("test"):
+    if has_tests(name):
         images["test"] = len(load(name, "test"))
     if name.plain == "patterns":
         found["where"] = "drawn by easel itself"
@@ -342,6 +342,23 @@ def _folder(name: str) -> folders.Folder | Arrays | None:
         return Arrays(root(name))
     share = 0.0 if name in PUBLISHED else _held(name)[1]
     return folders.Folder(root(name), PUBLISHED[name].classes if name in PUBLISHED else {}, hold_out=share)
+
+
+def own_name(name: str) -> str:
+    """What a data set's results are called: a folder's or a file's own name, or the name of a set of ours."""
+    return name if name in names() else root(name).resolve().name.removesuffix(".npz")
+
+
+def files_named(dataset: Dataset) -> list[str] | None:
+    """The file of each example, as a path in its split's folder; None for sets that are no folder of images."""
+    found = None if dataset.split == "merged" else files_of(dataset.name, dataset.split)
+    return None if found is None else [found[1][i].relative_to(found[0]).as_posix() for i in dataset.ids]
+
+
+def has_tests(name: str | os.PathLike | Name) -> bool:
+    """Whether a data set has a test split; UserError for an unknown name or a folder that cannot be read."""
+    folder = _folder(Name.of(name).plain)
+    return folder is None or folder.split("test") is not None
 
 
 def files_of(name: str, split: str = "train") -> tuple[Path, list[Path]] | None:

@@ -52,7 +52,7 @@ def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = 
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise UserError(f"--jobs {jobs} does not fit; it takes a whole number from 1 up")
     plans = planned(profile, only, dataset, settings or {})
-    folder = files.results_dir().absolute() / profile
+    folder = files.results_dir().absolute() / str(plans[0].values["profile"])
     for needed in (folder, files.store_dir()):
         files.make_folder(needed)
     check_inputs(plans)

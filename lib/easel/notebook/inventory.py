@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from easel import __version__, files
@@ -16,7 +17,7 @@ from easel.errors import UserError
 from easel.ledger.store import Ledger, Store, write_packs
 from easel.ledger.trial import Recipe
 from easel.nets import names as models
-from easel.notebook import plan, receipt as receipts
+from easel.notebook import explorer, plan, receipt as receipts
 from easel.sections import subsets
 
 PARQUET = {  # small and exact, but easiness, which is a quotient: examples as differences, what repeats once
@@ -110,7 +111,7 @@ def write_scores(folder: Path, out: Path, dataset: str | None = None, more: Sequ
             if (name, model, m) not in taken and ledger.correct()[:, m - 1].any():
                 taken.add((name, model, m))
                 used |= {record.key: record for record in ledger.records}
-                parts.append(scores.easiness_table(ledger, [m], name, more))
+                parts.append(_with_files(scores.easiness_table(ledger, [m], name, more), ledger))
     if not parts and absent:
         raise UserError(f"{', '.join(sorted(absent))}: not on this machine; easel data NAME gets a data set")
     if not parts:
@@ -186,19 +187,13 @@ def write_kept(
     """
     if out.suffix != ".csv":
         raise UserError(f"--out {out} must end in .csv")
-    receipt = _receipt(folder, notebook)
-    ways, gone = _ways(Store(), receipt["keys"])
-    if gone:
-        where = f"{gone} of {len(receipt['keys'])} trials of {receipt['notebook']} are not in the store"
-        raise UserError(f"{where}; run: easel run --profile {folder.name}")
-    records = _of_net(ways, net, receipt["notebook"])
-    ledger = _after(records, min(record.epochs for record in records))
+    ledger = _of_notebook(folder, net, notebook)
     easiness, labels = scores.easiness(ledger, m), ledger.labels
     kept = subsets.keep(easiness, share, how, seed=seed, labels=labels, balanced=balanced)
     columns = {"example": ledger.ids[kept], "label": labels[kept]}
     columns |= {"class": [ledger.examples.classes[label] for label in labels[kept]], "easiness": easiness[kept]}
     files.make_folder(out.parent)
-    files.write_atomically(out, pd.DataFrame(columns).to_csv(index=False).encode())
+    files.write_atomically(out, _with_files(pd.DataFrame(columns), ledger, kept).to_csv(index=False).encode())
     dropped = {"random": "dropped at random", "window": "the easiest and the very hardest dropped"}
     words = dropped.get(how, f"the {how} dropped") + (", of every class alike" if balanced else "")
     if how != "random":
@@ -206,6 +201,39 @@ def write_kept(
         words += f"; {tied:,} are tied at the cut" + (f", where a lot from seed {seed} decides" if tied else "")
     who = f"{ledger.models[0]} ({len(ledger)} trial{'s' * (len(ledger) != 1)}, m = {m})"
     return f"{len(kept):,} of {len(easiness):,} examples of {_data_name(ledger.records[0])} by {who}: {words}"
+
+
+def listed(folder: Path, which: str, count: int, *, net: str | None = None, m: int = 1, notebook=None) -> str:
+    """So many examples by one net, as a table to read: "hardest", "easiest", or "suspicious" first.
+
+    Suspicious is what trials most agree on taking for one other class: how often, less how often they are right; its
+    trials must have recorded what each image was taken for. Other arguments: of `write_kept`. UserError as there.
+    """
+    ledger = _of_notebook(folder, net, notebook)
+    one, model = explorer.Collection(ledger), ledger.models[0]
+    counts = one.counts(model, m)
+    columns = {"example": ledger.ids, "class": [one.examples.classes[k] for k in ledger.labels], "right": counts}
+    score = counts if which != "easiest" else -counts
+    if which == "suspicious":
+        found = one.favourites(model, m, np.arange(len(counts)))
+        if found is None:
+            raise UserError(f"the trials of {model} did not record what they took images for; easel audit asks for it")
+        score = counts - found[0]
+        first = np.where(found[1].any(1), found[1].argmax(1), ledger.labels)
+        columns |= {"taken for": [one.examples.classes[k] for k in first], "times": found[0]}
+    table = _with_files(pd.DataFrame(columns), ledger)
+    shown = table.iloc[np.argsort(score, kind="stable")[:count]]
+    who = f"{which} first, by {model}: {len(ledger)} trials, m = {m}, ties in file order"
+    return f"{shown.to_string(index=False)}\n{who}"
+
+
+def _with_files(table: pd.DataFrame, ledger: Ledger, rows=slice(None)) -> pd.DataFrame:
+    """The table, of these examples of a ledger, with the file and class of each where they are somebody's own."""
+    names = None if ledger.examples.name in sets.names() else sets.files_named(ledger.examples)
+    if names is None:
+        return table
+    classes = np.array(ledger.examples.classes)[ledger.labels[rows]]
+    return table.assign(**{"file": np.array(names)[rows], "class": classes})
 
 
 def taken(pack: Path) -> tuple[str, bool]:
@@ -259,6 +287,17 @@ def _with_trials(folder: Path) -> list[dict]:
     if not found:
         raise UserError(f"no trials are named by the receipts in {folder}; run: easel run --profile {folder.name}")
     return found
+
+
+def _of_notebook(folder: Path, net: str | None, notebook: str | None) -> Ledger:
+    """The ledger of one net of a notebook, as `write_kept` chooses them."""
+    receipt = _receipt(folder, notebook)
+    ways, gone = _ways(Store(), receipt["keys"])
+    if gone:
+        where = f"{gone} of {len(receipt['keys'])} trials of {receipt['notebook']} are not in the store"
+        raise UserError(f"{where}; run: easel run --profile {folder.name}")
+    records = _of_net(ways, net, receipt["notebook"])
+    return _after(records, min(record.epochs for record in records))
 
 
 def _keys(found: list[dict]) -> list[str]:

@@ -20,6 +20,7 @@ import signal
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -42,6 +43,7 @@ PRELOAD = (
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
+TESTED = ("04", "05", "07", "08")  # notebooks that look at test images
 
 
 @dataclass
@@ -92,10 +94,13 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None) 
         if not any(name in defaults[stem] for stem in asked):
             names = dict.fromkeys(n for stem in asked for n in defaults[stem] if n != "profile")
             raise UserError(f"no parameter {name!r} in {', '.join(asked)}; there are: {', '.join(names)}")
-    jobs = []
+    name = str(settings.get("data", ""))
+    if "/" in name and not _has_tests(name):
+        chosen = _untested(chosen, runs, only, name)
+    jobs, shown = [], _results_name(name, folder) if "/" in name else profile
     for run in chosen:
         stem = runs[run]
-        values = _values(run, found[stem], defaults[stem], profile, overrides.get(run) or {}, settings)
+        values = _values(run, found[stem], defaults[stem], (profile, shown), overrides.get(run) or {}, settings)
         jobs.append(Job(run, found[stem], values, defaults[stem] | values, run[len(stem) + 1 :]))
     return jobs
 
@@ -124,6 +129,36 @@ def _chosen(runs: dict[str, str], only, own_data: bool) -> list[str]:
     if not chosen:
         raise UserError(f"no notebook was named; there are: {', '.join(runs)}")
     return [run for run in runs if run in chosen]
+
+
+def _results_name(name: str, folder: Path) -> str:
+    """The folder of results of somebody's own data: called as they are, never a profile's or the store's."""
+    from easel.data import sets
+
+    called = re.sub(r"[^\w.-]+", "-", sets.own_name(sets.Name.of(name).plain)).lstrip(".-_") or "own"
+    taken = {*profiles_in(folder / "profiles.yaml"), "trials", "ledgers", "facts"}
+    return f"{called}-data" if called in taken else called
+
+
+def _has_tests(name: str) -> bool:
+    """Whether somebody's own data have a test split; True where they cannot be read, which is said later."""
+    from easel.data import sets
+
+    with suppress(UserError):
+        return sets.has_tests(name)
+    return True
+
+
+def _untested(chosen: list[str], runs: dict[str, str], only, name: str) -> list[str]:
+    """The runs that need no test set, the others named; UserError where one of those was asked for, or none is left."""
+    left = [run for run in chosen if runs[run][:2] not in TESTED]
+    gone = ", ".join(run for run in chosen if run not in left)
+    if gone:
+        fix = "--hold-out 0.2 takes a fifth of every class for it"
+        if only is not None or not left:
+            raise UserError(f"{name} has no test split (val/), which {gone} asks for; {fix}")
+        print(f"easel: {name} has no test split (val/): left out {gone}; {fix}", flush=True)
+    return left
 
 
 def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict]:
@@ -207,10 +242,12 @@ def parsed(text: str) -> object:
         raise ValueError("it is nested too deeply") from None
 
 
-def _values(run: str, notebook: Path, defaults: dict, profile: str, overrides: dict, settings: dict) -> dict:
+def _values(run: str, notebook: Path, defaults: dict, of: tuple[str, str], overrides: dict, settings: dict) -> dict:
+    """of: the profile that the overrides are of, and the folder of results, which the notebook calls its profile."""
+    profile, shown = of
     if "profile" not in defaults:
         raise UserError(f"{notebook} has no parameter 'profile'; its parameters cell begins with profile = \"smoke\"")
-    values = {"profile": profile}
+    values = {"profile": shown}
     for name, value in overrides.items():
         where = f"profiles.yaml, {profile}, {run}"
         if name not in defaults or name == "profile":

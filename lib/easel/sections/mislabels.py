@@ -21,7 +21,7 @@ is not what held-out nets name (in the mean of their probabilities; the class th
 An image whose given label is named gets no word. No threshold is tuned. Nothing here trains or draws.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -247,15 +247,13 @@ def found_errors(opinions: Opinions, wrong) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tried(train: Callable, nets: Sequence[str], labels, likely, about: Mapping, common: Mapping) -> pd.DataFrame:
-    """`found_errors` of errors that are planted now: train an ensemble with them, see what it finds.
+def tried(ledger: Ledger, trials: Sequence[Trial], given, labels, about: Mapping) -> pd.DataFrame:
+    """`found_errors` of one planting, as further columns `about` says: kind, share, planting.
 
-    train: trials in, ledger out (`ensure`); likely: of `planted`; about: kind, share and planting, which are its
-    columns, too; common: of `ensemble`. The seed of a planting is its own: other folds, nets and errors.
+    ledger: of this planting's trials, an `ensemble` that trained with the labels `given`, and of any others.
     """
-    given = planted(labels, about["share"], about["planting"], likely)
-    ledger = train(ensemble(nets, labels, given=given, seed=about["planting"], **common))
-    return found_errors(Opinions(ledger, given), given != labels).assign(**about)
+    own = ledger.where(edit=[trial.edit for trial in trials])
+    return found_errors(Opinions(own, given), np.asarray(given) != labels).assign(**about)
 
 
 def by_cleanlab(opinions: Opinions) -> dict[str, np.ndarray]:
