@@ -16,6 +16,7 @@ FLOORS = (  # from the ground up; a room may import what lies below it, and itse
     ("notebook",),
     ("bench", "audit"),
     ("cli",),
+    ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -112,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--engine", choices=("local", "ray"), help="where to train (default: $EASEL_ENGINE, or local)")
 
     one = command(
+        "new", _new, "lay the notebooks out in a folder of your own; data and results then go beside them",
+        "easel new my-study && cd my-study && easel run",
+    )  # fmt: skip
+    one.add_argument("folder", type=Path, metavar="FOLDER", help="is made where it is missing")
+
+    one = command(
         "train", _train, "train what a profile's notebooks ask for, on a machine that has PyTorch and no Jupyter",
         "easel train --profile gpu --only 01,04 --budget 50m        in this order, into trained.zip",
         "easel train --profile gpu --only 01,04 --budget 50m        again: it goes on from there",
@@ -221,6 +227,14 @@ def _run(options) -> int:
     if options.engine:
         os.environ["EASEL_ENGINE"] = options.engine
     return batch.run(options.profile, options.only, _dataset(options), options.jobs, settings)
+
+
+def _new(options) -> int:
+    from easel.notebook import plan
+
+    made = plan.lay_out(options.folder)
+    print(f"{made}: {len(list(made.glob('*.ipynb')))} notebooks and profiles.yaml; cd {options.folder} and easel run")
+    return 0
 
 
 def _train(options) -> int:

@@ -173,16 +173,18 @@ def unsealed(blob: bytes) -> dict:
     return content
 
 
-ROOT = Path(__file__).resolve().parents[2]  # the checkout
+_CHECKOUT = Path(__file__).resolve().parents[2]
+# The checkout; of a library that was installed without one, the folder that one works in.
+ROOT = _CHECKOUT if (_CHECKOUT / "notebooks" / "profiles.yaml").is_file() else Path.cwd()
 
 
 def data_dir() -> Path:
-    """Folder of the data sets: $EASEL_DATA, else data/ of the checkout."""
+    """Folder of the data sets: $EASEL_DATA, else data/ of the checkout or working folder."""
     return named_folder(os.environ.get("EASEL_DATA") or ROOT / "data")
 
 
 def results_dir() -> Path:
-    """Folder of everything that is made: $EASEL_RESULTS, else results/ of the checkout."""
+    """Folder of everything that is made: $EASEL_RESULTS, else results/ of the checkout or working folder."""
     return named_folder(os.environ.get("EASEL_RESULTS") or ROOT / "results")
 
 

@@ -295,3 +295,13 @@ def test_margins_and_features_beyond_float16_are_its_largest_number_not_infinite
     assert margin.tolist() == [65504, 2]
     assert QUANTITIES["margin"].measure(logits, torch.tensor([1, 0])).tolist() == [-65504, 2]
     assert QUANTITIES["features"].measure(logits, torch.tensor([0, 0])).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "view",
+    ["test:\u0663", "test:007", "test:0", "test:\u00b2", "test@1\u0663", "test@" + "9" * 5000, "test:" + "9" * 5000],
+)
+def test_a_view_has_one_name_in_plain_digits(view):
+    with pytest.raises(UserError):
+        View.of(view).check()
+    assert View.of("test:2000@10").count == 2000

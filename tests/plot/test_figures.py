@@ -127,3 +127,11 @@ def test_a_projection_stands_beside_what_is_measured_and_printed():
     assert axis.get_xscale() == "log"
     assert words(axis.get_xticklabels()) == ["2", "200"]
     assert plot.reliability(measured).get_xscale() == "linear"
+
+
+def test_a_class_with_signs_of_mathematics_in_its_name_is_drawn_as_it_is_called():
+    plot.use_style()
+    fig, ax = plt.subplots()
+    ax.set_title(r"$\frac$ and $")
+    fig.canvas.draw()  # ValueError where the text is parsed
+    plt.close(fig)

@@ -9,6 +9,7 @@ Names of what a trial is evaluated on: test, test:2000, online, shuffle=4; with 
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
@@ -196,7 +197,7 @@ class Timed:
     def of(cls, name: str) -> Self:
         """The name, parsed. UserError where what follows the sign @ is no epoch."""
         base, at, epoch = name.partition("@")
-        if at and not (epoch.isascii() and epoch.isdecimal() and str(int(epoch)) == epoch and int(epoch) > 0):
+        if at and not re.fullmatch("[1-9][0-9]{0,8}", epoch):
             raise UserError(
                 f"{cls.WHAT} {name!r}: what follows the sign @ is an epoch, counted from 1, such as {base}@1"
             )
@@ -212,8 +213,10 @@ class View(Timed):
     @cached_property
     def count(self) -> int | None:
         """Test images that are looked at; None: all, or another view."""
-        name, _, count = self.base.partition(":")
-        return int(count) if name == "test" and count.isdecimal() else None
+        found = re.fullmatch(
+            "test:([1-9][0-9]{0,8})", self.base
+        )  # one text for one view, or it would be evaluated twice
+        return int(found[1]) if found else None
 
     @cached_property
     def change(self) -> str | None:

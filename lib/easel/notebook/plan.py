@@ -16,12 +16,14 @@ import json
 import os
 import re
 import reprlib
+import shutil
 import signal
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,6 +43,7 @@ PRELOAD = (
     "easel.plot.base",
 )
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
+_IS_SOURCE = re.compile(r".+\.ipynb|profiles\.yaml|README\.md").fullmatch  # of what lies beside notebooks
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
 TESTED = ("04", "05", "07", "08")  # notebooks that look at test images
@@ -61,8 +64,25 @@ class Job:
 
 
 def notebooks_dir() -> Path:
-    """Folder of the notebooks and profiles.yaml: $EASEL_NOTEBOOKS, else notebooks/ of the checkout."""
-    return files.named_folder(os.environ.get("EASEL_NOTEBOOKS") or files.ROOT / "notebooks")
+    """Folder of the notebooks and profiles.yaml: $EASEL_NOTEBOOKS, else notebooks/ of the checkout or working folder,
+    else those that came with the installed package."""
+    own = files.named_folder(os.environ.get("EASEL_NOTEBOOKS") or files.ROOT / "notebooks")
+    if own.is_dir() or os.environ.get("EASEL_NOTEBOOKS"):
+        return own
+    with suppress(metadata.PackageNotFoundError):
+        brought = (one for one in metadata.files("easel") or () if one.name == "profiles.yaml")
+        return next((Path(one.locate()).resolve().parent for one in brought), own)
+    return own
+
+
+def lay_out(folder: Path) -> Path:
+    """Copies the notebooks and profiles.yaml into FOLDER/notebooks, to be worked on; UserError where that exists."""
+    brought, target = notebooks_dir(), Path(folder) / "notebooks"
+    if target.exists():
+        raise UserError(f"{target} is there already; nothing was written")
+    with files.writing_to(target.parent):
+        shutil.copytree(brought, target, ignore=lambda _, names: [one for one in names if not _IS_SOURCE(one)])
+    return target
 
 
 def planned(profile: str, only=None, dataset: str | None = None, settings=None) -> list[Job]:

@@ -270,7 +270,7 @@ def _session(ray) -> Iterator[None]:
                 ray.init(address=address, **quiet)
             else:
                 ray.init(address="local", **here, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as fault:
+        except Exception as fault:  # Ray raises many kinds, a bare Exception where a busy machine starts it too slowly
             reason = " ".join(str(fault).split())[:200]
             if not address:
                 raise UserError(f'engine "ray": Ray did not start here ({reason}); use engine "local"') from fault

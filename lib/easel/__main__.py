@@ -1,0 +1,7 @@
+"""`python -m easel` is `easel`."""
+
+import sys
+
+from easel.cli import main
+
+sys.exit(main())
