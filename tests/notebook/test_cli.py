@@ -201,7 +201,7 @@ def test_help_and_refusals_do_not_import_the_heavy_packages(notebooks):
         assert done.stdout.splitlines()[-1] == f"{status} []"
 
 
-@pytest.mark.parametrize("name", ["run", "train", "import", "release", "bench", "data", "scores", "info"])
+@pytest.mark.parametrize("name", ["run", "new", "train", "import", "release", "bench", "data", "scores", "info"])
 def test_every_command_explains_itself_with_examples(capsys, name):
     with pytest.raises(SystemExit) as end:
         cli.main([name, "--help"])
