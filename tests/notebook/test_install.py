@@ -31,7 +31,8 @@ def test_an_installed_package_runs_a_notebook_in_any_folder(tmp_path):
         shutil.copytree(files.ROOT / folder, source / folder, ignore=skip)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(files.ROOT / name, source)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    # ignore what is installed: pip would take that away, from the environment of these tests
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--ignore-installed"]
     subprocess.run([*pip, "--prefix", str(prefix), str(source)], check=True)
     shutil.rmtree(source)
     (packages,) = prefix.glob("lib/python*/site-packages")
