@@ -838,3 +838,22 @@ def test_what_needs_a_test_set_is_left_out_or_refused_before_anything_starts(not
         plan.planned("smoke", only=["05"], dataset=own)
     assert len(plan.planned("smoke", dataset=f"{own}~0.2")) == 2
     assert len(plan.planned("smoke", dataset=pictures(tmp_path / "more", "train", "valid"))) == 2
+
+
+@pytest.mark.parametrize("models", [["mlp-1x10"], ["mlp-1x10", "mlp-1x10"]])
+def test_one_net_where_nets_are_compared_failed_after_training_and_is_refused(notebooks, models):
+    make.write(notebooks, "06_one", make.END, parameters='profile = "smoke"\nmodels = ["mlp-1x10", "wrn-10-1"]')
+    with pytest.raises(UserError, match="06_one compares nets with each other: models = mlp-1x10; name 2 different"):
+        plan.planned("smoke", settings={"models": ",".join(models)})
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("auto", "cifar10"), ("photographs@64", "tiny-imagenet-10")])
+def test_that_drawn_images_stand_in_was_said_on_the_pages_alone_and_is_said_first(monkeypatch, capsys, name, wanted):
+    job = plan.Job("00_one", Path("00_one.ipynb"), {}, {"data": name})
+    monkeypatch.setattr(plan, "_inspected", lambda sets, *_: dict.fromkeys(sets, "patterns@64"))
+    plan.check_inputs([job])
+    said = capsys.readouterr().out
+    assert f"{name}: no {wanted} in " in said
+    assert f"easel data {wanted} gets the real ones" in said
+    plan.check_inputs([plan.Job("00_one", Path("00_one.ipynb"), {}, {"data": "patterns@64"})])
+    assert capsys.readouterr().out == ""

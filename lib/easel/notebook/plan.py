@@ -46,6 +46,7 @@ _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: mode
 _IS_SOURCE = re.compile(r".+\.ipynb|profiles\.yaml|README\.md").fullmatch  # of what lies beside notebooks
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
+LEAST_NETS = {"01": 2, "05": 2, "06": 2, "08": 2}  # different ones that a notebook's `models` must name
 TESTED = ("04", "05", "07", "08")  # notebooks that look at test images
 
 
@@ -278,6 +279,10 @@ def _values(run: str, notebook: Path, defaults: dict, of: tuple[str, str], overr
         if name in defaults:
             value = from_text(value, defaults[name]) if isinstance(value, str) else value
             values[name] = typed(name, value, defaults[name], f"--set, {run}")
+    nets = values.get("models", defaults.get("models", []))
+    if len(set(nets)) < (least := LEAST_NETS.get(run[:2], 1)):
+        named = ", ".join(dict.fromkeys(nets))
+        raise UserError(f"{run} compares nets with each other: models = {named}; name {least} different ones or more")
     return values
 
 
@@ -296,6 +301,13 @@ def check_inputs(plans: list[Job], here: bool = False) -> None:
     for job in plans:
         if "data" in job.effective:
             job.values["data"] = job.effective["data"] = chosen[job.effective["data"]]
+    for name, found in chosen.items():
+        if found.startswith("patterns") and not name.startswith("patterns"):
+            wanted = "tiny-imagenet-10" if name.startswith("photographs") else "cifar10"
+            fix = f"easel data {wanted} gets the real ones"
+            print(
+                f"easel: {name}: no {wanted} in {files.data_dir()}; images drawn by code stand in ({fix})", flush=True
+            )
 
 
 def _inspected(*asked) -> dict[str, str]:

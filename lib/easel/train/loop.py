@@ -294,12 +294,12 @@ def _optimizer(net: nn.Module, recipe: Recipe, examples: int) -> torch.optim.Opt
 
 
 def epochs(
-    trial: Trial, *, device: str = "cpu", checkpoint: Path | None = None, checkpoint_s: float = 60.0
+    trial: Trial, *, device: str = "cpu", checkpoint: Path | None = None, checkpoint_s: float = 10.0
 ) -> Iterator[Run]:
     """Train one trial from its beginning, or from its checkpoint, and yield the run after each epoch.
 
     checkpoint: file for the unfinished state, written after an epoch if `checkpoint_s` seconds have passed since the
-    last one, so short trials never write any.
+    last one, so short trials never write any, and fifty times what that took, so that large ones train.
     """
     run = Run(trial, device)
     if checkpoint is not None:
@@ -308,9 +308,11 @@ def epochs(
     while run.done < trial.epochs and not run.diverged:
         run.epoch()
         yield run
-        if checkpoint is not None and run.done < trial.epochs and time.monotonic() - saved >= checkpoint_s:
+        began = time.monotonic()
+        if checkpoint is not None and run.done < trial.epochs and began - saved >= checkpoint_s:
             run.save(checkpoint)
             saved = time.monotonic()
+            checkpoint_s = max(checkpoint_s, 50 * (saved - began) * (checkpoint_s > 0))  # 0: after every epoch
 
 
 def train(trial: Trial, *, on_epoch: Callable[[Run], None] | None = None, **where) -> Record:
