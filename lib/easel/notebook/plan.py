@@ -329,6 +329,8 @@ def parameters_of(notebook: Path) -> dict[str, object]:
             found = dict(_assignment(line) for line in ast.parse(sources[0]).body)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(f"{notebook}: its parameters cell must only assign literals to names ({error})") from error
+    if not isinstance(found.get("data", ""), str):
+        raise UserError(f"{notebook}: data = {_BRIEF.repr(found['data'])} in its parameters cell is no data set's name")
     for name, default in found.items():
         for one in default if isinstance(default, list) else [default]:
             if not isinstance(one, bool | int | float | str | None):
