@@ -1,10 +1,11 @@
 """What easel says to a user who asked for something it cannot do. It never hides a fault of its own."""
 
+import difflib
 import functools
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 
 
@@ -13,6 +14,13 @@ class UserError(ValueError):
 
     The command line prints it alone and exits with code 2; notebooks and programs see an ordinary ValueError.
     """
+
+
+def choices(known: Iterable[object], given: object) -> str:
+    """For the end of a message: "did you mean wrn-10-1? there are: …"; the question where a known name is near."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(given), names, 1)
+    return (f"did you mean {near[0]}? " if near else "") + f"there are: {', '.join(names)}"
 
 
 def is_whole(value: object, least: int = 0) -> bool:

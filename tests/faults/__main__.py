@@ -27,7 +27,8 @@ def main() -> int:
         import all_faults
         import harness
 
-        chosen = [name for name in harness.FAULTS if name.startswith(tuple(options.names) or "")]
+        asked = options.names or [""]
+        chosen = list(dict.fromkeys(name for start in asked for name in harness.FAULTS if name.startswith(start)))
         log = harness.Log(options.log)
         harness.run(chosen, log, options.share)
     print(log.table())

@@ -857,3 +857,13 @@ def test_that_drawn_images_stand_in_was_said_on_the_pages_alone_and_is_said_firs
     assert f"easel data {wanted} gets the real ones" in said
     plan.check_inputs([plan.Job("00_one", Path("00_one.ipynb"), {}, {"data": "patterns@64"})])
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [({"profile": "smok"}, "smoke"), ({"only": ["00_ome"]}, "00_one"), ({"settings": {"epoch": "2"}}, "epochs")],
+)
+def test_a_name_that_is_nearly_right_is_asked_about(notebooks, asked, near):
+    make.write(notebooks, "00_one", parameters=PARAMETERS)
+    with pytest.raises(UserError, match=rf"did you mean {near}\? there are: "):
+        plan.planned(**{"profile": "smoke"} | asked)

@@ -149,7 +149,8 @@ def test_a_profile_that_cannot_be_is_one_line(capsys, nothing_starts, notebooks,
     [
         "x = {[]: 1}", "x = " + "[" * 300, "x = " + "-" * 9000 + "1", "x = 1\0", "x = " + "9" * 5000, "x = {1: 2}",
         "x = (1,)",
-        "x = [[1]]", "x = b'a'", "x = 1j", "x = ...", "x, y = 1, 2", "import os", "x: int", "x = '\\d'; y = f''",
+        "x = [[1]]", "x = b'a'", "profile = 'a'; data = [1]",
+        "x = 1j", "x = ...", "x, y = 1, 2", "import os", "x: int", "x = '\\d'; y = f''",
         5, None, [1],
     ],
 )  # fmt: skip

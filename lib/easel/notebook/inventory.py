@@ -13,7 +13,7 @@ import pandas as pd
 from easel import __version__, files
 from easel.compare import scores
 from easel.data import sets
-from easel.errors import UserError
+from easel.errors import UserError, choices
 from easel.ledger.store import Ledger, Store, write_packs
 from easel.ledger.trial import Recipe
 from easel.nets import names as models
@@ -331,7 +331,7 @@ def _of_net(ways: list[list], net: str | None, notebook: str) -> list:
     if net is None:
         net = next((name for name in nets if models.family(name) != "mlp"), next(iter(nets)))
     if net not in nets:
-        raise UserError(f"no net {net!r} among the trials of {notebook}; there are: {', '.join(nets)}")
+        raise UserError(f"no net {net!r} among the trials of {notebook}; {choices(nets, net)}")
     return nets[net]
 
 

@@ -30,7 +30,7 @@ from typing import ClassVar
 import yaml
 
 from easel import files, warm
-from easel.errors import UserError, one_line
+from easel.errors import UserError, choices, one_line
 from easel.ledger import provenance
 
 PRELOAD = (
@@ -114,7 +114,7 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None) 
         asked = dict.fromkeys(runs[run] for run in chosen)
         if not any(name in defaults[stem] for stem in asked):
             names = dict.fromkeys(n for stem in asked for n in defaults[stem] if n != "profile")
-            raise UserError(f"no parameter {name!r} in {', '.join(asked)}; there are: {', '.join(names)}")
+            raise UserError(f"no parameter {name!r} in {', '.join(asked)}; {choices(names, name)}")
     name = str(settings.get("data", ""))
     if "/" in name and not _has_tests(name):
         chosen = _untested(chosen, runs, only, name)
@@ -145,7 +145,7 @@ def _chosen(runs: dict[str, str], only, own_data: bool) -> list[str]:
         numbered = [run for run, stem in runs.items() if item == stem.split("_")[0] and (own_data or run == stem)]
         named = [item] if item in runs else numbered
         if not named:
-            raise UserError(f"no notebook {item!r}; there are: {', '.join(runs)}")
+            raise UserError(f"no notebook {item!r}; {choices(runs, item)}")
         chosen.update(named)
     if not chosen:
         raise UserError(f"no notebook was named; there are: {', '.join(runs)}")
@@ -186,7 +186,7 @@ def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict
     """The overrides of a profile by notebook; all of profiles.yaml is checked to have that form."""
     profiles = profiles_in(path)
     if profile not in profiles:
-        raise UserError(f"no profile {profile!r}; there are: {', '.join(map(str, profiles))}")
+        raise UserError(f"no profile {profile!r}; {choices(profiles, profile)}")
     overrides = profiles[profile] or {}
     if not isinstance(overrides, dict) or not all(isinstance(v, dict | None) or v is False for v in overrides.values()):
         raise UserError(f"{path}: profile {profile!r} must map notebooks to parameters")
@@ -272,8 +272,8 @@ def _values(run: str, notebook: Path, defaults: dict, of: tuple[str, str], overr
     for name, value in overrides.items():
         where = f"profiles.yaml, {profile}, {run}"
         if name not in defaults or name == "profile":
-            names = ", ".join(n for n in defaults if n != "profile")
-            raise UserError(f"{where}: no parameter {name!r}; there are: {names}")
+            names = [n for n in defaults if n != "profile"]
+            raise UserError(f"{where}: no parameter {name!r}; {choices(names, name)}")
         values[name] = typed(name, value, defaults[name], where)
     for name, value in settings.items():
         if name in defaults:
@@ -407,6 +407,8 @@ def parameters_of(notebook: Path) -> dict[str, object]:
             found = dict(_assignment(line) for line in ast.parse(sources[0]).body)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(f"{notebook}: its parameters cell must only assign literals to names ({error})") from error
+    if not isinstance(found.get("data", ""), str):
+        raise UserError(f"{notebook}: data = {_BRIEF.repr(found['data'])} in its parameters cell is no data set's name")
     for name, default in found.items():
         for one in default if isinstance(default, list) else [default]:
             if not isinstance(one, bool | int | float | str | None):
