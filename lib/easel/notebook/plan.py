@@ -46,7 +46,7 @@ _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: mode
 _IS_SOURCE = re.compile(r".+\.ipynb|profiles\.yaml|README\.md").fullmatch  # of what lies beside notebooks
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
-LEAST_NETS = {"01": 2, "05": 2, "06": 2, "08": 2}  # different ones that a notebook's `models` must name
+COMPARING = ("01_matching", "05_validation_hardness", "06_learnability", "08_compression")  # two nets or more
 TESTED = ("04", "05", "07", "08")  # notebooks that look at test images
 
 
@@ -279,10 +279,9 @@ def _values(run: str, notebook: Path, defaults: dict, of: tuple[str, str], overr
         if name in defaults:
             value = from_text(value, defaults[name]) if isinstance(value, str) else value
             values[name] = typed(name, value, defaults[name], f"--set, {run}")
-    nets = values.get("models", defaults.get("models", []))
-    if len(set(nets)) < (least := LEAST_NETS.get(run[:2], 1)):
-        named = ", ".join(dict.fromkeys(nets))
-        raise UserError(f"{run} compares nets with each other: models = {named}; name {least} different ones or more")
+    nets = values.get("models", defaults.get("models"))
+    if notebook.stem in COMPARING and len(set(nets)) < 2:
+        raise UserError(f"{run} compares nets with each other: models = {nets[0]}; name two different ones or more")
     return values
 
 
