@@ -20,6 +20,7 @@ TINY = {  # parameters with which a notebook takes seconds
     "06_learnability": {"images": 60, "models": ["resnet-8-0.25x", "mlp-1x16"]},
     "07_hard_minibatches": {"images": 130, "models": ["resnet18-0.0625x"]},
     "08_compression": {"images": 60, "models": ["mlp-1x16", "mlp-1x8"], "trials": 2, "epochs": 1},
+    "10_mislabels": {"images": 60, "models": ["mlp-1x16"], "epochs": 2},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
 

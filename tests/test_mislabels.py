@@ -82,8 +82,10 @@ def test_claims_are_judged_over_plantings_and_by_the_worst_kind():
     assert means.loc[("random", "easiness"), "plantings"] == 3
 
 
-def test_trials_that_are_not_at_hand_are_not_trained(store):
+def test_trials_that_are_not_at_hand_are_not_trained(tmp_path, monkeypatch):
     assert mislabels.at_hand("mlp-1x10", 2, "patterns", 100) is None
+    monkeypatch.setenv("EASEL_DATA", str(tmp_path))
+    assert mislabels.at_hand("mlp-1x10", 2, "cifar10", 100) is None
 
 
 def test_people_who_all_name_another_class_contradict_a_label(tmp_path, monkeypatch):

@@ -35,6 +35,8 @@ SAID = [  # profile, notebook, how the claim begins, its verdict, how its number
     ("laptop", "07_hard_minibatches", "Training on the mini-batches", "open", "+{} points [{}, {}]"),
     ("laptop", "08_compression", "dropping by easiness (easiest)", "fails", NUMBERS),
     ("laptop", "08_compression", "dropping by easiness (hardest)", "open", "open ({} [{}, {}])"),
+    ("laptop", "10_mislabels", "Mislabelled images can be mined by easiness (Sec. 9): all three", "holds", NUMBERS),
+    ("laptop", "10_mislabels", "Nets that never saw an image find more", "holds", NUMBERS),
 ]  # fmt: skip
 
 

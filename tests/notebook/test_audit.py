@@ -12,6 +12,7 @@ from PIL import Image
 
 from easel import cli, files
 from easel.audit import audit
+from easel.data import sets
 from easel.data.duplicates import look_alikes
 from easel.errors import UserError
 from easel.sections import mislabels
@@ -249,3 +250,17 @@ def planted_photographs(root, each: int, share: float, seed: int = 0) -> set[str
         shutil.copy(path, root / "train" / there / path.name)
         wrong |= {f"{there}/{path.name}"} if i in bad else set()
     return wrong
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_photographs_in_a_wrong_folder_come_first_five_times_as_often_as_by_chance(tmp_path):
+    """The README's folder, smaller and with one of the two nets: two minutes of a processor, where the set is there."""
+    if not sets.on_disk("tiny-imagenet-10"):
+        pytest.skip("tiny-imagenet-10 is not on this machine: easel data tiny-imagenet-10")
+    wrong = planted_photographs(tmp_path / "photographs", each=100, share=0.08)
+    table = audit(tmp_path / "photographs", nets=("vgg-11-0.25x",), epochs=16).table
+    first = [name in wrong for name in table.file.head(20)]
+    print(sum(first), "of 20;", sum(name in wrong for name in table.file.head(80)), "of 80")
+    assert len(wrong) == 80
+    assert np.mean(first) >= 5 * 0.08

@@ -30,6 +30,7 @@ from scipy.special import softmax
 
 from easel.compare import claims, cuts, intervals, scores
 from easel.compare.claims import Judged
+from easel.data import sets
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Edit, Recipe, Trial
 
@@ -292,6 +293,8 @@ def easiness_found(opinions: Opinions, wrong, m_values: Sequence[int]) -> pd.Dat
 
 def at_hand(net: str, trials: int, data: str, images: int) -> Ledger | None:
     """The ledger of so many plain trials (m = 1) of a net if all are in the store or released; None: nothing trains."""
+    if not sets.on_disk(sets.Name.of(data).plain):
+        return None
     asked = [Trial(model=net, seed=seed, epochs=1, data=data, images=images) for seed in range(trials)]
     records = [Store().get(trial) for trial in asked]
     return None if None in records else Ledger(records)
