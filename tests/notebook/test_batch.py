@@ -842,8 +842,9 @@ def test_what_needs_a_test_set_is_left_out_or_refused_before_anything_starts(not
 
 @pytest.mark.parametrize("models", [["mlp-1x10"], ["mlp-1x10", "mlp-1x10"]])
 def test_one_net_where_nets_are_compared_failed_after_training_and_is_refused(notebooks, models):
-    make.write(notebooks, "06_learnability", make.END, parameters='profile = "smoke"\nmodels = ["mlp-1x10", "wrn-10-1"]')
-    with pytest.raises(UserError, match="06_learnability compares nets with each other: models = mlp-1x10; name two different"):
+    cell = 'profile = "smoke"\nmodels = ["mlp-1x10", "wrn-10-1"]'
+    make.write(notebooks, "06_learnability", make.END, parameters=cell)
+    with pytest.raises(UserError, match="06_learnability compares nets with each other: models = mlp-1x10; name two"):
         plan.planned("smoke", settings={"models": ",".join(models)})
 
 
