@@ -12,7 +12,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def fault(name: str, tries: int, few: int, prepare: Callable[[Path], object] = l
 @contextmanager
 def prepared(one: Fault) -> Iterator[Callable[[int], str]]:
     """A function that tries the fault: number -> "" or what went wrong; an exception is a traceback."""
-    with tempfile.TemporaryDirectory(prefix="easel-faults-") as folder:
+    with tempfile.TemporaryDirectory(prefix="easel-faults-") as folder, chdir("."):  # back, wherever a fault went
         shared = one.prepare(Path(folder))
 
         def attempt(number: int) -> str:

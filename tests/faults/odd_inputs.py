@@ -74,6 +74,8 @@ def answered(argv: list[str]) -> str:
         except SystemExit as end:
             status = end.code
     lines = [line for line in err.getvalue().splitlines() if not line.startswith("easel: warning: ")]
+    if status == 130:  # somebody stops the faults, not this one
+        raise KeyboardInterrupt
     if status not in (0, 1, 2):
         return f"status {status}: {argv!r:.200}"
     if status == 2 and (len(lines) != 1 or len(lines[0]) > LONGEST or not lines[0].startswith("easel: ")):

@@ -62,7 +62,7 @@ def refused(capsys, *argv: str) -> str:
         ("run --set epochs=nan", "epochs = 'nan'"),
         ("run --set epochs", "NAME=VALUE"),
         ("run --set =3", "NAME=VALUE"),
-        ("run --set epoch=3", "no parameter 'epoch' in 00_one; there are: epochs, data, models"),
+        ("run --set epoch=3", "no parameter 'epoch' in 00_one; did you mean epochs? there are: epochs, data, models"),
         ("run --set profile=laptop", "use --profile"),
         ("run --set __import__('os').abort()=1", "no parameter"),
         ("run --dataset cifar10 --set data=patterns", "the same thing"),
