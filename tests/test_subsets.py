@@ -78,7 +78,7 @@ def test_accuracies_come_from_ledgers_of_several_lengths(whole, tmp_path):
     ledgers = run.ensure_each(dict.fromkeys(points.trial), **ensure)
     assert [(one.epochs, len(one), one.trained) for one in ledgers] == [(8, 2, 2), (4, 2, 2)]
     again = run.ensure_each([*points.trial, points.trial.iloc[0]], **ensure)
-    assert [(one.trained, one.reused) for one in again] == [(0, 3), (0, 2)]
+    assert [(one.trained, one.reused) for one in again] == [(0, 2), (0, 2)]  # one that is asked for twice counts once
     table = accuracies(points, ledgers)
     assert at(table, keep=50).index.tolist() == [0, 1]
     assert table.accuracy.between(0, 1).all()
