@@ -60,11 +60,12 @@ def test_the_faults_find_what_is_broken(monkeypatch):
     """With the digest unread and the answers uncut, the harness says so: it is no test that cannot fail."""
     from easel import cli, files
 
-    monkeypatch.setattr(files, "sealed", lambda content: content | {"sha256": content.get("sha256")})
-    with harness.prepared(harness.FAULTS["KEY.json, a bit or its end"]) as attempt:
-        assert any(attempt(number) for number in range(60))
-    monkeypatch.undo()
-    monkeypatch.setattr(cli, "one_line", str)
-    with harness.prepared(harness.FAULTS["--set"]) as attempt:
-        assert any(attempt(number) for number in range(200))
+    with monkeypatch.context() as broken:
+        broken.setattr(files, "sealed", lambda content: content | {"sha256": content.get("sha256")})
+        with harness.prepared(harness.FAULTS["KEY.json, a bit or its end"]) as attempt:
+            assert any(attempt(number) for number in range(60))
+    with monkeypatch.context() as broken:
+        broken.setattr(cli, "one_line", str)
+        with harness.prepared(harness.FAULTS["--set"]) as attempt:
+            assert any(attempt(number) for number in range(200))
     errors._NAMED.clear()
