@@ -206,7 +206,7 @@ class Folder:
         if len(bad) == 1:
             raise bad[0]
         if bad:
-            which = "; ".join(str(one).partition("; ")[0] for one in bad[:LISTED])
+            which = "; ".join(str(one).partition("; ")[0].replace(f"{self.root}/", "") for one in bad[:LISTED])
             more = f"; and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
             raise UserError(f"{self.root}: {len(bad)} files are bad, repair them or take them away: {which}{more}")
         labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
