@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from easel import files
-from easel.data.folders import LARGEST, SMALLEST, check_memory, rgb, squared
+from easel.data.folders import LARGEST, SMALLEST, check_memory, rgb, squared, stats_of
 from easel.errors import UserError
 
 PREFIX = {"train": "train_", "test": "test_"}
@@ -44,6 +44,10 @@ class Arrays:
     def paths(self, split: str) -> list[Path]:
         """The one file."""
         return [self.root]
+
+    def stats(self) -> list[tuple[str, int, int]]:
+        """As `Folder.stats`, of the one file."""
+        return stats_of([self.root])
 
     def side(self) -> int:
         """The images' own short side, 8..224."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -141,6 +141,29 @@ class Folder:
         """The image files of a split, in the order of their ids."""
         return [path for group in self.listing(split).values() for path in group]
 
+    def stats(self) -> list[tuple[str, int, int]]:
+        """(path, bytes, time of change) of every image file, sorted: with a change of one the set must be read again.
+
+        Asked for whenever a trial is named, so it makes no Path of a file and sorts strings: a tenth of `paths`' time.
+        """
+        _entries(self.root)
+        if self.split("train") is None or self.labels:
+            paths = [path for split in FOLDER_SPLITS if self.split(split) for path in self.paths(split)]
+            return stats_of(paths or self.paths("train"))
+        found, waiting = [], []
+        for top in dict.fromkeys(filter(None, map(self.split, FOLDER_SPLITS))):
+            own = [entry.path for entry in _entries(top) if not entry.name.startswith(".") and _is_dir(entry)]
+            waiting += [os.path.join(top, name) for name in self.classes] or own
+        while waiting:
+            for entry in _entries(waiting.pop()):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    found.append((entry.path, *_stat(entry)))
+        return sorted(found)
+
     def side(self) -> int:
         """Side of the square images in pixels: the short side that all files to train on share, 8..224, else 224."""
         sides = set()
@@ -222,6 +245,19 @@ def _entries(folder: Path) -> list[os.DirEntry]:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         what = why(error) if isinstance(error, OSError) else error
         raise UserError(f"{str(folder)!r}: cannot be read ({what}); name a readable folder") from error
+
+
+def stats_of(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """(path, bytes, time of change) of some files; with zeros of those that are not there."""
+    return [(str(path), *_stat(path)) for path in paths]
+
+
+def _stat(file: os.DirEntry | Path) -> tuple[int, int]:
+    """Bytes and time of change; zeros for a link to nothing or to itself: reading will name it."""
+    with suppress(OSError):
+        stat = file.stat()
+        return stat.st_size, stat.st_mtime_ns
+    return 0, 0
 
 
 def _is_dir(entry: os.DirEntry) -> bool:
