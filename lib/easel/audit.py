@@ -166,13 +166,12 @@ def _table(opinions: Opinions, names: list[str], copies: np.ndarray, planted) ->
 
 def _by_cleanlab(opinions: Opinions) -> dict[str, np.ndarray]:
     """cleanlab's opinion of the same held-out probabilities; nothing where it is not installed."""
-    try:
-        from cleanlab import filter as confident, rank
-    except ImportError:
+    issues = mislabels.label_issues(opinions)
+    if issues is None:
         return {}
-    asked = {"labels": opinions.given, "pred_probs": opinions.probabilities}
-    issues = confident.find_label_issues(**asked, n_jobs=1)
-    quality = rank.get_label_quality_scores(**asked)
+    from cleanlab import rank
+
+    quality = rank.get_label_quality_scores(labels=opinions.given, pred_probs=opinions.probabilities)
     return {"cleanlab": issues.astype(int), "cleanlab quality": quality.round(4)}
 
 

@@ -257,14 +257,19 @@ def tried(ledger: Ledger, trials: Sequence[Trial], given, labels, about: Mapping
     return found_errors(Opinions(own, given), np.asarray(given) != labels).assign(**about)
 
 
-def by_cleanlab(opinions: Opinions) -> dict[str, np.ndarray]:
-    """{"cleanlab": its issues first, by self-confidence} from held-out probabilities; {} where it is not there."""
+def label_issues(opinions: Opinions) -> np.ndarray | None:
+    """What cleanlab's confident learning calls issues, by held-out probabilities: bool (examples,); None without it."""
     try:
         from cleanlab import filter as confident
     except ImportError:
-        return {}
-    issues = confident.find_label_issues(opinions.given, opinions.probabilities, n_jobs=1)
-    return {"cleanlab": opinions.scores[HELD_OUT] - issues}
+        return None
+    return confident.find_label_issues(labels=opinions.given, pred_probs=opinions.probabilities, n_jobs=1)
+
+
+def by_cleanlab(opinions: Opinions) -> dict[str, np.ndarray]:
+    """{"cleanlab": its issues first, by self-confidence}; {} where it is not there."""
+    issues = label_issues(opinions)
+    return {} if issues is None else {"cleanlab": opinions.scores[HELD_OUT] - issues}
 
 
 def over_plantings(table: pd.DataFrame, column: str = "average precision") -> pd.DataFrame:
