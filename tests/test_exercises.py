@@ -23,11 +23,19 @@ TINY = {  # parameters with which a notebook takes seconds
     "10_mislabels": {"images": 60, "models": ["mlp-1x16"], "epochs": 2},
 }
 ANSWER = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.S)
+PROSE = re.compile(r"</summary>(.*?)```python", re.S)
 
 
 def cells(stem: str, kind: str) -> list[str]:
     notebook = json.loads((ROOT / "notebooks" / f"{stem}.ipynb").read_text())
     return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+@pytest.mark.parametrize("stem", TINY)
+def test_an_answer_says_something_before_its_code(stem):
+    prose = [said for text in cells(stem, "markdown") for said in PROSE.findall(text)]
+    assert len(prose) == 2
+    assert min(len(said.split()) for said in prose) >= 8
 
 
 @pytest.mark.slow

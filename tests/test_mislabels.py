@@ -5,8 +5,6 @@ import pandas as pd
 import pytest
 
 from easel.compare.claims import Judged
-from easel.data import annotators, sets
-from easel.errors import UserError
 from easel.sections import mislabels
 from easel.train import ensure as run
 
@@ -86,22 +84,3 @@ def test_trials_that_are_not_at_hand_are_not_trained(tmp_path, monkeypatch):
     assert mislabels.at_hand("mlp-1x10", 2, "patterns", 100) is None
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     assert mislabels.at_hand("mlp-1x10", 2, "cifar10", 100) is None
-
-
-def test_people_who_all_name_another_class_contradict_a_label(tmp_path, monkeypatch):
-    labels = np.array([0, 1, 2, 3])
-    people = {"random_label1": [0, 2, 5, 3], "random_label2": [1, 2, 6, 3], "random_label3": [1, 2, 7, 9]}
-    human = {name: np.array(given) for name, given in people.items()}
-    assert annotators.contradicted(human, labels).tolist() == [False, True, True, False]
-    monkeypatch.setenv("EASEL_DATA", str(tmp_path))
-    drawn = sets.subset(sets.load("patterns"), 100)
-    assert annotators.human_labels(drawn) is None
-    named = sets.replace(drawn, name="cifar10")
-    assert annotators.human_labels(named) is None  # no file
-    whole = np.zeros(10_000, np.uint8)
-    whole[drawn.ids] = drawn.labels.numpy()
-    np.savez(tmp_path / "cifar10n.npz", clean_label=whole, aggre_label=whole + 1)
-    assert (annotators.human_labels(named)["aggre_label"] == drawn.labels.numpy() + 1).all()
-    np.savez(tmp_path / "cifar10n.npz", clean_label=whole + 1, aggre_label=whole)
-    with pytest.raises(UserError, match="its clean_label is not CIFAR-10's in its order"):
-        annotators.human_labels(named)

@@ -164,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         "easel data cifar10          download it if it is not there (170 MB, checked)",
         "easel data tiny-imagenet-10 the same: ten classes of Tiny ImageNet (248 MB), photographs of 64x64",
         "easel data ./my/images      read every image once and name the first bad one",
+        "easel data c-scores         what others published of CIFAR-10's images: c-scores, cifar10n, label-errors",
     )  # fmt: skip
     one.add_argument("name", nargs="?", help="cifar10, cifar100, stl10, …, or a folder's path; @PIXELS for a size")
     one.add_argument("--check", action="store_true", help="download nothing; exit status 2 if it is not ready")
@@ -296,11 +297,19 @@ def _bench(options) -> int:
 
 
 def _data(options) -> int:
-    from easel.data import sets as data
+    from easel.data import outside, sets as data
 
     if options.name is None:
         for name in data.names():
             print(_described(data.describe(name)))
+        print("what others say of CIFAR-10's images:")
+        for name in outside.PUBLISHED:
+            print(outside.describe(name))
+        return 0
+    if options.name in outside.PUBLISHED:
+        if not options.check:
+            outside.fetch(options.name)
+        print(outside.describe(options.name))
         return 0
     name = data.choose(options.name)
     if not options.check:

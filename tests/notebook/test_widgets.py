@@ -3,6 +3,7 @@
 import base64
 import itertools
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from browser import browsing, decoded
+from PIL import Image
 
 from easel.errors import UserError
 from easel.notebook import explorer, explorer as pictures, explorer as widgets
@@ -137,6 +139,30 @@ def test_the_favourite_wrong_class_in_words(collection):
     shown = widgets.story_html(collection, int(one), 1)
     assert shown.count("mostly taken for") == 1  # the other net's answers are not recorded
     assert said in shown
+
+
+def test_images_of_a_folder_of_one_s_own_go_by_their_files(tiny, store, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("owl", "wren"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(4):
+            picture = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+            picture.save(tmp_path / "train" / name / f"<b>seen in the garden {i}.png")
+    trial = tiny(model="mlp-1x4", data=f"{tmp_path}/", images=None)
+    one = explorer.Collection(run.ensure([trial], store=store, workers=0, quiet=True))
+    assert one.called(5) == "wren/<b>seen in the garden 1.png"
+    titles = one.ends("mlp-1x4", 1, "easy", size=1)[1]
+    assert re.fullmatch(r"owl [01]\n<b>s… garden \d", titles[0])
+    assert "wren/&lt;b&gt;seen in the garden 1.png" in widgets.story_html(one, 5, 1)
+    assert explorer._packed(one, 8)["files"][5] == one.called(5)
+    assert "<b>seen" not in explorer.page(one)
+    buttons = widgets.Explorer(one, 8).buttons
+    assert all(".png, " in button.tooltip for button in buttons)
+
+
+def test_images_of_a_published_set_go_by_their_numbers(collection):
+    assert collection.called(3) == f"image {collection.examples.ids[3]}"
+    assert explorer._packed(collection, 8)["files"] is None
 
 
 def test_a_page_holds_the_favourites_and_not_every_prediction(collection):

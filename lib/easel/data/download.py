@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,12 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from easel.errors import UserError
-from easel.files import publish
+from easel.files import make_folder, publish, write_atomically
 
 HAND = "lay it there by hand (data/README.md), name another mirror in EASEL_MIRRORS, or use the data set 'patterns'"
 WRITABLE = "make room and make the folder writable, or point EASEL_DATA at a folder that is"
 _ATTEMPTS = 20  # with one mirror, each of which has to get further
+SMALL = 20_000_000  # bytes; what is downloaded without a checksum is not larger
 _PROBE_BYTES = 8_000_000  # enough to know how fast a mirror is, and no more of somebody's line
 
 
@@ -92,6 +93,33 @@ def fetch(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float =
         raise UserError(f"{path}: cannot be written ({error.strerror or error}); {WRITABLE}") from error
 
 
+def fetch_unchecked(urls: Sequence[str], path: Path, made: Callable[[bytes], bytes]) -> Path:
+    """Downloads a small file whose publisher prints no checksum, writes `made` of its bytes, and returns the path.
+
+    Nothing is written where `made` raises, in whatever way. Raises UserError naming every address and why it failed.
+    """
+    failed = {}
+    for url in urls:
+        try:
+            with _asked(url, 0, None, PATIENCE.connect, PATIENCE.stall) as (_, blocks):
+                content, end = b"", time.monotonic() + 4 * PATIENCE.stall
+                for block in blocks:
+                    content += block
+                    if len(content) > SMALL or time.monotonic() > end:
+                        raise Left(f"more than {SMALL / 1e6:.0f} MB, or slow")
+            content = made(content)
+        except Left as left:
+            failed[url] = str(left)
+        except Exception as error:  # a foreign or damaged file may make its reader raise anything
+            failed[url] = f"not the file that was expected ({_reason(error):.60})"
+        else:
+            return write_atomically(make_folder(path.parent) / path.name, content)
+    why = "; ".join(f"{url}: {left}" for url, left in failed.items())
+    raise UserError(
+        f"{path.name} could not be downloaded ({why}); lay it into {path.parent} by hand, or set EASEL_MIRRORS"
+    )
+
+
 def fetch_within(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float) -> bool:
     """Whether one of urls delivers the file within so many seconds; if one would, it is downloaded now, as by `fetch`.
 
@@ -146,12 +174,12 @@ def mirror_speeds(urls: Sequence[str], size: int) -> dict[str, float]:
 
 
 @contextmanager
-def _asked(url: str, start: int, size: int, connect: float, stall: float) -> Iterator[tuple]:
+def _asked(url: str, start: int, size: int | None, connect: float, stall: float) -> Iterator[tuple]:
     """(first byte, blocks of bytes) that url sends when it is asked for a file of this size from byte `start` on.
 
-    The first byte is `start`, or 0 from a mirror that cannot resume. Left if no right answer comes within `connect`
-    seconds. A name look-up has no time-out of its own, so the request is made in a thread that is left behind if it
-    hangs.
+    size: None if it is not known. The first byte is `start`, or 0 from a mirror that cannot resume. Left if no right
+    answer comes within `connect` seconds. A name look-up has no time-out of its own, so the request is made in a thread
+    that is left behind if it hangs.
     """
     try:
         import requests
@@ -193,7 +221,7 @@ def _asked(url: str, start: int, size: int, connect: float, stall: float) -> Ite
             if not part or int(part[1]) != start:
                 raise Left("answers with another part of the file than was asked for")
             announced = part[2]
-        if re.fullmatch("[0-9]+", announced) and announced.lstrip("0") != str(size):  # int("²") is none
+        if size and re.fullmatch("[0-9]+", announced) and announced.lstrip("0") != str(size):  # int("²") is none
             raise Left(f"another file: {announced:.20} bytes, expected {size}")
         yield start if answer.status_code == 206 else 0, _blocks(answer, stall)
 

@@ -18,7 +18,7 @@ import re
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -356,8 +356,29 @@ def own_name(name: str) -> str:
 
 def files_named(dataset: Dataset) -> list[str] | None:
     """The file of each example, as a path in its split's folder; None for sets that are no folder of images."""
-    found = None if dataset.split == "merged" else files_of(dataset.name, dataset.split)
-    return None if found is None else [found[1][i].relative_to(found[0]).as_posix() for i in dataset.ids]
+    found = [
+        files_of(dataset.name, split) for split in SPLITS if dataset.split in (split, "merged") and split != "merged"
+    ]
+    if None in found:
+        return None
+    names = [path.relative_to(folder).as_posix() for folder, paths in found for path in paths]
+    return [names[i] for i in dataset.ids]
+
+
+def own_files(dataset: Dataset) -> list[str] | None:
+    """`files_named` of somebody's own folder; None for every other set, whose images go by their numbers."""
+    found = None if dataset.name in names() else files_named(dataset)
+    return found and [name.encode(errors="replace").decode() for name in found]  # bytes that are no UTF-8: a "?"
+
+
+def with_files(titles: list[str], dataset: Dataset, rows) -> list[str]:
+    """Titles of these examples, to stand above pictures: of somebody's own folder the file's name comes below each."""
+    files = own_files(dataset)
+    if files is None:
+        return titles
+    short = (PurePosixPath(files[i]).stem for i in rows)
+    short = (name if len(name) < 15 else f"{name[:4]}…{name[-9:]}" for name in short)
+    return [f"{title}\n{name}" for title, name in zip(titles, short, strict=True)]
 
 
 def has_tests(name: str | os.PathLike | Name) -> bool:

@@ -22,6 +22,7 @@ import pandas as pd
 
 from easel import files
 from easel.compare import cuts
+from easel.data.sets import own_files, with_files
 from easel.errors import UserError
 from easel.ledger.store import Ledger
 from easel.nets import names
@@ -122,6 +123,7 @@ class Collection:
 
     def __init__(self, ledger: Ledger):
         self.examples = ledger.examples
+        self.files = own_files(self.examples)
         self.correct = {net: ledger.where(model=net).correct() for net in ledger.models}  # bool (trials, epochs, n)
         self.predictions = {net: _predictions(ledger.where(model=net)) for net in ledger.models}
         self.epochs = ledger.epochs
@@ -160,7 +162,11 @@ class Collection:
             row = self.sheet(Choice(net, label, m, which), size)
             shown.extend(row)
             titles.extend(f"{label} {counts[at]}" for at in row)
-        return np.array(shown), titles
+        return np.array(shown), with_files(titles, self.examples, shown)
+
+    def called(self, position: int) -> str:
+        """An image as its owner calls it: the file in a folder of one's own, else its number in the official order."""
+        return f"image {self.examples.ids[position]}" if self.files is None else self.files[position]
 
     def lots(self, net: str, m: int, size: int = 10) -> pd.DataFrame:
         """`tied_at` of every class at both ends: class, easy_drawn, easy_tied, hard_drawn, hard_tied."""
@@ -297,6 +303,7 @@ def _packed(one: Collection, limit: int) -> dict:
         "classes": list(examples.classes),
         "epochs": one.epochs,
         "ids": _base64(examples.ids[at].astype("<u4")),
+        "files": one.files and [one.files[i] for i in at],
         "labels": _base64(labels[at].astype("<u2")),
         "side": shown.shape[-1],
         "columns": columns,
@@ -376,7 +383,7 @@ class Explorer:
         ):
             cell.layout.display = None
             image.value = picture_bytes(_enlarged(picture, 64))
-            what = f"image {one.examples.ids[at]}, {_class(one, at)}, right in {counts[at]} of {trials} trials"
+            what = f"{one.called(at)}, {_class(one, at)}, right in {counts[at]} of {trials} trials"
             with button.hold_sync():  # one message for both
                 button.description, button.tooltip = f"{counts[at]}/{trials}", what
         self.line.value = escape(one.describe(choice, self.size))
@@ -402,7 +409,7 @@ def story_html(one: Collection, position: int, m: int) -> str:
     ]
     return page_template("story.html.j2").render(
         set=one.examples.name,
-        number=one.examples.ids[position],
+        called=one.called(position),
         label=_class(one, position),
         png=_base64(picture_bytes(_enlarged(one.examples.images[position].numpy(), 256))),
         nets=nets,

@@ -229,7 +229,7 @@ def listed(folder: Path, which: str, count: int, *, net: str | None = None, m: i
 
 def _with_files(table: pd.DataFrame, ledger: Ledger, rows=slice(None)) -> pd.DataFrame:
     """The table, of these examples of a ledger, with the file and class of each where they are somebody's own."""
-    names = None if ledger.examples.name in sets.names() else sets.files_named(ledger.examples)
+    names = sets.own_files(ledger.examples)
     if names is None:
         return table
     classes = np.array(ledger.examples.classes)[ledger.labels[rows]]

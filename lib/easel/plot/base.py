@@ -126,10 +126,10 @@ def images(pictures: np.ndarray, titles: list[str], *, columns: int = 10, ax: Ax
 
     pictures: uint8 (n, 3, H, W); titles: n short texts.
     """
-    rows = -(-len(pictures) // columns)
-    ax = ax or new(1.165 * rows + 0.15, 0.98 * columns)
+    rows, room = -(-len(pictures) // columns), 1.28 + 0.16 * max(title.count("\n") - 1 for title in titles)
+    ax = ax or new(0.91 * max(room, 1.28) * rows + 0.15, 0.98 * columns)
     height, width = pictures.shape[2:]
-    step_y, step_x = 1.28 * height, 1.08 * width
+    step_y, step_x = max(room, 1.28) * height, 1.08 * width
     for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         top, left = (i // columns) * step_y, (i % columns) * step_x
         ax.imshow(picture.transpose(1, 2, 0), extent=(left, left + width, top + height, top), interpolation="nearest")

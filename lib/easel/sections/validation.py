@@ -18,6 +18,7 @@ from easel.compare.claims import Judged
 from easel.compare.consistency import by_seed
 from easel.compare.cuts import IN, TIED, asked, cut_at, labels_of, vector
 from easel.compare.intervals import Interval, crossed, t_interval
+from easel.data.sets import with_files
 from easel.errors import UserError
 from easel.ledger.store import Ledger
 from easel.nets.names import shown_as
@@ -60,6 +61,7 @@ class TestImages:
         if not len(rows):
             raise UserError(f"none of {len(merged.ids)} merged examples is a test example: take a larger part")
         self.labels, self.positions = merged.labels[rows], merged.ids[rows] - training
+        self.examples = merged.examples.take(rows)
         self.names, last = two_nets(merged.models), f"test@{ensembles.epochs}"
         seeds = [{trial.seed for trial in ensembles.where(model=model).trials} for model in self.names]
         self.right, self.sure, self.easiness = {}, {}, {}
@@ -88,7 +90,8 @@ class TestImages:
     def titles(self, shown: np.ndarray, classes: Sequence[str]) -> list[str]:
         """Of each of these images its class, and the one that most nets name."""
         named = np.concatenate(list(self.predictions.values()))
-        return [f"{classes[self.labels[i]]}\n→ {classes[np.bincount(named[:, i]).argmax()]}" for i in shown]
+        words = [f"{classes[self.labels[i]]}\n→ {classes[np.bincount(named[:, i]).argmax()]}" for i in shown]
+        return with_files(words, self.examples, shown)
 
 
 # ---- are they hard? ------------------------------------------------------------------------------------------------
