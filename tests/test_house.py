@@ -7,8 +7,8 @@ from easel.files import ROOT
 
 LIB = ROOT / "lib" / "easel"
 FLOORS = (  # from the ground up; a room may import what lies below it, and itself
-    ("errors", "faces", "warm"),
-    ("files",),
+    ("errors", "faces"),
+    ("files", "warm"),
     ("data", "nets", "compare"),
     ("ledger", "plot"),
     ("train",),

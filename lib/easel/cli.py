@@ -14,7 +14,7 @@ import threading
 import warnings
 from pathlib import Path
 
-from easel import __version__, files
+from easel import __version__, files, warm
 from easel.errors import UserError, one_line
 
 
@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
             signal.signal(signal.SIGTERM, _terminate)  # a scheduler's way of saying Ctrl-C
             if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and _in_foreground():  # of a shell that ignores it
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+        warm.import_own()
         return options.command(options)
     except UserError as error:
         return _refused(error)
@@ -303,13 +304,13 @@ def _data(options) -> int:
         for name in data.names():
             print(_described(data.describe(name)))
         print("what others say of CIFAR-10's images:")
-        for name in outside.PUBLISHED:
-            print(outside.describe(name))
+        for name in outside.SOURCES:
+            print(outside.where_is(name))
         return 0
-    if options.name in outside.PUBLISHED:
+    if options.name in outside.SOURCES:
         if not options.check:
-            outside.fetch(options.name)
-        print(outside.describe(options.name))
+            outside.fetch_source(options.name)
+        print(outside.where_is(options.name))
         return 0
     name = data.choose(options.name)
     if not options.check:

@@ -14,10 +14,13 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+
+from easel.errors import UserError
 
 FORKS = sys.platform == "linux"
 
@@ -59,6 +62,33 @@ def settle(environ: dict[str, str]) -> None:
     if getattr(server, "_forkserver_address", None) and sys.version_info < (3, 14):
         # Else each process would start a server of its own (https://github.com/python/cpython/issues/86354).
         server.ensure_running = resource_tracker.ensure_running
+    import_own()
+
+
+OWN = "EASEL_IMPORTS"  # modules, commas between, that register nets and the like: every process imports them
+UNSHARED: set[str] = set()  # what was registered where no other process can import it from, as in a notebook's cell
+
+
+def share(what: str, function: Callable) -> None:
+    """Something that `function` belongs to is registered here: have the processes that are started later import it."""
+    module = getattr(getattr(function, "func", function), "__module__", None) or "__main__"  # func: of a partial
+    UNSHARED.discard(what)
+    if getattr(sys.modules.get(module), "__spec__", None) is None or module == "__main__":
+        UNSHARED.add(what)
+    elif module.partition(".")[0] != "easel":
+        os.environ[OWN] = ",".join(dict.fromkeys([*filter(None, os.environ.get(OWN, "").split(",")), module]))
+
+
+def import_own() -> None:
+    """Imports the modules that EASEL_IMPORTS names, from this process's folder too. UserError where one cannot be."""
+    for name in filter(None, os.environ.get(OWN, "").replace(" ", "").split(",")):
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+        try:
+            import_module(name)
+        except Exception as error:  # somebody's own code may raise anything
+            why = f"{type(error).__name__}: {error}"
+            raise UserError(f"{OWN}: {name} cannot be imported ({why}); name modules without .py") from error
 
 
 def end_with_parent(end: Callable[[], object] = lambda: os._exit(1)) -> None:

@@ -144,7 +144,7 @@ def test_without_a_network_it_says_so_and_other_orders_are_refused(publisher, mo
 
 
 def test_more_than_a_small_file_is_left(publisher, monkeypatch, capsys):
-    monkeypatch.setattr(download, "SMALL", 1000)
+    monkeypatch.setattr(download, "SMALL_FILE", 1000)
     publisher["cifar10-cscores-orig-order.npz"] = bytes(5000)
     assert cli.main(["data", "c-scores"]) == 2
     assert "more than" in capsys.readouterr().err

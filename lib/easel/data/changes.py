@@ -25,6 +25,7 @@ from torch import Tensor
 
 from easel.data.sets import Dataset
 from easel.errors import UserError
+from easel.warm import share
 
 VERSION = 1  # moves whenever a changed image moves (a test notices): records' views are then made anew
 COVERED = 0.75  # share of the image's area that the tiles must cover, for the image to be called shuffled
@@ -61,7 +62,7 @@ CHANGES: dict[str, Change] = {}  # by name, in the order of the figures
 def register_change(change: Change) -> Change:
     """Makes a change known by its name; again, it takes the place of what had the name.
 
-    Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
+    Worker processes import the module it is from; what a notebook's cell registers is trained in the notebook itself.
     UserError for a name that no view can have, and for colour, shuffle and low-pass.
     """
     if not change.name or set(change.name) & set("=@:.,/ "):
@@ -69,6 +70,7 @@ def register_change(change: Change) -> Change:
     if change.name in CHANGES and change.name in ("colour", "shuffle", "low-pass"):
         raise UserError(f"change {change.name!r}: the name is taken; give it another")
     CHANGES[change.name] = change
+    share(f"the perturbation {change.name}", change.make)
     return change
 
 

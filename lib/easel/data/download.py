@@ -27,7 +27,7 @@ from easel.files import make_folder, publish, write_atomically
 HAND = "lay it there by hand (data/README.md), name another mirror in EASEL_MIRRORS, or use the data set 'patterns'"
 WRITABLE = "make room and make the folder writable, or point EASEL_DATA at a folder that is"
 _ATTEMPTS = 20  # with one mirror, each of which has to get further
-SMALL = 20_000_000  # bytes; what is downloaded without a checksum is not larger
+SMALL_FILE = 20_000_000  # bytes; what is downloaded without a checksum is not larger
 _PROBE_BYTES = 8_000_000  # enough to know how fast a mirror is, and no more of somebody's line
 
 
@@ -105,8 +105,8 @@ def fetch_unchecked(urls: Sequence[str], path: Path, made: Callable[[bytes], byt
                 content, end = b"", time.monotonic() + 4 * PATIENCE.stall
                 for block in blocks:
                     content += block
-                    if len(content) > SMALL or time.monotonic() > end:
-                        raise Left(f"more than {SMALL / 1e6:.0f} MB, or slow")
+                    if len(content) > SMALL_FILE or time.monotonic() > end:
+                        raise Left(f"more than {SMALL_FILE / 1e6:.0f} MB, or slow")
             content = made(content)
         except Left as left:
             failed[url] = str(left)

@@ -1,6 +1,6 @@
 """What others published of CIFAR-10, an example at a time: scores that easiness can be held against.
 
-    easel data c-scores                 fetch one of PUBLISHED; nothing else here downloads
+    easel data c-scores                 fetch one of SOURCES; nothing else here downloads
     outside.scores(dataset)             {"c-score": (examples,), ...} of those that are on the disk
 
 Each of them says in which order it is: its own copy of the labels has to be the data set's, else UserError.
@@ -22,7 +22,7 @@ from easel.errors import UserError
 ANNOTATORS = ("random_label1", "random_label2", "random_label3")
 HUMAN = ("clean_label", "aggre_label", "worse_label", *ANNOTATORS)
 REVIEWERS = 5  # of each test image that was suspected
-SCORES = {  # name: what it is; higher = easier
+OF_OTHERS = {  # name: what it is; higher = easier
     "people": "how many of three annotators give CIFAR-10's label (0 to 3)",
     "c-score": "how often nets that were trained without the image are right (0 to 1)",
     "reviewers": "share of five reviewers who see CIFAR-10's class, of suspected test images only",
@@ -65,7 +65,7 @@ class Outside:
     source: str
 
 
-PUBLISHED = {
+SOURCES = {
     "cifar10n": Outside(
         "cifar10n.npz",
         "https://raw.githubusercontent.com/UCSC-REAL/cifar-10-100n/main/data/CIFAR-10_human.pt",
@@ -87,9 +87,9 @@ PUBLISHED = {
 }
 
 
-def fetch(name: str) -> Path:
-    """The file of one of PUBLISHED in the data folder, downloaded if it is not there. UserError where it cannot be."""
-    one = PUBLISHED[name]
+def fetch_source(name: str) -> Path:
+    """The file of one of SOURCES in the data folder, downloaded if it is not there. UserError where it cannot be."""
+    one = SOURCES[name]
     path = files.data_dir() / one.kept
     return path if path.is_file() else download.fetch_unchecked(_urls(one), path, one.made)
 
@@ -99,13 +99,13 @@ def _urls(one: Outside) -> tuple[str, ...]:
 
 
 def _read(name: str, dataset, split: str) -> bytes | None:
-    path = files.data_dir() / PUBLISHED[name].kept
+    path = files.data_dir() / SOURCES[name].kept
     return path.read_bytes() if (dataset.name, dataset.split) == ("cifar10", split) and path.is_file() else None
 
 
 def _in_order(name: str, theirs: np.ndarray, labels: np.ndarray) -> None:
     if (theirs != labels).any():
-        path = os.fspath(files.data_dir() / PUBLISHED[name].kept)
+        path = os.fspath(files.data_dir() / SOURCES[name].kept)
         raise UserError(f"{path}: its labels are not CIFAR-10's in its order; take the file away")
 
 
@@ -130,7 +130,7 @@ def contradicted(human: dict[str, np.ndarray], labels) -> np.ndarray:
 
 
 def scores(dataset) -> dict[str, np.ndarray]:
-    """{name of SCORES: float64 (examples,), higher = easier} of what is on the disk for this data set, {} if nothing.
+    """{name of OF_OTHERS: float64 (examples,), higher = easier} of what is on the disk for this data set.
 
     The training set has people and c-score; the test set reviewers, NaN where nobody was asked.
     """
@@ -151,8 +151,8 @@ def scores(dataset) -> dict[str, np.ndarray]:
     return found
 
 
-def describe(name: str) -> str:
-    """One line on one of PUBLISHED: where it is, or how to get it."""
-    path = files.data_dir() / PUBLISHED[name].kept
+def where_is(name: str) -> str:
+    """One line on one of SOURCES: where it is, or how to get it."""
+    path = files.data_dir() / SOURCES[name].kept
     where = str(path) if path.is_file() else f"not here: easel data {name}"
-    return f"{name + ' ':<18}{PUBLISHED[name].source}; {where}"
+    return f"{name + ' ':<18}{SOURCES[name].source}; {where}"

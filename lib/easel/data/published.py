@@ -32,6 +32,7 @@ import numpy as np
 from easel.data import download
 from easel.errors import UserError
 from easel.files import open_regular, publish, sweep_parts
+from easel.warm import share
 
 CHOICES = ("auto", "photographs")  # names that stand for one of several sets: easel.data.sets.choose says which
 RESERVED = (*CHOICES, "patterns", "mini-imagenet")  # no names for a published set
@@ -112,13 +113,14 @@ PUBLISHED: dict[str, Published] = {}  # by name
 def register_set(this: Published) -> Published:
     """Makes a published set known by its name; again, it takes the place of the same archive's.
 
-    Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
+    Worker processes import the module it is from; what a notebook's cell registers is trained in the notebook itself.
     UserError where the name is another archive's.
     """
     older = PUBLISHED.get(this.name, this)
     if older.md5 != this.md5:
         raise UserError(f"data set {this.name}: the name is taken by {older.archive}; give it another")
     PUBLISHED[this.name] = this
+    share(f"the data set {this.name}", this.read)
     return this
 
 

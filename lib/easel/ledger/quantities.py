@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from easel.errors import UserError
+from easel.warm import share
 
 
 def _as_float(stored: np.ndarray) -> np.ndarray:
@@ -46,12 +47,13 @@ _TAKEN = ("correct", "count", "margin", "loss", "probability", "prediction", "lo
 def register_quantity(quantity: Quantity) -> Quantity:
     """Makes a quantity known by its name; again, it takes the place of what had the name.
 
-    Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
+    Worker processes import the module it is from; what a notebook's cell registers is trained in the notebook itself.
     UserError for a name that cannot stand in a record, and for those of the library.
     """
     if not re.fullmatch("[a-z][a-z_-]*", quantity.name) or quantity.name in _TAKEN:
         raise UserError(f"quantity {quantity.name!r}: a word of a-z, - and _ that is not one of {', '.join(_TAKEN)}")
     QUANTITIES[quantity.name] = quantity
+    share(f"the quantity {quantity.name}", quantity.measure)
     return quantity
 
 

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = face(
         "multiply_adds": "names",
         "parameters": "names",
         "Family": "names",
+        "register": "names",
         "register_net": "names",
     },
 )

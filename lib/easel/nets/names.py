@@ -15,6 +15,9 @@ torchvision's, untrained, by torchvision's own names (easel.nets.torchvision), a
     alexnet  vgg11  vgg11_bn  resnet18  resnet50  densenet121
     efficientnet_b4  efficientnet_v2_s  mobilenet_v3_small
 
+Every other classifier of torchvision goes by its own name too (resnet34, vit_b_16), one of timm as timm-NAME
+(timm-resnet26d), and one of your own as `register` gives it; as their builders make them, at one width.
+
 The last three of the first list and all of the second take a width factor in (0, 4] at their end, which multiplies
 every number of channels, to the nearest whole one: resnet-20-0.5x, resnet18-0.25x. A net has one name: numbers are
 written in their shortest form, and -1x is not written.
@@ -33,8 +36,9 @@ from functools import cache, partial
 import torch
 from torch import Tensor, nn
 
-from easel.errors import UserError
-from easel.nets import layers as small, torchvision as models_torchvision
+from easel.errors import UserError, is_whole
+from easel.nets import layers as small, torchvision as others
+from easel.warm import share
 
 WIDEST = 4
 
@@ -54,6 +58,7 @@ class Family:
     label: str  # the papers' word; {} is the first number of the name
     smallest: int = 1  # side in pixels of the smallest images that it can take
     scales: bool = True  # whether it takes a width factor
+    meta: bool = True  # whether it can be built without values
 
 
 FAMILIES: dict[str, Family] = {}  # by name
@@ -62,7 +67,7 @@ FAMILIES: dict[str, Family] = {}  # by name
 def register_net(family: Family) -> Family:
     """Makes a family of nets known; again, it takes the place of what had the name.
 
-    Known in this process: worker processes have to import what registers it, else train with workers=0 or on a GPU.
+    Worker processes import the module it is from; what a notebook's cell registers is trained in the notebook itself.
     UserError where its example is a net of another family, or none of this one.
     """
     others = [one for one in FAMILIES.values() if one in _OURS or one.name != family.name]
@@ -71,13 +76,38 @@ def register_net(family: Family) -> Family:
         why = f"that is a net of {taken[0]}" if taken else f"the pattern {family.pattern!r} does not match it"
         raise UserError(f"net {family.name!r}, such as {family.example!r}: {why}")
     FAMILIES[family.name] = family
+    share(f"the net {family.name}", family.build)
     for known in (check, trains_on_one, multiply_adds):
         known.cache_clear()
     return family
 
 
+def register(
+    name: str, build: Callable[..., nn.Module], *, version: int = 1, label: str | None = None, smallest: int = 1
+) -> str:
+    """Makes a builder of one's own known as the net NAME-vVERSION, which is returned: Trial(model=register(...)).
+
+    build(classes=, size=) gives a torch.nn.Module from images (batch, 3, size, size) to logits (batch, classes). Raise
+    the version whenever that changes: the name is all that a trial's key knows of it. All that the builder draws at
+    random comes from the trial's seed, and convolutions and linear layers start as in `build`. smallest: side in
+    pixels. Worker processes import the builder's module; one from a notebook's cell is trained in the notebook itself.
+    UserError for another name or object, and for a builder that fails or whose net gives something else.
+    """
+    if not (isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]*", name)) or not is_whole(version, least=1):
+        raise UserError(f"net {name!r:.60}, version {version!r:.20}: a word of a-z, 0-9 and _, and a number from 1")
+    if not callable(build) or isinstance(build, nn.Module):
+        what = f"a {type(build).__name__} is none; of a net that is there: lambda classes, size: Net(classes)"
+        raise UserError(f"net {name}: build is a function of classes and size that gives a net, and {what}")
+    full = f"{name}-v{version}"
+    family = Family(full, re.escape(full), partial(others.checked, build), full, label or name, smallest, False, False)
+    others.try_out(full, family.build, max(32, smallest))
+    register_net(family)
+    share(f"the net {family.name}", build)
+    return full
+
+
 def _torchvision(function: str, label: str, smallest: int = 1) -> Family:
-    return Family(function, function, partial(models_torchvision.torchvision_net, function), function, label, smallest)
+    return Family(function, function, partial(others.torchvision_net, function), function, label, smallest)
 
 
 _OURS = (
@@ -113,9 +143,12 @@ def _parse(name: str) -> tuple[Family, tuple[int, ...], float]:
                 if len(number) > 6 or not 1 <= int(number) <= 100_000 or number[0] == "0":
                     raise UserError(f"model {name!r}: every size in a net's name is a whole number from 1 to 100000")
             return family, tuple(map(int, match.groups())), 1.0 if factor is None else _width(name, stem, factor)
+    if isinstance(name, str) and (found := others.builder(name)):
+        return Family(name, re.escape(name), found, name, name, 1, False, False), (), 1.0
     forms = ", ".join(family.example for family in FAMILIES.values())
     raise UserError(
-        f"no model {name!r}: names are built like {forms}; from resnet on with a width factor if wanted: resnet18-0.25x"
+        f"no model {name!r}: names are built like {forms}; from resnet on with a width factor if wanted: "
+        "resnet18-0.25x; any other of torchvision by its name, of timm as timm-NAME"
     )
 
 
@@ -152,9 +185,17 @@ def shown_as(models: Sequence[str]) -> dict[str, str]:
 @cache
 def check(name: str, size: int | None = None) -> str:
     """The name itself, if a net can be built from it (for images of this size); else a UserError that says why not."""
-    with torch.device("meta"):
+    kind = _parse(name)[0]
+    with _device(name):
         build(name, size=size)
+    if not kind.meta:  # what sizes it can take only a try says
+        others.try_out(name, kind.build, size or max(32, kind.smallest))
     return name
+
+
+def _device(name: str) -> torch.device:
+    """Where a net is built to be looked at: without values, if its builder can do without them."""
+    return torch.device("meta" if _parse(name)[0].meta else "cpu")
 
 
 def build(
@@ -171,7 +212,10 @@ def build(
     size = max(32, least) if size is None else size
     if size < least:
         raise UserError(f"model {name!r} needs images of at least {least}x{least} pixels, not {size}x{size}")
-    net = kind.build(*numbers, classes=classes, size=size, **({"width": width} if kind.scales else {}))
+    with torch.random.fork_rng(devices=[], enabled=generator is not None):
+        if generator is not None:  # what a builder of somebody else's draws: another sequence than the weights'
+            torch.manual_seed(generator.initial_seed() ^ 1)
+        net = kind.build(*numbers, classes=classes, size=size, **({"width": width} if kind.scales else {}))
     if generator is not None:
         for module in net.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -184,7 +228,7 @@ def build(
 @cache
 def trains_on_one(name: str, *, classes: int = 10, size: int = 32) -> bool:
     """Whether a net can be trained on a batch of one image: batch norm on maps of 1x1 has no deviation then."""
-    with torch.device("meta"):
+    with _device(name), torch.random.fork_rng(devices=[]):
         net = build(name, classes=classes, size=size).train()
         try:
             net(torch.empty(1, 3, size, size))
@@ -208,7 +252,7 @@ def multiply_adds(name: str, *, classes: int = 10, size: int | None = None) -> i
         total += output[0].numel() * module.weight[0].numel()  # weight[0]: what one output reads, one group's inputs
 
     size = max(32, _parse(name)[0].smallest) if size is None else size
-    with torch.device("meta"):
+    with _device(name), torch.random.fork_rng(devices=[]):
         net = build(name, classes=classes, size=size).eval()
         for module in net.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

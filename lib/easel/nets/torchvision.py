@@ -1,15 +1,23 @@
-"""torchvision's nets as torchvision builds them, at any width. torchvision is imported when the first one is built.
+"""Nets that others build: torchvision's at any width, any other of torchvision's and timm's as it is, and your own.
 
-A net is built without values (on the meta device) by torchvision's own function; then each layer that has weights is
-made anew with `width` times its channels, and the last one is the float32 `Head`. Every number of channels is scaled
-by itself (`scaled`), so those that were equal, as in a sum or a depthwise convolution, stay equal. DenseNets append
-channels to each other: there torchvision's constructor takes the growth rate and the first layer's channels, scaled.
+torchvision and timm are imported when the first one is built.
+
+At any width: a net is built without values (on the meta device) by torchvision's own function; then each layer that
+has weights is made anew with `width` times its channels, and the last is the float32 `Head`. Every number of channels
+is scaled by itself (`scaled`), so those that were equal, as in a sum or a depthwise convolution, stay equal. DenseNets
+append channels to each other: there torchvision's constructor takes the growth rate and the first layer's channels,
+scaled.
 """
+
+import re
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from easel.errors import UserError
 from easel.nets.layers import Head, scaled
 
 FEW = 16  # channels: one AVX-512 register of float32
@@ -68,3 +76,82 @@ def _make_anew(net: nn.Module, width: float) -> None:
             new = Head(inputs, old.out_features) if last else nn.Linear(inputs, scaled(old.out_features, width))
             channels = old.out_features
         net.set_submodule(name, new)
+
+
+# ---- as they are ---------------------------------------------------------------------------------------------------
+
+
+def builder(name: str) -> Callable[..., nn.Module] | None:
+    """What builds one of torchvision's classifiers, by its name, or one of timm's, timm-NAME; None for other names."""
+    if name.startswith("timm-"):
+        try:
+            import timm
+        except ImportError:
+            raise UserError(f'model {name!r}: timm is not installed here: pip install "easel[timm]"') from None
+        known = name.removeprefix("timm-")
+        return partial(checked, partial(_timm, known)) if timm.is_model(known) else None
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        return None
+    from torchvision import models
+
+    return partial(checked, partial(_as_it_is, name)) if name in models.list_models(module=models) else None
+
+
+def _as_it_is(name: str, *, classes: int, size: int) -> nn.Module:
+    from torchvision import models
+
+    more = {"image_size": size} if name.startswith("vit_") else {}
+    if name in ("inception_v3", "googlenet"):
+        more = {"aux_logits": False, "init_weights": True}
+    return models.get_model(name, weights=None, num_classes=classes, **more)
+
+
+def _timm(name: str, *, classes: int, size: int) -> nn.Module:
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=classes, img_size=size)
+    except TypeError:  # most nets take any size and have no such argument
+        return timm.create_model(name, pretrained=False, num_classes=classes)
+
+
+class _Float32(nn.Module):
+    """A net that ends in no linear layer, its logits in float32; rounded to bfloat16 before that they may tie."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x).float()
+
+
+def checked(build: Callable[..., nn.Module], *, classes: int, size: int) -> nn.Module:
+    """What a builder of somebody else's gives, its last linear layer made a `Head`. UserError where it gives no net."""
+    net = build(classes=classes, size=size)
+    if not isinstance(net, nn.Module):
+        raise UserError(f"the builder of a net gave a {type(net).__name__}, which is no torch.nn.Module")
+    linear = [(name, m) for name, m in net.named_modules() if type(m) is nn.Linear and m.out_features == classes]
+    if not linear:
+        return net if isinstance(net, Head) or any(isinstance(m, Head) for m in net.modules()) else _Float32(net)
+    name, last = linear[-1]
+    head = Head(last.in_features, classes, bias=last.bias is not None)
+    head.load_state_dict(last.state_dict())
+    if not name:
+        return head
+    net.set_submodule(name, head)
+    return net
+
+
+def try_out(name: str, build: Callable[..., nn.Module], size: int) -> None:
+    """Builds a net for three classes and shows it two images. UserError where one of it fails or no logits come."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            logits = build(classes=3, size=size).eval()(torch.zeros(2, 3, size, size))
+    except UserError:
+        raise
+    except Exception as error:  # somebody's own code may raise anything
+        raise UserError(f"net {name} at {size} pixels: {type(error).__name__}: {error}") from error
+    if not isinstance(logits, Tensor) or logits.shape != (2, 3):
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise UserError(f"net {name}: for two images and three classes it gives {got}, not logits of shape (2, 3)")

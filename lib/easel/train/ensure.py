@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from easel import files
+from easel import files, warm
 from easel.errors import UserError, answers, is_whole, refuse_other_kinds
 from easel.ledger.provenance import asked_device
 from easel.ledger.record import Record
@@ -263,7 +263,13 @@ def _announce(todo: list[Trial], engine: str, at_once: int, store: Store) -> Non
 
 def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, progress: Progress) -> None:
     on = device()
-    here = workers == 0 or (workers is None and progress.work < SMALL_WORK)
+    alone = bool(warm.UNSHARED) and workers is None
+    here = workers == 0 or alone or (workers is None and progress.work < SMALL_WORK)
+    if alone and not progress.quiet and progress.work >= SMALL_WORK:
+        what = ", ".join(sorted(warm.UNSHARED))
+        print(
+            f"training in this process: no other knows {what}; register it in a module, to use every core", flush=True
+        )
     processes = 1 if here or on == "cuda" else min(workers or cores(), len(todo))
     if not progress.quiet:
         if precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
