@@ -105,12 +105,20 @@ def _parser() -> argparse.ArgumentParser:
         "easel run                                     every notebook, small, in minutes",
         "easel run --profile laptop --only 00,01       two notebooks of a larger profile, and their variants",
         "easel run --only 01_matching-photographs      one variant: a notebook again, with data of its own",
-        "easel run --only 01 --set epochs=3 --set models=mlp-3x128,wrn-10-1",
+        "easel run --only 01 --set epochs=3 --name longer    beside the other runs; runs.csv compares their claims",
         "easel run --dataset ./my/images               a folder with train/CLASS/… (and val/CLASS/…)",
     )  # fmt: skip
     of_a_profile(one)
+    one.add_argument("--name", metavar="WORD", help="results go beside those of other runs, NOTEBOOK-WORD")
     one.add_argument("--jobs", type=int, metavar="N", help="notebooks at a time (default: 2; training takes turns)")
     one.add_argument("--engine", choices=("local", "ray"), help="where to train (default: $EASEL_ENGINE, or local)")
+
+    one = command(
+        "index", _index, "make the page of a folder of results whose notebooks papermill or nbconvert executed",
+        "papermill notebooks/01_matching.ipynb results/mine/01_matching.ipynb -p profile mine",
+        "easel index results/mine                     index.html, verdicts.csv, runs.csv",
+    )  # fmt: skip
+    one.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of results/, with receipts/ in it")
 
     one = command(
         "new", _new, "lay the notebooks out in a folder of your own; data and results then go beside them",
@@ -228,7 +236,14 @@ def _run(options) -> int:
     settings = _settings(options)
     if options.engine:
         os.environ["EASEL_ENGINE"] = options.engine
-    return batch.run(options.profile, options.only, _dataset(options), options.jobs, settings)
+    return batch.run(options.profile, options.only, _dataset(options), options.jobs, settings, options.name)
+
+
+def _index(options) -> int:
+    from easel.notebook import site
+
+    print(site.index(options.folder))
+    return 0
 
 
 def _new(options) -> int:

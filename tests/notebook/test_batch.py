@@ -17,6 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from easel import cli
 from easel.errors import UserError
 from easel.notebook import batch, kernel, plan, plan as parameters, receipt as receipts, site
 
@@ -365,7 +366,7 @@ def test_two_notebooks_run_at_once_and_leave_pages_figures_verdicts_and_an_index
     assert "trained 0, reused 0 trials; 1 holds, 1 fails" in said
 
     assert {p.name for p in results.iterdir()} == {
-        "00_one.ipynb", "00_one.html", "01_two.ipynb", "01_two.html", "index.html", "verdicts.csv",
+        "00_one.ipynb", "00_one.html", "01_two.ipynb", "01_two.html", "index.html", "verdicts.csv", "runs.csv",
         "figures", "receipts",
     }  # fmt: skip
     with open(results / "verdicts.csv", newline="") as file:
@@ -421,7 +422,7 @@ def test_a_notebook_and_its_variant_run_at_once_and_leave_all_they_make_side_by_
     assert "1 notebook and 1 variant done in" in said
     assert "00_one-other  done in" in said
     assert {str(p.relative_to(results)) for p in results.rglob("*") if p.is_file()} == {
-        "index.html", "verdicts.csv",
+        "index.html", "verdicts.csv", "runs.csv",
         "00_one.ipynb", "00_one.html", "figures/00_one-line.png", "tables/00_one-kinds.csv", "receipts/00_one.json",
         "00_one-other.ipynb", "00_one-other.html", "figures/00_one-other-line.png", "tables/00_one-other-kinds.csv",
         "receipts/00_one-other.json",
@@ -627,6 +628,53 @@ def test_the_index_begins_with_its_contents_each_variant_below_its_notebook(tmp_
 def test_one_notebook_needs_no_contents(tmp_path):
     receipt_in(tmp_path, "00_one")
     assert "<nav" not in site.write_site(tmp_path).read_text()
+
+
+@pytest.mark.slow
+def test_runs_with_a_name_stand_beside_each_other_and_a_table_compares_their_claims(notebooks, results, capsys):
+    claim = 'page.verdict(claim="It grows", paper=1, here=epochs, low=0, high=9, n=3, verdict="open", why="So.")'
+    make.write(notebooks, "00_one", claim, make.END, parameters='profile = "smoke"\nepochs = 3\nm = [1, 2]')
+    make.write(notebooks, "01_two", make.END, title="# Two\n\nA.\n\n## A part\n\n## Another <b>\n")
+    assert batch.run("smoke") == 0
+    assert batch.run("smoke", ["00"], settings={"epochs": "5"}, name="longer") == 0
+    with open(results / "runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["notebook"], row["run"], row["here"], row["epochs"], row["m"]) for row in rows] == [
+        ("00_one", "", "3", "3", "1,2"),
+        ("00_one", "longer", "5", "5", "1,2"),
+    ]
+    index = (results / "index.html").read_text()
+    assert '<article id="00_one-longer"' in index
+    assert "epochs = 5" in index
+    first, second = ((results / f"{stem}.html").read_text() for stem in ("00_one", "01_two"))
+    assert '<a href="01_two.html">01_two →</a>' in first
+    assert '<a href="00_one.html">← 00_one</a>' in second
+    assert '<li><a href="#A-part">A part</a></li>' in second
+
+
+@pytest.mark.parametrize("name", ["Long", "two words", "photos", "", "../x"])
+def test_a_name_is_a_word_that_is_no_variants(notebooks, name):
+    make.write(notebooks, "00_one", make.END)
+    make.profiles(notebooks, "smoke: {00_one-photos: {}}\n")
+    with pytest.raises(UserError, match=r"--name .*: a word of a-z and 0-9"):
+        plan.planned("smoke", name=name)
+
+
+def test_a_folder_that_papermill_filled_becomes_pages(tmp_path, capsys):
+    receipt_in(tmp_path, "00_one")
+    content = json.loads((tmp_path / "00_one.ipynb").read_text())
+    content |= {"nbformat": 4, "nbformat_minor": 5, "metadata": {"papermill": {"parameters": {"epochs": 7}}}}
+    content["cells"][0] |= {"id": "a", "metadata": {}}
+    (tmp_path / "00_one.ipynb").write_text(json.dumps(content))
+    (tmp_path / "00_one.html").unlink()
+    assert cli.main(["index", str(tmp_path)]) == 0
+    assert "What does 00 ask?" in (tmp_path / "00_one.html").read_text()
+    receipt = receipts.read(tmp_path / "receipts" / "00_one.json")
+    assert receipt["parameters"] == {"epochs": 7}
+    assert not receipts.changed(receipt, tmp_path)
+    assert 'href="00_one.html"' in (tmp_path / "index.html").read_text()
+    assert cli.main(["index", str(tmp_path / "none")]) == 2
+    assert "has no receipts/" in capsys.readouterr().err
 
 
 # what the index says of results that are not as they should be --------------------------------------------------------

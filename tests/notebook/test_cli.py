@@ -223,7 +223,7 @@ def test_run_hands_over_what_was_asked_for(monkeypatch):
     monkeypatch.setenv("EASEL_ENGINE", "local")
     argv = ["run", "--only", "00, 01", "--dataset", "patterns", "--jobs", "3", "--set", "m=1,2", "--set", "a=b=c"]
     assert cli.main([*argv, "--engine", "ray"]) == 1
-    assert asked == [(("smoke", ["00", "01"], "patterns", 3, {"m": "1,2", "a": "b=c"}), "ray")]
+    assert asked == [(("smoke", ["00", "01"], "patterns", 3, {"m": "1,2", "a": "b=c"}, None), "ray")]
     assert cli.main(["run", "--only", "00", "--only", "01,02"]) == 1  # again, not instead
     assert asked[1][0][1] == ["00", "01", "02"]
 

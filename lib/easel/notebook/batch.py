@@ -43,15 +43,17 @@ class Outcome:
     error: str = ""
 
 
-def run(profile: str, only=None, dataset: str | None = None, jobs: int | None = None, settings=None) -> int:
+def run(
+    profile: str, only=None, dataset: str | None = None, jobs: int | None = None, settings=None, name: str | None = None
+) -> int:
     """Executes a profile's notebooks; 0 if all succeeded, 1 if one failed. UserError before anything starts.
 
-    only, dataset: as in `plan`; all notebooks and their variants if only is None.
+    only, dataset, name: as in `plan`; all notebooks and their variants if only is None.
     jobs: notebooks at a time, 2 if None. settings: parameter -> value, or text as typed on a command line.
     """
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise UserError(f"--jobs {jobs} does not fit; it takes a whole number from 1 up")
-    plans = planned(profile, only, dataset, settings or {})
+    plans = planned(profile, only, dataset, settings or {}, name)
     folder = files.results_dir().absolute() / str(plans[0].values["profile"])
     for needed in (folder, files.store_dir()):
         files.make_folder(needed)

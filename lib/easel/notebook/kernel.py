@@ -64,9 +64,9 @@ def save(draft: Path, job: Job, stage: Path) -> None:
 
     notebook, page = stage / f"{job.stem}.ipynb", stage / f"{job.stem}.html"
     save_notebook(draft, notebook, job)
-    page.write_text(site.notebook_html(notebook), encoding="utf-8")
+    page.write_text(site.notebook_html(notebook, job.beside), encoding="utf-8")
     with contextlib.suppress(FileNotFoundError, receipt.Damaged):  # what is wrong with it, the caller says
-        receipt.add_files(receipt.path_of(stage, job.stem), [notebook.name, page.name])
+        receipt.add_files(receipt.path_of(stage, job.stem), [notebook.name, page.name], job.effective)
 
 
 def execute(job: Job, draft: Path) -> None:
@@ -103,6 +103,18 @@ def save_notebook(draft: Path, path: Path, job: Job) -> None:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     nbformat.write(notebook, path)
+
+
+def parameters_given(notebook: Path) -> dict[str, object]:
+    """A notebook's parameters as it was executed: those of its cell, with what papermill put in their place."""
+    from easel.notebook import plan
+
+    given = {}
+    with contextlib.suppress(UserError):
+        given |= plan.parameters_of(notebook)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        given |= json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
+    return given
 
 
 def explain(error: Exception, draft: Path) -> str:

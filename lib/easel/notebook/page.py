@@ -185,6 +185,7 @@ class Page:
             "tables": self._tables,
             "verdicts": self._verdicts,
             "keys": list(keys),
+            "parameters": {},  # which the notebook's cells do not know as such: `receipt.add_files`
         }
         saved = [f"figures/{one['file']}" for one in self._figures] + [f"tables/{one['file']}" for one in self._tables]
         receipt["files"] = receipts.digests(self.folder, saved)

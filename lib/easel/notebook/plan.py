@@ -54,7 +54,7 @@ TESTED = ("04", "05", "07", "08")  # notebooks that look at test images
 class Job:
     """One notebook to execute. values: what it is given; effective: the same over the notebook's defaults.
 
-    stem: what its outputs are named by: the notebook's stem, followed by -WORD where it is a variant.
+    stem: what its outputs are named by: the notebook's stem, followed by -WORD where it is a variant or has a name.
     """
 
     stem: str
@@ -62,6 +62,7 @@ class Job:
     values: dict[str, object]
     effective: dict[str, object]
     variant: str = ""
+    beside: tuple[str, str] = ("", "")  # the stems before and after it in the profile, which its page links to
 
 
 def notebooks_dir() -> Path:
@@ -86,11 +87,12 @@ def lay_out(folder: Path) -> Path:
     return target
 
 
-def planned(profile: str, only=None, dataset: str | None = None, settings=None) -> list[Job]:
+def planned(profile: str, only=None, dataset: str | None = None, settings=None, name: str | None = None) -> list[Job]:
     """The jobs of a profile, every name and value checked against the notebooks; UserError otherwise.
 
     only: a number stands for its notebook and that one's variants, a name for itself alone; None: all there are.
     dataset (or the setting `data`) takes the place of the notebooks' data; variants then rest unless named in only.
+    name: a word after the stem of each run, so that its results stand beside those of other runs.
     """
     if os.environ.get("EASEL_ENGINE") != "ray":  # whose GPUs are elsewhere
         provenance.asked_device()
@@ -110,20 +112,35 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None) 
     runs = _runs(found, overrides)
     chosen = _chosen(runs, only, own_data="data" not in settings)
     defaults = {stem: parameters_of(found[stem]) for stem in found}
-    for name in settings:
+    for setting in settings:
         asked = dict.fromkeys(runs[run] for run in chosen)
-        if not any(name in defaults[stem] for stem in asked):
+        if not any(setting in defaults[stem] for stem in asked):
             names = dict.fromkeys(n for stem in asked for n in defaults[stem] if n != "profile")
-            raise UserError(f"no parameter {name!r} in {', '.join(asked)}; {choices(names, name)}")
-    name = str(settings.get("data", ""))
-    if "/" in name and not _has_tests(name):
-        chosen = _untested(chosen, runs, only, name)
-    jobs, shown = [], _results_name(name, folder) if "/" in name else profile
-    for run in chosen:
-        stem = runs[run]
-        values = _values(run, found[stem], defaults[stem], (profile, shown), overrides.get(run) or {}, settings)
-        jobs.append(Job(run, found[stem], values, defaults[stem] | values, run[len(stem) + 1 :]))
+            raise UserError(f"no parameter {setting!r} in {', '.join(asked)}; {choices(names, setting)}")
+    data = str(settings.get("data", ""))
+    if "/" in data and not _has_tests(data):
+        chosen = _untested(chosen, runs, only, data)
+    jobs, shown = [], _results_name(data, folder) if "/" in data else profile
+    stems = {run: run if name is None else f"{run}-{_own_word(name, runs)}" for run in chosen}
+    there = [
+        stems.get(run, run) for run in runs if run in stems or (files.results_dir() / shown / f"{run}.html").exists()
+    ]
+    for run, stem in stems.items():
+        of, at = runs[run], there.index(stem)
+        values = _values(run, found[of], defaults[of], (profile, shown), overrides.get(run) or {}, settings)
+        beside = ("", *there)[at], (*there, "")[at + 1]
+        jobs.append(Job(stem, found[of], values, defaults[of] | values, stem[len(of) + 1 :], beside))
     return jobs
+
+
+def _own_word(name: str, runs: dict[str, str]) -> str:
+    """The name of a run; UserError for one that is no word, or a variant's of this profile."""
+    taken = {run[len(stem) + 1 :] for run, stem in runs.items()}
+    if not WORD.fullmatch(name) or name in taken:
+        raise UserError(
+            f"--name {name!r:.60}: a word of a-z and 0-9 that is no variant's; {choices(taken - {''}, name)}"
+        )
+    return name
 
 
 def _runs(found: dict[str, Path], overrides: dict) -> dict[str, str]:

@@ -20,8 +20,8 @@ _TEXTS = ("notebook", "run", "finished", "machine", "notice", "variant")
 _NUMBERS = ("seconds", "trained", "reused", "diverged")
 _LISTS = ("figures", "tables", "verdicts", "keys", "data")
 _KINDS = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_NUMBERS, int | float) | dict.fromkeys(_LISTS, list)
-_KINDS |= {"files": dict}
-_LATER = {"variant": "", "data": []}  # what the first receipts did not have, and what it was
+_KINDS |= {"files": dict, "parameters": dict}
+_LATER = {"variant": "", "data": [], "parameters": {}}  # what the first receipts did not have, and what it was
 
 
 class Damaged(ValueError):
@@ -97,10 +97,14 @@ def digests(folder: Path, names) -> dict[str, str]:
     return {str(name): hashlib.sha256(files.read_regular(Path(folder) / name)).hexdigest() for name in names}
 
 
-def add_files(path: Path, names) -> None:
-    """Adds digests of files beside a receipt's folder to it. Damaged, FileNotFoundError: as `read`."""
+def add_files(path: Path, names, parameters: dict[str, object] | None = None) -> None:
+    """Adds digests of files beside a receipt's folder to it, and the notebook's parameters.
+
+    Damaged, FileNotFoundError: as `read`.
+    """
     content = read(path)
-    write(path, content | {"files": content["files"] | digests(Path(path).parents[1], names)})
+    content |= {"files": content["files"] | digests(Path(path).parents[1], names)}
+    write(path, content | {"parameters": parameters or content["parameters"]})
 
 
 def changed(receipt: dict, folder: Path) -> dict[str, str]:

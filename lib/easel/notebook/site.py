@@ -1,5 +1,6 @@
 """A profile's results as pages that open from a disk: one per notebook, verdicts.csv and index.html.
 
+runs.csv has the verdicts again, each with its run's name and parameters, to compare runs by.
 They are made from receipts and executed notebooks alone: nothing is computed, no script is used, nothing is fetched.
 A result is shown as what it is: of the last run, of an older one because the last run failed, or damaged.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from easel import files
 from easel.compare import claims
+from easel.errors import UserError
 from easel.notebook import page as report, receipt as receipts
 
 VERDICT_COLUMNS = ("notebook", "claim", "paper", "here", "low", "high", "n", "verdict", "reason", "needed", "why")
@@ -18,7 +20,7 @@ OLDER = "older"  # a further column: from when a row is, where the notebook's la
 
 
 def write_site(folder: Path) -> Path:
-    """Writes verdicts.csv and index.html of results/<profile>/ and returns the path of index.html.
+    """Writes verdicts.csv, runs.csv and index.html of results/<profile>/ and returns the path of index.html.
 
     Receipts that are damaged, and files that are no longer what their receipt says, are named on the page.
     """
@@ -38,7 +40,42 @@ def write_site(folder: Path) -> Path:
     table = pd.DataFrame(rows, columns=[*VERDICT_COLUMNS, OLDER])
     table = table.astype({"n": "Int64", "needed": "Int64"}, errors="ignore")
     files.write_atomically(folder / "verdicts.csv", table.to_csv(index=False).encode())
+    files.write_atomically(folder / "runs.csv", pd.DataFrame(_runs(found)).to_csv(index=False).encode())
     return files.write_atomically(folder / "index.html", _index_html(folder, found, damaged, failed).encode())
+
+
+def _runs(found: list[dict]) -> list[dict]:
+    """A row a claim and run: notebook, run (its name or variant, "" without), the verdict's own, and each parameter."""
+    rows = []
+    for one in found:
+        word = one["variant"]
+        of = {"notebook": one["notebook"].removesuffix(f"-{word}") if word else one["notebook"], "run": word}
+        of |= {"finished": one["finished"]}
+        values = {name: value for name, value in one["parameters"].items() if name != "profile"}
+        values = {name: ",".join(map(str, v)) if isinstance(v, list) else v for name, v in values.items()}
+        shown = ("claim", "paper", "here", "low", "high", "n", "verdict", "reason")
+        rows += [of | {name: row.get(name) for name in shown} | values for row in one["verdicts"]]
+    return rows
+
+
+def index(folder: Path) -> Path:
+    """The site of a folder whose notebooks something else ran (papermill, nbconvert): pages that lack are made first.
+
+    UserError where no receipt is in it.
+    """
+    from easel.notebook import kernel
+
+    folder = Path(folder)
+    found, damaged = receipts.read_all(folder)
+    if not found and not damaged:
+        raise UserError(f"{folder} has no receipts/: notebooks leave them in results/PROFILE, by their last cell")
+    for one in found:
+        notebook, page = (folder / f"{one['notebook']}.{suffix}" for suffix in ("ipynb", "html"))
+        if notebook.is_file() and notebook.name not in one["files"]:
+            given = kernel.parameters_given(notebook)
+            files.write_atomically(page, notebook_html(notebook).encode())
+            receipts.add_files(receipts.path_of(folder, one["notebook"]), [notebook.name, page.name], given)
+    return write_site(folder)
 
 
 def tally(verdicts: list[dict]) -> str:
@@ -84,6 +121,10 @@ def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed
     for card, above in zip(cards[1:], cards, strict=False):  # a variant that follows its notebook, or another variant
         notebook = above["stem"].removesuffix(f"-{above['variant']}") if above["again"] else above["stem"]
         card["again"] = bool(card["variant"]) and card["stem"] == f"{notebook}-{card['variant']}"
+        if card["again"] and {notebook, card["stem"]} <= {*here}:
+            plain, own = (here[stem]["parameters"] for stem in (notebook, card["stem"]))
+            other = [f"{name} = {value}" for name, value in own.items() if name in plain and plain[name] != value]
+            card["facts"] = [*card["facts"], *other]
     current = [one for one in found if one["notebook"] not in failed]
     older = [row for one in found if one["notebook"] in failed for row in one["verdicts"]]
     facts = [("Verdicts", tally([row for one in current for row in one["verdicts"]]))]
@@ -182,11 +223,14 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
+CONTENTS = "<!-- contents -->"
 NO_ALTERNATIVE = 'alt="No description has been provided for this image"'  # what nbconvert writes
 
 
-def notebook_html(notebook: Path) -> str:
+def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
     """An executed notebook as an HTML page without scripts (so without live widgets), to lie beside its figures/.
+
+    beside: the notebooks before and after it, by stem, whose pages lie there too.
 
     Figures that are saved there are shown from there; other images are in the page.
     """
@@ -198,11 +242,21 @@ def notebook_html(notebook: Path) -> str:
     css = f'{{{{ super() }}}}<style media="(prefers-color-scheme: dark)">{dark}</style>'
     scripts = ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
     blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
-    back = '{{ super() }}<nav style="margin: 10px 70px"><a href="index.html">All results</a></nav>'
-    blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}{{% block body_header %}}{back}{{% endblock %}}"
+    arrows = zip(beside, ("← {}", "{} →"), strict=True)
+    links = [("index", "All results"), *((stem, form.format(stem)) for stem, form in arrows if stem)]
+    links = " · ".join(f'<a href="{stem}.html">{words}</a>' for stem, words in links)
+    top, end = (f'<nav style="margin: 10px 70px">{links}{more}</nav>' for more in (CONTENTS, ""))
+    blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}"
+    blocks += f"{{% block body_header %}}{{{{ super() }}}}{top}{{% endblock %}}"
+    blocks += f"{{% block body_footer %}}{end}{{{{ super() }}}}{{% endblock %}}"
     template = "{% extends 'lab/index.html.j2' %}" + blocks
     exporter = HTMLExporter(extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2")
     page = exporter.from_filename(str(notebook))[0]
+    parts = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page)
+    listed = "".join(f'<li><a href="#{at}">{title}</a></li>' for at, title in parts)
+    page = page.replace(
+        CONTENTS, f"<details><summary>Contents</summary><ol>{listed}</ol></details>" if parts else "", 1
+    )
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     for output in (one for cell in cells for one in cell.get("outputs", [])):
         kind = next((kind for kind in ("image/png", "image/jpeg") if kind in output.get("data", {})), None)
