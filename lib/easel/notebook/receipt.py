@@ -118,9 +118,13 @@ def changed(receipt: dict, folder: Path) -> dict[str, str]:
     return faults
 
 
-def note_failure(folder: Path, stem: str, error: str) -> None:
-    """Notes beside the receipt that a notebook's last run failed, and why in one line."""
-    note = files.sealed({"notebook": stem, "ended": datetime.now(UTC).isoformat(timespec="seconds"), "error": error})
+def note_failure(folder: Path, stem: str, error: str, run: str = "") -> None:
+    """Notes beside the receipt that a notebook's last run failed, and why in one line.
+
+    run: that of a receipt with which the note no longer holds.
+    """
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    note = files.sealed({"notebook": stem, "ended": ended, "error": error} | ({"run": run} if run else {}))
     path = files.make_folder(Path(folder) / "receipts") / f"{stem}.failed.json"
     files.write_atomically(path, (json.dumps(note, ensure_ascii=False) + "\n").encode())
 
