@@ -802,7 +802,7 @@ def test_an_old_verdict_stood_above_a_new_figure_where_a_run_was_killed_between_
         for run, verdict in (("first", "holds"), ("second", "fails")):
             content, calls = staged(tmp_path / "stage", run, verdict), []
 
-            def killed(temporary, path, run=run, calls=calls):
+            def killed(temporary, path, run=run, calls=calls, killed_at=killed_at):
                 calls.append(path)
                 if run == "second" and len(calls) > killed_at:
                     raise KeyboardInterrupt
