@@ -128,7 +128,7 @@ def _run_one(job: Job, folder: Path, crew: _Crew) -> Outcome:
             return Outcome(job.stem, error=error)
         if receipt:
             with crew.writing:
-                _publish(stage, folder, receipt)
+                _publish(stage, folder, job.stem)
             work = f"trained {receipt['trained']}, reused {receipt['reused']} trials"
             crew.say(job.stem, f"done in {seconds:.0f} s: {work}; {site.tally(receipt['verdicts'])}")
         else:
@@ -226,18 +226,17 @@ def _judge(job: Job, stage: Path, scratch: Path, token: str, status: int) -> tup
     return receipt, ""
 
 
-def _publish(stage: Path, folder: Path, content: dict) -> None:
+def _publish(stage: Path, folder: Path, stem: str) -> None:
     """Moves a finished stage into the results, its receipt last, and removes what only the older receipt knew.
 
     A reader who comes in between, or after a power cut, finds an index that shows the older results as older ones, and
     the older receipt, whose digests do not match.
     """
-    stem = content["notebook"]
     receipt, older = Path("receipts") / f"{stem}.json", set()
     with suppress(FileNotFoundError, receipts.Damaged):
         before = receipts.read(folder / receipt)
         older = {Path(kind) / Path(one["file"]).name for kind in ("figures", "tables") for one in before[kind]}
-        receipts.note_failure(folder, stem, REPLACING, content["run"])
+        receipts.note_failure(folder, stem, REPLACING)
         site.write_site(folder)
     newer = [p.relative_to(stage) for p in sorted(stage.rglob("*")) if p.is_file() and p.name not in DRAFTS]
     for name in sorted(newer, key=lambda name: name == receipt):

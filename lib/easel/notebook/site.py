@@ -30,8 +30,7 @@ def write_site(folder: Path) -> Path:
     found, damaged = receipts.read_all(folder)
     failed = receipts.failures(folder)
     for one in found:  # what was run by hand since then, or was laid here whole, is no older result
-        note = failed.get(one["notebook"], {"ended": ""})
-        if "" < note["ended"] < one["finished"] or note.get("run") == one["run"]:
+        if one["notebook"] in failed and receipts.is_over(failed[one["notebook"]], one):
             del failed[one["notebook"]]
     rows = [
         {"notebook": one["notebook"], OLDER: one["finished"] if one["notebook"] in failed else ""} | row
