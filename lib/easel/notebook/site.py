@@ -16,7 +16,7 @@ from easel.errors import UserError
 from easel.notebook import page as report, receipt as receipts
 
 VERDICT_COLUMNS = ("notebook", "claim", "paper", "here", "low", "high", "n", "verdict", "reason", "needed", "why")
-OLDER = "older"  # a further column: from when a row is, where the notebook's last run failed
+OLDER = "older"  # a further column: from when a row is, where the notebook's last run failed, or its files are others
 
 
 def write_site(folder: Path) -> Path:
@@ -32,11 +32,11 @@ def write_site(folder: Path) -> Path:
     for one in found:  # what was run by hand since then, or was laid here whole, is no older result
         if one["notebook"] in failed and receipts.is_over(failed[one["notebook"]], one):
             del failed[one["notebook"]]
-    rows = [
-        {"notebook": one["notebook"], OLDER: one["finished"] if one["notebook"] in failed else ""} | row
-        for one in found
-        for row in one["verdicts"]
-    ]
+    rows = []
+    for one in found:
+        older = one["notebook"] in failed or receipts.changed(one, folder)
+        first = {"notebook": one["notebook"], OLDER: one["finished"] if older else ""}
+        rows += [first | row for row in one["verdicts"]]
     table = pd.DataFrame(rows, columns=[*VERDICT_COLUMNS, OLDER])
     table = table.astype({"n": "Int64", "needed": "Int64"}, errors="ignore")
     files.write_atomically(folder / "verdicts.csv", table.to_csv(index=False).encode())
