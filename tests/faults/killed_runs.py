@@ -27,8 +27,8 @@ from easel.data.arrays import save_arrays
 from easel.ledger.store import Store
 from easel.notebook import batch, page, plan, receipt as receipts, site
 
-TRAIN = """from easel.ledger import Recipe, Trial
-from easel.train import ensure
+TRAIN = """from easel.ledger.trial import Recipe, Trial
+from easel.train.ensure import ensure
 recipe = Recipe(precision="fp32", batch_size=10)
 ledger = ensure([Trial(model="mlp-1x10", seed=version, epochs=2, data=own, recipe=recipe)], workers=0, quiet=True)"""
 TABLE = """import pandas
@@ -110,7 +110,7 @@ class Notebooks:
 
 
 def unmarked(results: Path) -> str:
-    """ "" where all that the index and verdicts.csv show as of the last run is of the same version as its table."""
+    """ "" where all that the index and verdicts.csv show as of the last run is of the version of the table beside it."""
     there = {}
     for stem in STEMS:
         with suppress(OSError, ValueError, IndexError):
@@ -120,14 +120,14 @@ def unmarked(results: Path) -> str:
             stem, shown = card.partition('id="')[2].partition('"')[0], re.findall(r"version (\d+)", card)
             bare = 'class="chip holds"' in card or 'class="chip fails"' in card
             marked = "since the receipt was written" in card or "this run failed" in card
-            if bare and not marked and {*map(int, shown)} != {there.get(stem)}:
-                return f"{stem}: the index shows version {shown} unmarked, its table is of {there.get(stem)}"
+            if bare and not marked and stem in there and {*map(int, shown)} != {there[stem]}:
+                return f"{stem}: the index shows version {shown} unmarked, its table is of {there[stem]}"
     with suppress(FileNotFoundError), open(results / "verdicts.csv", newline="") as file:
         for row in csv.DictReader(file):
             stem = row["notebook"]
-            shown, now = int(row["claim"].split()[1]), there.get(stem)
-            if not row["older"] and shown != now:
-                return f"{stem}: verdicts.csv has version {shown} as of the last run, its table is of {now}"
+            shown = int(row["claim"].split()[1])
+            if not row["older"] and shown != there.get(stem, shown):
+                return f"{stem}: verdicts.csv has version {shown} as of the last run, its table is of {there[stem]}"
     return ""
 
 
