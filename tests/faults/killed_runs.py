@@ -110,7 +110,7 @@ class Notebooks:
 
 
 def unmarked(results: Path) -> str:
-    """ "" where all that the index and verdicts.csv show as of the last run is of the version of the table beside it."""
+    """ "" where what the index and verdicts.csv show as of the last run is of the version of the table beside it."""
     there = {}
     for stem in STEMS:
         with suppress(OSError, ValueError, IndexError):
