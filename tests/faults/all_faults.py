@@ -2,6 +2,7 @@
 
 import damaged_files  # noqa: F401
 import full_folders  # noqa: F401
+import hostile_files  # noqa: F401
 import invariants  # noqa: F401
 import killed_runs  # noqa: F401
 import killed_writers  # noqa: F401
