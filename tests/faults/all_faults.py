@@ -9,3 +9,4 @@ import killed_writers  # noqa: F401
 import odd_inputs  # noqa: F401
 import odd_trials  # noqa: F401
 import odd_values  # noqa: F401
+import two_versions  # noqa: F401

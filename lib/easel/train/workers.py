@@ -269,7 +269,8 @@ def _session(ray) -> Iterator[None]:
             if address:
                 ray.init(address=address, **quiet)
             else:
-                ray.init(address="local", **here, **quiet)
+                with _loopback(ray):
+                    ray.init(address="local", **here, **quiet)
         except Exception as fault:  # Ray raises many kinds, a bare Exception where a busy machine starts it too slowly
             reason = " ".join(str(fault).split())[:200]
             if not address:
@@ -279,6 +280,24 @@ def _session(ray) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _loopback(ray) -> Iterator[None]:
+    """Ray replaces 127.0.0.1 by an address that others reach, and listens on all of them, unless there is no cluster.
+
+    It knows that by a switch that was made for desktops, which its processes inherit.
+    """
+    constants, switch = ray._private.ray_constants, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    before = constants.ENABLE_RAY_CLUSTER, os.environ.get(switch)
+    constants.ENABLE_RAY_CLUSTER, os.environ[switch] = False, "0"
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before[0]
+        os.environ.pop(switch)
+        if before[1] is not None:
+            os.environ[switch] = before[1]
 
 
 def _reachable(address: str) -> None:
