@@ -4,10 +4,12 @@ import ast
 import hashlib
 import json
 import re
+import subprocess
 import tomllib
 from importlib.metadata import requires
 from itertools import chain
 
+import papermill
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -45,6 +47,17 @@ def test_the_lock_pins_every_dependency_by_hash_and_names_no_index():
     assert "index" not in text
 
 
+def test_the_lock_for_cpus_alone_is_the_lock_without_torch_and_cuda(tmp_path):
+    subprocess.run(["make", "-s", f"VENV={tmp_path}", f"{tmp_path}/cpu.lock"], cwd=ROOT, check=True)
+    whole, rest = (
+        dict(re.findall(r"^([a-z0-9][\w.-]*)==(.*?)(?=^[a-z0-9]|\Z)", path.read_text(), flags=re.M | re.S))
+        for path in (ROOT / "requirements.lock", tmp_path / "cpu.lock")
+    )
+    gone = {name for name in whole if re.fullmatch(r"torch|torchvision|triton|(nvidia|cuda)-.+", name)}
+    assert {"torch", "torchvision", "triton", "nvidia-cublas", "cuda-toolkit"} <= gone
+    assert rest == {name: block for name, block in whole.items() if name not in gone}
+
+
 def test_the_installed_package_is_this_one():
     assert {Requirement(r).name for r in requires("easel")} >= {Requirement(r).name for r in PROJECT["dependencies"]}
 
@@ -62,6 +75,18 @@ def test_a_notebook_is_source_in_the_houses_form(path):
     assert next(iter(values)) == "profile"
     cell = next(c for c in code if "parameters" in c["metadata"].get("tags", []))
     assert all("#" in line for line in cell["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_papermill_tells_the_type_and_the_meaning_of_every_parameter(path):
+    """As `papermill --help-notebook` prints them; it loses a parameter whose comment has a = of its own."""
+    told = papermill.inspect_notebook(str(path))
+    values = parameters.parameters_of(path)
+    assert list(told) == list(values)
+    for name, value in values.items():
+        kind = f"list[{type(value[0]).__name__}]" if isinstance(value, list) else type(value).__name__
+        assert told[name]["inferred_type_name"] == kind
+        assert len(told[name]["help"]) > 10
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -127,6 +127,11 @@ def test_nets_of_timm_go_by_their_names_there(monkeypatch):
         names.check("timm-plain", 16)
 
 
+def test_a_net_of_timm_itself_is_built_for_small_images():
+    pytest.importorskip("timm")
+    assert names.build("timm-test_vit", classes=3, size=32)(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
 def test_a_module_to_import_that_cannot_be_is_one_line(monkeypatch, capsys):
     monkeypatch.setenv("EASEL_IMPORTS", "nowhere_at_all")
     assert cli.main(["data", "patterns"]) == 2

@@ -77,6 +77,15 @@ def notebooks_dir() -> Path:
     return own
 
 
+def glossary() -> list[tuple[str, str]]:
+    """The words that the notebooks' README.md explains, and what they mean, in Markdown; [] where there is none."""
+    with suppress(OSError, UnicodeDecodeError):
+        text = files.read_regular(notebooks_dir() / "README.md").decode()
+        table = re.search(r"^## Ten words$(.*?)(?=^## |\Z)", text, re.M | re.S)
+        return re.findall(r"^\| (?!word )(.+?) \| (.+?) \|$", table[1] if table else "", re.M)
+    return []
+
+
 def lay_out(folder: Path) -> Path:
     """Copies the notebooks and profiles.yaml into FOLDER/notebooks, to be worked on; UserError where that exists."""
     brought, target = notebooks_dir(), Path(folder) / "notebooks"

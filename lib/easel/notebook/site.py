@@ -142,6 +142,8 @@ def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed
     for stem, why in damaged.items():
         anew = f"Its results are not shown; easel run --only {stem} makes them anew."
         notices[f"The receipt of {stem} is damaged: {why}. {anew}"] = None
+    from easel.notebook import plan
+
     explorers = sorted(folder.glob("explorer*.html"), key=lambda path: path.stem)
     return page_template("index.html.j2").render(
         profile=folder.name,
@@ -151,6 +153,7 @@ def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed
         explorers=[(path.name, path.stem[8:].replace("-", ", ")) for path in explorers],
         cards=cards,
         heads=("Claim", "Paper", "Here", "Verdict", "Why"),
+        words=plan.glossary(),
     )
 
 
