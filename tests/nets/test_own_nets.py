@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import subprocess
 import sys
 import types
 
@@ -130,6 +131,14 @@ def test_nets_of_timm_go_by_their_names_there(monkeypatch):
 def test_a_net_of_timm_itself_is_built_for_small_images():
     pytest.importorskip("timm")
     assert names.build("timm-test_vit", classes=3, size=32)(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_what_comes_with_the_library_is_known_to_every_process():
+    """Or all would train in one: it is so for what only a notebook's cell knows."""
+    look = "from easel import warm; from easel.data import changes, published; from easel.ledger import quantities; "
+    look += "from easel.nets import names; print(warm.UNSHARED, warm.OWN in __import__('os').environ)"
+    env = {name: value for name, value in os.environ.items() if name != warm.OWN}
+    assert subprocess.run([sys.executable, "-c", look], env=env, capture_output=True, text=True).stdout == "set() False\n"
 
 
 def test_a_module_to_import_that_cannot_be_is_one_line(monkeypatch, capsys):
