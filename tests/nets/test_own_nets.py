@@ -138,7 +138,8 @@ def test_what_comes_with_the_library_is_known_to_every_process():
     look = "from easel import warm; from easel.data import changes, published; from easel.ledger import quantities; "
     look += "from easel.nets import names; print(warm.UNSHARED, warm.OWN in __import__('os').environ)"
     env = {name: value for name, value in os.environ.items() if name != warm.OWN}
-    assert subprocess.run([sys.executable, "-c", look], env=env, capture_output=True, text=True).stdout == "set() False\n"
+    said = subprocess.run([sys.executable, "-c", look], env=env, capture_output=True, text=True)
+    assert said.stdout == "set() False\n"
 
 
 def test_a_module_to_import_that_cannot_be_is_one_line(monkeypatch, capsys):
