@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from dataclasses import replace
 
 import pytest
@@ -106,6 +107,18 @@ def test_a_changed_file_a_new_one_and_other_code_are_noticed(folder, monkeypatch
     unread(monkeypatch)
     with pytest.raises(pytest.fail.Exception, match="an image was read"):
         key(folder)
+
+
+def test_a_file_that_was_changed_and_dated_back_went_unnoticed(folder):
+    path, first = folder / "train" / "a" / "1.bmp", key(folder)
+    colours = [(1, 2, 3), (1, 2, 4)]
+    Image.new("RGB", (9, 9), colours[0]).save(path)
+    before, second = path.stat(), key(folder)
+    time.sleep(0.02)  # the system's clock of files ticks every few milliseconds
+    Image.new("RGB", (9, 9), colours[1]).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert len({first, second, key(folder)}) == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"of": 3}', b"\xff"])

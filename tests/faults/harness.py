@@ -2,17 +2,20 @@
 
 A Fault prepares something once and is then tried with a number, which is the seed of all that is random in the try. A
 try gives "" where everything survived: what was acknowledged is there, what is read is right, and what cannot be met is
-said in one line. Else it gives one line on what was lost, wrong or a traceback.
+said in one line. Else it gives one line on what was lost, wrong or a traceback. What this machine does not permit is
+skipped by name.
 """
 
 import json
+import multiprocessing as mp
+import multiprocessing.connection
 import random
 import tempfile
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,10 @@ class Fault:
 
 
 FAULTS: dict[str, Fault] = {}
+
+
+class Skipped(Exception):
+    """This machine does not permit the fault; why."""
 
 
 def fault(name: str, tries: int, few: int, prepare: Callable[[Path], object] = lambda folder: folder):
@@ -71,43 +78,50 @@ def said() -> Iterator[list[str]]:
 
 
 def turned(blob: bytes, rng: random.Random) -> bytes:
-    """One bit turned, or, every eighth time, cut at some place: at its ends as often as anywhere."""
+    """One bit turned, or, every eighth time, cut: at its ends, behind a block or a power of two, or anywhere."""
     if not rng.randrange(8):
-        return blob[: rng.choice([0, 1, len(blob) - 1, len(blob) // 2, rng.randrange(len(blob))])]
+        blocks = (4096 * rng.randrange(len(blob) // 4096 + 1), 512 * rng.randrange(len(blob) // 512 + 1))
+        ends = (0, 1, 2 ** rng.randrange(len(blob).bit_length()), len(blob) // 2, len(blob) - 71, len(blob) - 1)
+        return blob[: min(rng.choice([*ends, *blocks, rng.randrange(len(blob))]), len(blob) - 1)]
     at = rng.randrange(8 * len(blob))
     bad = bytearray(blob)
     bad[at // 8] ^= 1 << at % 8
     return bytes(bad)
 
 
+LOGGED_S = 5.0  # between two lines of a log: so much is tried again after a stop
+
+
 class Log:
-    """What was tried so far, a line a hundred tries and one for each fault that was found: a run goes on from it."""
+    """What was tried so far, a line every few seconds and one for each fault that was found: a run goes on from it."""
 
     def __init__(self, path: Path):
-        self.path, self.done, self.bad = path, {}, {}
+        self.path, self.done, self.bad, self.skipped = path, {}, {}, {}
         for line in path.read_text().splitlines() if path.exists() else ():
-            try:
+            with suppress(ValueError, TypeError):  # a line that was cut: its tries are made again
                 self._note(**json.loads(line))
-            except (ValueError, TypeError):  # a line that was cut: its tries are made again
-                continue
 
-    def _note(self, name: str, done: int, bad: str = "") -> None:
+    def _note(self, name: str, done: int, bad: str = "", skipped: str = "") -> None:
         self.done[name] = max(done, self.done.get(name, 0))
         if bad:
             self.bad.setdefault(name, {})[done] = bad
+        if skipped:
+            self.skipped[name] = skipped
 
-    def write(self, name: str, done: int, bad: str = "") -> None:
-        self._note(name, done, bad)
+    def write(self, name: str, done: int, bad: str = "", skipped: str = "") -> None:
+        line = {"name": name, "done": done, "bad": bad, "skipped": skipped}
+        self._note(**line)
         with open(self.path, "a") as file:
-            file.write(json.dumps({"name": name, "done": done, "bad": bad}) + "\n")
+            file.write(json.dumps(line) + "\n")
 
     def table(self) -> str:
-        """fault | tries | survived | lost or wrong, as Markdown."""
-        rows = [
-            (name, n, n - len(self.bad.get(name, ())), len(self.bad.get(name, ()))) for name, n in self.done.items()
-        ]
+        """fault | tries | survived | lost or wrong, as Markdown, in the order in which the faults stand here."""
+        names = [name for name in [*FAULTS, *self.done] if name in self.done]
+        counts = {name: (self.done[name], len(self.bad.get(name, ()))) for name in names}
+        rows = [(name, n, n - bad, bad) for name, (n, bad) in counts.items()]
         rows.append(("all", *(sum(row[column] for row in rows) for column in (1, 2, 3))))
-        lines = [f"| {name} | {n:,} | {good:,} | {bad:,} |" for name, n, good, bad in rows]
+        said = {name: f"{name} (skipped: {why})" for name, why in self.skipped.items() if not self.done[name]}
+        lines = [f"| {said.get(name, name)} | {n:,} | {good:,} | {bad:,} |" for name, n, good, bad in rows]
         return "\n".join(["| fault | tries | survived | lost or wrong |", "|---|---|---|---|", *lines])
 
 
@@ -115,13 +129,34 @@ def run(names: list[str], log: Log, share: float = 1.0, say=print) -> None:
     """Tries each fault as often as its long run wants, times `share`, from where the log stands."""
     for one in (FAULTS[name] for name in names):
         wanted, began = max(1, round(one.tries * share)), time.monotonic()
-        first = log.done.get(one.name, 0)
+        first, logged = log.done.get(one.name, 0), began
         if first >= wanted:
             continue
-        with prepared(one) as attempt:
-            for number in range(first, wanted):
-                if bad := attempt(number):
-                    say(f"{one.name}, try {number}: {bad}")
-                if bad or number % 100 == 99 or number + 1 == wanted:
-                    log.write(one.name, number + 1, bad)
+        try:
+            with prepared(one) as attempt:
+                for number in range(first, wanted):
+                    if bad := attempt(number):
+                        say(f"{one.name}, try {number}: {bad}", flush=True)
+                    if bad or number + 1 == wanted or time.monotonic() - logged > LOGGED_S:
+                        logged = time.monotonic()
+                        log.write(one.name, number + 1, bad)
+        except Skipped as why:
+            log.write(one.name, 0, skipped=str(why))
+            say(f"{one.name}: skipped: {why}", flush=True)
+            continue
         say(f"{one.name}: {wanted - first:,} tries in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def run_apart(names: list[str], path: Path, share: float, at_once: int) -> None:
+    """`run`, each fault in a process of its own, so many at a time: what one changes of its process no other meets."""
+    left, running = list(names), []
+    try:
+        while left or running:
+            while left and len(running) < at_once:
+                running.append(mp.get_context("fork").Process(target=run, args=([left.pop(0)], Log(path), share)))
+                running[-1].start()
+            mp.connection.wait([one.sentinel for one in running])
+            running = [one for one in running if one.is_alive()]
+    finally:
+        for one in running:
+            one.terminate()

@@ -247,6 +247,44 @@ def test_what_a_newer_easel_or_somebody_else_wrote_is_named_and_left_alone(store
     assert Store(store.folder, released=tmp_path / "released").get(record.trial) is not None
 
 
+@pytest.mark.parametrize("fault", ["EIO", "EMFILE", "EACCES", "ENOMEM at the arrays", "a folder", "EIO at the arrays"])
+def test_a_whole_record_that_cannot_be_read_now_was_set_aside_or_trained_over_and_is_left_alone(
+    store, tiny, record, monkeypatch, fault
+):
+    from easel.train import ensure as run
+
+    store.put(record)
+    path, blob = store.path(record.key), store.path(record.key).read_bytes()
+    number = getattr(errno, fault.partition(" ")[0], None)
+
+    def fails(*_given, **_named):
+        if number == errno.ENOMEM:
+            raise MemoryError("Unable to allocate 3. GiB")
+        raise OSError(number, os.strerror(number))
+
+    if fault == "a folder":
+        path.rename(store.folder / "kept")
+        path.mkdir()
+    elif "arrays" in fault:
+        monkeypatch.setattr(np, "load", fails)
+    else:
+        opened = files.open_regular
+        monkeypatch.setattr(files, "open_regular", lambda p: fails() if Path(p) == path else opened(p))
+    with pytest.warns(UserWarning, match="left alone"):
+        assert store.read(record.key) is None
+    for ask in (lambda: run.ensure([record.trial], store=store, workers=0, quiet=True), lambda: store.put(record)):
+        with pytest.raises(UserError, match="is in the way"):
+            ask()
+    monkeypatch.undo()
+    if fault == "a folder":
+        path.rmdir()
+        (store.folder / "kept").rename(path)
+    assert path.read_bytes() == blob
+    assert not list(store.folder.glob("*.bad"))
+    store.put(record)  # what was in the way is so no longer
+    assert store.get(record.trial).to_bytes() == blob
+
+
 @pytest.mark.parametrize("moment", ["before the look", "after the look"])
 def test_a_good_record_that_another_process_writes_meanwhile_is_not_set_aside(store, record, monkeypatch, moment):
     path = store.path(record.key)

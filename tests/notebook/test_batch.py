@@ -17,7 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from easel import cli
+from easel import cli, files
 from easel.errors import UserError
 from easel.notebook import batch, kernel, plan, plan as parameters, receipt as receipts, site
 
@@ -784,6 +784,65 @@ def test_last_times_holds_was_shown_after_a_run_that_failed_and_is_marked_as_old
     assert 'class="chip holds"' not in index
     with open(tmp_path / "verdicts.csv", newline="") as file:
         assert [row["older"] for row in csv.DictReader(file)] == ["2026-01-01T00:00:00+00:00", ""]
+
+
+def staged(stage: Path, run: str, verdict: str) -> None:
+    """A finished run in its stage, whose figure is its own, and its receipt."""
+    for name in ("figures/00_one-a.png", "00_one.html", "00_one.ipynb"):
+        (stage / name).parent.mkdir(parents=True, exist_ok=True)
+        (stage / name).write_text(f"of run {run}")
+    shown = [{"file": "00_one-a.png", "caption": "A picture."}]
+    path = make.receipt(stage, "00_one", run=run, figures=shown, verdicts=[GOOD | {"verdict": verdict}])
+    receipts.add_files(path, ["figures/00_one-a.png", "00_one.html", "00_one.ipynb"])
+
+
+def test_an_old_verdict_stood_above_a_new_figure_where_a_run_was_killed_between_the_two(tmp_path, monkeypatch):
+    """Killed before each of the calls that change the results; what it had not moved, the next run moves."""
+    moved, killed_at, folder = files.publish, 0, tmp_path / "results"
+    while killed_at is not None:
+        for run, verdict in (("first", "holds"), ("second", "fails")):
+            calls = []
+            staged(tmp_path / "stage", run, verdict)
+
+            def killed(temporary, path, run=run, calls=calls, killed_at=killed_at):
+                calls.append(path)
+                if run == "second" and len(calls) > killed_at:
+                    raise KeyboardInterrupt
+                return moved(temporary, path)
+
+            try:
+                with monkeypatch.context() as patch:
+                    patch.setattr(files, "publish", killed)
+                    batch._publish(tmp_path / "stage", folder, "00_one")
+                    site.write_site(folder)
+                killed_at = None if run == "second" else killed_at
+            except KeyboardInterrupt:
+                killed_at += 1
+            index, figure = (folder / "index.html").read_text(), (folder / "figures/00_one-a.png").read_text()
+            if run == "first":
+                assert "this run failed" not in index
+            elif figure == "of run second" and killed_at is not None:
+                assert "took the place of older ones" in index, killed_at
+                assert 'class="chip holds"' not in index
+    assert "1 fails" in index
+    assert "failed" not in text_of(index)
+    assert not (folder / "receipts/00_one.failed.json").exists()
+
+
+def test_results_that_lie_there_whole_are_none_of_a_run_that_was_stopped(tmp_path):
+    staged(tmp_path, "first", "holds")
+    receipts.note_failure(tmp_path, "00_one", batch.REPLACING)
+    assert "this run failed" in site.write_site(tmp_path).read_text()
+    staged(tmp_path, "second", "fails")  # killed before the note was removed
+    assert "failed" not in text_of(site.write_site(tmp_path).read_text())
+
+
+def test_a_failed_run_was_not_marked_where_the_clock_had_been_set_back(tmp_path, monkeypatch):
+    staged(tmp_path, "first", "holds")
+    content = receipts.read(receipts.path_of(tmp_path, "00_one"))
+    receipts.write(receipts.path_of(tmp_path, "00_one"), content | {"finished": "2999-01-01T00:00:00+00:00"})
+    receipts.note_failure(tmp_path, "00_one", "it failed")
+    assert "it failed" in site.write_site(tmp_path).read_text()
 
 
 def test_a_run_by_hand_after_a_failed_one_was_shown_as_older_with_the_page_of_an_earlier_run(tmp_path):

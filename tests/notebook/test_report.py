@@ -180,6 +180,15 @@ def test_a_staged_page_writes_into_the_stage_only(page, tmp_path, monkeypatch):
     assert not (tmp_path / "smoke/receipts/02_other.json").exists()
 
 
+def test_a_verdict_after_the_page_was_closed_was_in_no_receipt_and_is_refused(page, tmp_path, monkeypatch):
+    said = {"claim": "A claim.", "here": 1, "verdict": "open", "why": "So."}
+    page.close()
+    page.verdict(**said)  # by hand
+    monkeypatch.setenv("EASEL_STAGE", str(tmp_path / "stage"))
+    with pytest.raises(ValueError, match=r"comes after page.close\(...\), which must be the last cell"):
+        page.verdict(**said)
+
+
 def test_a_variant_leaves_files_of_its_own_beside_the_notebook_s(page, tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_VARIANT", "photographs")
     variant = report.Page("01_matching", profile="smoke")

@@ -10,6 +10,7 @@ from conftest import FP32
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from easel.compare import correlation
+from easel.errors import UserError
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Edit, Recipe
 from easel.nets.names import build
@@ -185,6 +186,56 @@ def test_a_trial_that_diverges_ends_and_the_others_go_on(rich, store):
     assert pack.epoch() == []
     assert pack.epoch() == [other]
     assert (other.record().status, other.done, lane.done) == ("complete", 3, 1)
+
+
+@pytest.mark.parametrize("during_a_capture", [False, True])
+@pytest.mark.parametrize("room", [3, 1])
+def test_a_pack_that_ran_out_of_memory_was_lost_and_goes_on_with_half_as_many(
+    tiny, store, monkeypatch, capsys, room, during_a_capture
+):
+    """The memory ends in the second epoch of a pack of more than `room`, as where somebody else takes it meanwhile."""
+    epoch, sizes = Pack.epoch, []
+
+    def full(self):
+        sizes.append(len(self.lanes))
+        if len(self.lanes) <= room or self.lanes[0].done < 1:
+            return epoch(self)
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        finally:
+            if during_a_capture:  # which then says that it cannot be ended
+                raise RuntimeError("operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(Pack, "epoch", full)
+    trials = [tiny(seed) for seed in range(5)]
+    for record, trial in zip(to_the_end(trials, store), trials, strict=True):
+        assert_same(record, loop.train(trial))
+    assert sorted({*sizes}, reverse=True) == ([5, 3, 2] if room == 3 else [5, 3, 2, 1])
+    assert "the GPU's memory ended with 5 trials at once; going on with half as many" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("batches", ["shuffled", "high-loss"])
+def test_a_trial_that_no_memory_holds_was_a_traceback_and_is_refused_in_one_line(tiny, store, monkeypatch, batches):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 MiB.")
+
+    monkeypatch.setattr(Pack, "epoch", full)
+    monkeypatch.setattr(loop.Run, "epoch", full)
+    trials = [tiny(seed, recipe=Recipe(batches=batches, batch_size=20, precision="fp32")) for seed in range(2)]
+    with pytest.raises(
+        UserError, match=r"^mlp-1x10 at 32 pixels does not fit into what the GPU has free, .* EASEL_DEVICE=cpu; "
+    ) as said:
+        to_the_end(trials, store)
+    assert "\n" not in str(said.value)
+
+
+def test_another_fault_of_a_pack_comes_through(tiny, store, monkeypatch):
+    def broken(self):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(Pack, "epoch", broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        to_the_end([tiny(0), tiny(1)], store)
 
 
 def test_batches_chosen_by_their_losses_are_trained_one_trial_after_another(tiny, store, monkeypatch):

@@ -210,6 +210,15 @@ def test_a_diverged_trial_says_so_and_counts_nothing(tiny):
     assert record.status == "diverged"
 
 
+def test_a_trial_that_diverged_left_a_checkpoint_from_which_it_went_on_as_a_healthy_one(tiny, tmp_path):
+    """Killed after its last checkpoint and before its record: the next run must end as the undisturbed one does."""
+    trial = tiny(epochs=5, recipe=Recipe(precision="fp32", learning_rate=1e30, optimizer="sgd"))
+    whole, path = train(trial), tmp_path / "it.checkpoint"
+    assert (whole.status, whole.epochs < trial.epochs) == ("diverged", True)
+    for again in range(2):
+        assert train(trial, checkpoint=path, checkpoint_s=0.0).to_bytes() == whole.to_bytes(), again
+
+
 def test_epochs_are_prefixes_of_longer_trials(tiny):
     """The horizon is fixed, so m can be chosen after training."""
     short, long = train(tiny(epochs=2)), train(tiny(epochs=5))

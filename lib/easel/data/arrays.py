@@ -45,7 +45,7 @@ class Arrays:
         """The one file."""
         return [self.root]
 
-    def stats(self) -> list[tuple[str, int, int]]:
+    def stats(self) -> list[tuple[str, int, int, int]]:
         """As `Folder.stats`, of the one file."""
         return stats_of([self.root])
 

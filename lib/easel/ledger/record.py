@@ -62,8 +62,10 @@ def unpack(blob: bytes) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(blob), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
+    except (OSError, MemoryError):  # of this machine's, not of the record's
+        raise
     except Exception as fault:  # whole, but no archive of plain arrays: others can write a SHA-256, too
-        raise BadRecord(f"it holds no arrays ({type(fault).__name__})") from None
+        raise UnknownRecord(f"it holds no arrays ({type(fault).__name__})") from None
 
 
 def _is_whole_archive(blob: bytes) -> bool:
@@ -71,6 +73,8 @@ def _is_whole_archive(blob: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
             return not archive.comment and archive.testzip() is None
+    except MemoryError:
+        raise
     except Exception:  # what zipfile raises on spoilt bytes is of many kinds
         return False
 

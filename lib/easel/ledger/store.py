@@ -114,21 +114,23 @@ class Store:
 
     def _read_own(self, key: str) -> Record | None:
         path = self.path(key)
+        self.strange.pop(key, None)
         try:
-            file = files.open_regular(path)
-        except OSError:  # none there, or none that we may read
+            with files.open_regular(path) as file:  # open until it is set aside: no other file can get its inode
+                try:
+                    record = Record.from_bytes(file.read(), key)
+                except UnknownRecord:
+                    raise
+                except BadRecord as fault:
+                    return self._set_aside(key, fault, os.fstat(file.fileno()).st_ino)
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        with file:  # open until it is set aside: no other file can get its inode
-            try:
-                record = Record.from_bytes(file.read(), key)
-            except OSError:
-                return None
-            except UnknownRecord as fault:
-                self.strange[key] = str(fault)
-                name_once(f"{path} is left alone: {fault}")
-                return None
-            except BadRecord as fault:
-                return self._set_aside(key, fault, os.fstat(file.fileno()).st_ino)
+        except (OSError, MemoryError, UnknownRecord) as fault:  # it may be whole, so no other may take its place
+            self.strange[key] = (
+                f"it cannot be read: {files.why(fault)}" if isinstance(fault, OSError) else _words(fault)
+            )
+            name_once(f"{path} is left alone: {self.strange[key]}")
+            return None
         record.path, record.provenance = path, self.note(key)
         return record
 

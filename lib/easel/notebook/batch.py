@@ -29,6 +29,7 @@ from easel.notebook.plan import PRELOAD, Job, check_inputs, planned
 DRAFTS = ("draft.ipynb", "log.txt")  # of a stage; not results
 STOP_S = 1.5  # given to a stopped notebook to end by itself, before it is killed
 STOPPED = "stopped; finished trials are kept, the same command goes on from here"
+REPLACING = "it was stopped while its results took the place of older ones; run it again"
 LINES, LINES_PER_S = 10, 1.0  # of a notebook's own output that are passed on: at once, and in the long run
 BAR_S = 5.0  # between two states of a progress bar that overwrites itself
 LINE_WIDTH = 160  # letters of a line that are passed on
@@ -126,7 +127,8 @@ def _run_one(job: Job, folder: Path, crew: _Crew) -> Outcome:
         if crew.stopping:
             return Outcome(job.stem, error=error)
         if receipt:
-            _publish(stage, folder, job.stem)
+            with crew.writing:
+                _publish(stage, folder, job.stem)
             work = f"trained {receipt['trained']}, reused {receipt['reused']} trials"
             crew.say(job.stem, f"done in {seconds:.0f} s: {work}; {site.tally(receipt['verdicts'])}")
         else:
@@ -225,15 +227,17 @@ def _judge(job: Job, stage: Path, scratch: Path, token: str, status: int) -> tup
 
 
 def _publish(stage: Path, folder: Path, stem: str) -> None:
-    """Moves a finished stage into the results, the receipt last, and removes what only the older receipt knew.
+    """Moves a finished stage into the results, its receipt last, and removes what only the older receipt knew.
 
-    A reader who comes in between, or after a power cut, finds the older receipt, whose digests do not match.
+    A reader who comes in between, or after a power cut, finds an index that shows the older results as older ones, and
+    the older receipt, whose digests do not match.
     """
-    receipt = Path("receipts") / f"{stem}.json"
-    older = set()
+    receipt, older = Path("receipts") / f"{stem}.json", set()
     with suppress(FileNotFoundError, receipts.Damaged):
-        content = receipts.read(folder / receipt)
-        older = {Path(kind) / Path(one["file"]).name for kind in ("figures", "tables") for one in content[kind]}
+        before = receipts.read(folder / receipt)
+        older = {Path(kind) / Path(one["file"]).name for kind in ("figures", "tables") for one in before[kind]}
+        receipts.note_failure(folder, stem, REPLACING)
+        site.write_site(folder)
     newer = [p.relative_to(stage) for p in sorted(stage.rglob("*")) if p.is_file() and p.name not in DRAFTS]
     for name in sorted(newer, key=lambda name: name == receipt):
         with files.writing_to(folder):

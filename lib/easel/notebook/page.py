@@ -67,6 +67,7 @@ class Page:
         self._started = time.monotonic()
         self._notice = ""
         self._figures, self._tables, self._verdicts = [], [], []
+        self._closed = False
 
     def notice(self, dataset) -> None:
         """Shows the data set's notice, if it has one, and writes it above every figure from here on.
@@ -138,6 +139,8 @@ class Page:
         """
         if verdict not in VERDICT_WORDS:
             raise ValueError(f"verdict is {verdict!r}; it is one of {', '.join(VERDICT_WORDS)}")
+        if self._closed and os.environ.get("EASEL_STAGE"):  # by hand, a cell may be run once more, and then the last
+            raise ValueError(f"{claim!r} comes after page.close(...), which must be the last cell: no receipt has it")
         row = {"claim": _said("claim", claim), "paper": _value(paper), "here": _value(here)}
         row |= {"low": _number("low", low), "high": _number("high", high), "n": _number("n", n)}
         row |= {"verdict": verdict, "why": _said("why", why)}
@@ -190,6 +193,7 @@ class Page:
         saved = [f"figures/{one['file']}" for one in self._figures] + [f"tables/{one['file']}" for one in self._tables]
         receipt["files"] = receipts.digests(self.folder, saved)
         path = Saved(receipts.write(receipts.path_of(self.folder, self.name), receipt))
+        self._closed = True
         text = f"Saved {_count(self._figures, 'figure')}, {_count(self._tables, 'table')} and "
         text += f"{_count(self._verdicts, 'verdict')} in {receipt['seconds']:.0f} s; "
         text += f"trained {receipt['trained']}, reused {receipt['reused']} trials."

@@ -120,7 +120,11 @@ def changed(receipt: dict, folder: Path) -> dict[str, str]:
 
 def note_failure(folder: Path, stem: str, error: str) -> None:
     """Notes beside the receipt that a notebook's last run failed, and why in one line."""
-    note = files.sealed({"notebook": stem, "ended": datetime.now(UTC).isoformat(timespec="seconds"), "error": error})
+    beside = ""
+    with suppress(FileNotFoundError, Damaged):
+        beside = _which(read(path_of(folder, stem)))
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    note = files.sealed({"notebook": stem, "ended": ended, "error": error, "beside": beside})
     path = files.make_folder(Path(folder) / "receipts") / f"{stem}.failed.json"
     files.write_atomically(path, (json.dumps(note, ensure_ascii=False) + "\n").encode())
 
@@ -134,6 +138,20 @@ def failures(folder: Path) -> dict[str, dict]:
             note |= {name: str(text) for name, text in files.unsealed(files.read_regular(path)).items()}
         found[path.name.removesuffix(".failed.json")] = note
     return found
+
+
+def is_over(failure: dict, receipt: dict) -> bool:
+    """Whether the notebook succeeded after this note of `failures`: another receipt lies there than beside it then.
+
+    No clock is asked, which may have been set back. Notes of earlier versions do not say beside what they were written.
+    """
+    if "beside" in failure:
+        return failure["beside"] != _which(receipt)
+    return "" < failure["ended"] < receipt["finished"]
+
+
+def _which(receipt: dict) -> str:
+    return f"{receipt['run']} {receipt['finished']}"
 
 
 def _is_text(one) -> bool:

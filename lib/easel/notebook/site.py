@@ -29,8 +29,8 @@ def write_site(folder: Path) -> Path:
     folder = Path(folder)
     found, damaged = receipts.read_all(folder)
     failed = receipts.failures(folder)
-    for one in found:  # what was run by hand since then is no older result
-        if "" < failed.get(one["notebook"], {"ended": ""})["ended"] < one["finished"]:
+    for one in found:  # what was run by hand since then, or was laid here whole, is no older result
+        if one["notebook"] in failed and receipts.is_over(failed[one["notebook"]], one):
             del failed[one["notebook"]]
     rows = [
         {"notebook": one["notebook"], OLDER: one["finished"] if one["notebook"] in failed else ""} | row

@@ -15,8 +15,10 @@ Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
 import contextlib
+import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from easel.data.changes import Changed
+from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial
 from easel.nets import names
@@ -288,7 +291,10 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
         if group[0].recipe.batches != "shuffled":  # the next batch depends on the losses so far: nothing to capture
             for trial in group:
                 budget.ask()
-                train_one(trial, device, store, lambda run: progress.epoch(run.trial))
+                with _out_of_memory() as met:
+                    train_one(trial, device, store, lambda run: progress.epoch(run.trial))
+                if met:
+                    raise _too_large(trial)
                 progress.trial()
             continue
         budget.ask()  # before the width is measured
@@ -298,8 +304,50 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
 
 
 def _together(trials: list[Trial], device: str, store: Store, progress) -> None:
-    """Train some trials of a group side by side, from their checkpoints where there are any."""
+    """Train some trials of a group side by side, and half as many where the memory ends, as others may take it too."""
     budget.ask()
+    with _out_of_memory() as met:
+        _side_by_side(trials, device, store, progress)
+    if met:
+        if len(trials) == 1:
+            raise _too_large(trials[0])
+        print(f"the GPU's memory ended with {len(trials)} trials at once; going on with half as many", flush=True)
+        left = [trial for trial in trials if store.get(trial) is None]
+        for part in filter(None, (left[::2], left[1::2])):
+            _together(part, device, store, progress)
+
+
+@contextlib.contextmanager
+def _out_of_memory() -> Iterator[list[bool]]:
+    """A list that is no longer empty after a body that ran out of a GPU's memory, all of which it has given back."""
+    met: list[bool] = []
+    try:
+        yield met
+    except Exception as fault:  # where it ends during a capture, what breaks that off stands before it
+        causes: list[BaseException | None] = [fault]
+        while causes[-1] is not None:
+            causes.append(causes[-1].__context__)
+        if not any(isinstance(one, torch.OutOfMemoryError) for one in causes):
+            raise
+        met.append(True)
+        for one in causes[:-1]:  # its frames hold the lanes
+            traceback.clear_frames(one.__traceback__)
+    if met:
+        gc.collect()  # lanes and looks know each other
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _too_large(trial: Trial) -> UserError:
+    return UserError(
+        f"{trial.model} at {trial.examples.images.shape[-1]} pixels does not fit into what the GPU has free, "
+        "not even alone: take smaller images (@PIXELS after the data's name), free the GPU, or set EASEL_DEVICE=cpu; "
+        "finished trials are kept"
+    )
+
+
+def _side_by_side(trials: list[Trial], device: str, store: Store, progress) -> None:
+    """Train some trials of a group side by side, from their checkpoints where there are any."""
     as_far: dict[int, list[Lane]] = {}  # one graph's lanes share their epoch; after a stop some may be ahead of others
     for trial in trials:
         if store.get(trial) is not None:
@@ -354,11 +402,9 @@ def _measured(rate: Callable[[int], float], most: int) -> int:
     """The power of two, up to `most`, at which a rate stops growing by PAYS, or the memory ends."""
     best, reached, k = 1, 0.0, 1
     while k <= most:
-        try:
+        with _out_of_memory() as met:
             now = rate(k)
-        except torch.cuda.OutOfMemoryError:
-            break
-        if now < PAYS * reached:
+        if met or now < PAYS * reached:
             break
         best, reached, k = k, now, 2 * k
     return best

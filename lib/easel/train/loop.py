@@ -253,7 +253,7 @@ class Run:
     def restore(self, path: Path) -> bool:
         """Go on from a checkpoint; False, and nothing changed, if there is none that fits and is whole."""
         try:
-            arrays = unpack(path.read_bytes())
+            arrays = unpack(files.read_regular(path))
         except (OSError, BadRecord):
             return False
         meta = json.loads(arrays.pop("meta").tobytes())
@@ -309,7 +309,9 @@ def epochs(
         run.epoch()
         yield run
         began = time.monotonic()
-        if checkpoint is not None and run.done < trial.epochs and began - saved >= checkpoint_s:
+        # Never of a run that diverged: where it is killed before its record, it would be taken up as a healthy one.
+        going = run.done < trial.epochs and not run.diverged
+        if checkpoint is not None and going and began - saved >= checkpoint_s:
             run.save(checkpoint)
             saved = time.monotonic()
             checkpoint_s = max(checkpoint_s, 50 * (saved - began) * (checkpoint_s > 0))  # 0: after every epoch
