@@ -2,9 +2,9 @@
 
 A mutant is one module with one change: a comparison turned to its neighbour, + to -, min to max, and to or, an end of
 an interval to its middle, or one of the constants that carry meaning moved. The tests that call the changed function
-run on it, those first that killed another mutant of it, until one fails (it is killed) or time runs out (which counts as
-killed). One that passes them all survives: a test is missing, or nobody can tell the difference, and then mutants.toml
-says why. Each mutant lives in a process of its own, forked after the slow imports; no file is changed.
+run on it, those first that killed another mutant of it, until one fails (it is killed) or time runs out (which counts
+as killed). One that passes them all survives: a test is missing, or nobody can tell the difference, and then
+mutants.toml says why. Each mutant lives in a process of its own, forked after the slow imports; no file is changed.
 
 A run that was stopped goes on where it was (.mutants.jsonl of the working folder): what was killed stays killed while
 its module is the same, what survived is tried again when a test has changed.
