@@ -9,12 +9,14 @@ import sys
 import tempfile
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
 
 from easel.errors import UserError
-from easel.train import ensure as run, workers as cluster
+from easel.ledger.trial import Recipe
+from easel.train import cluster, ensure as run, gpu
 from easel.train.loop import train
 
 DRIVER = """
@@ -89,13 +91,14 @@ def test_without_ray_one_line_says_what_to_install(tiny, store, monkeypatch):
 @pytest.mark.parametrize(
     ("available", "wanted", "expected"),
     [
-        ({"CPU": 8}, None, ("cpu", {"num_cpus": 1})),
-        ({"CPU": 8, "GPU": 2}, "cpu", ("cpu", {"num_cpus": 1})),
-        ({"CPU": 8, "GPU": 2}, None, ("cuda", {"num_cpus": 1, "num_gpus": 0.25})),
-        ({"CPU": 8, "GPU": 2}, "cuda", ("cuda", {"num_cpus": 1, "num_gpus": 0.25})),
+        ({"CPU": 8}, None, ("cpu", 8)),
+        ({"CPU": 8, "GPU": 2}, "cpu", ("cpu", 8)),
+        ({"CPU": 8, "GPU": 2}, None, ("cuda", 2)),
+        ({"CPU": 8, "GPU": 2}, "cuda", ("cuda", 2)),
+        ({}, None, ("cpu", 1)),  # a head without cores of its own, before its nodes are there
     ],
 )
-def test_a_task_asks_for_a_core_or_a_share_of_a_gpu(available, wanted, expected, monkeypatch):
+def test_tasks_are_for_cores_or_for_gpus_and_as_many_at_once(available, wanted, expected, monkeypatch):
     monkeypatch.delenv("EASEL_DEVICE")
     if wanted:
         monkeypatch.setenv("EASEL_DEVICE", wanted)
@@ -119,8 +122,119 @@ def test_an_address_where_nobody_answers_is_refused_at_once(tiny, store, ray, mo
 
 def test_a_node_with_other_data_is_refused_and_trains_nothing(tiny, store):
     with pytest.raises(UserError, match="another patterns or another version"):
-        cluster._task(tiny(), "0" * 64, "cpu", store, "data")
+        cluster._task([tiny()], ["0" * 64], "cpu", store, cluster._Home(os.getcwd(), "data", {}))
     assert not contents(store.folder)
+
+
+# ---- what goes out: a fake of Ray, in this process -----------------------------------------------------------------
+
+
+class FakeRay:
+    """Runs a task when its end is asked for, and notes how many were out at once."""
+
+    def __init__(self, **available):
+        self.available, self.out, self.most, self.ran, self.asked = available, {}, 0, [], {}
+
+    def is_initialized(self):
+        return True
+
+    def cluster_resources(self):
+        return self.available
+
+    def remote(self, **asked):
+        self.asked = asked
+        return lambda task: types.SimpleNamespace(remote=lambda *given: self._send(task, given))
+
+    def _send(self, task, given):
+        ref = f"task {len(self.ran) + len(self.out)}"
+        self.out[ref] = (task, given)
+        self.most = max(self.most, len(self.out))
+        return ref
+
+    def wait(self, refs, timeout):
+        assert list(self.out) == refs
+        return refs[:1], refs[1:]
+
+    def get(self, ref):
+        task, given = self.out.pop(ref)
+        task(*given)
+        self.ran.append(given[0])
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Makes a cluster of a fake with these resources, whose GPUs are this CPU."""
+
+    def make(**available):
+        ray = FakeRay(**available)
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        monkeypatch.delenv("EASEL_DEVICE")
+        together, seen = gpu.train_together, []
+
+        def on_cpu(trials, device, *rest):
+            assert device == "cuda"
+            seen.append([(t.model, t.seed) for t in trials])
+            together(trials, "cpu", *rest, most=len(trials))
+
+        monkeypatch.setattr(cluster.gpu, "train_together", on_cpu)
+        return ray, seen
+
+    return make
+
+
+def test_few_tasks_are_out_at_once_however_many_trials_there_are(tiny, store, fake):
+    ray, _ = fake(CPU=2)
+    ledger = run.ensure([tiny(seed=s, epochs=1) for s in range(30)], store=store, engine="ray", quiet=True)
+    assert (ledger.trained, len(ray.ran), ray.most) == (30, 30, 2 * cluster.AHEAD)
+    assert ray.asked["num_cpus"] == 1
+
+
+def test_a_gpu_is_given_trials_of_one_net_that_it_trains_side_by_side(tiny, store, fake):
+    ray, seen = fake(CPU=8, GPU=2)
+    trials = [tiny(seed=s, epochs=1, model=m) for m in ("mlp-1x10", "mlp-1x12") for s in range(6)]
+    assert run.ensure(trials, store=store, engine="ray", quiet=True).trained == 12
+    assert ray.asked["num_gpus"] == 1
+    assert sorted(map(sorted, seen)) == [[(m, s) for s in range(6)] for m in ("mlp-1x10", "mlp-1x12")]
+    assert contents(store.folder) == {f"{t.key}.npz": train(t).to_bytes() for t in trials}
+
+
+def test_no_gpu_has_more_than_its_share_while_another_has_nothing(tiny):
+    nets = [tiny(seed=s, model=m, epochs=1) for m in ("mlp-1x10", "mlp-1x12") for s in range(10)]
+    sizes = {gpus: [len(t) for t in cluster.tasks_of(nets, "cuda", gpus)] for gpus in (1, 2, 4, 100)}
+    assert sizes == {1: [10, 10], 2: [10, 10], 4: [5] * 4, 100: [1] * 20}
+    many = cluster.tasks_of([tiny(seed=s, epochs=1) for s in range(100)], "cuda", 2)
+    assert max(map(len, many)) <= gpu.MOST_PACKED
+    assert sorted(trial.seed for task in many for trial in task) == list(range(100))
+    long = [tiny(seed=s, epochs=9) for s in range(2)]
+    assert cluster.tasks_of([*nets[:10], *long], "cuda", 1) == [long, nets[:10]]  # the longest first
+    fixed = Recipe(precision="fp32", batches="high-loss")
+    alone = [tiny(seed=s, recipe=fixed) for s in range(4)]
+    assert cluster.tasks_of(alone, "cuda", 1) == [[trial] for trial in alone]  # nothing of it can be captured
+
+
+def test_a_task_has_the_driver_s_variables_and_modules_and_a_node_s_own_data(tiny, store, tmp_path, monkeypatch):
+    (tmp_path / "nets_of_mine.py").write_text("import os\nos.environ['SEEN'] = os.environ['EASEL_MIRRORS']\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("SEEN", "")
+    environ = {"EASEL_IMPORTS": "nets_of_mine", "EASEL_MIRRORS": "http://there"}
+    for name in environ:
+        monkeypatch.setenv(name, "")  # and as it was afterwards
+    home = cluster._Home(str(tmp_path), "/of/the/driver", environ)
+    own = os.environ["EASEL_DATA"]
+    cluster._task([tiny()], [tiny().key], "cpu", store, home)
+    assert os.environ["SEEN"] == "http://there"
+    assert os.environ["EASEL_DATA"] == own
+    assert store.get(tiny()) is not None
+
+
+def test_what_only_this_process_knows_is_trained_here(tiny, store, fake, monkeypatch):
+    ray, _ = fake(CPU=2)
+    monkeypatch.setattr(run.warm, "UNSHARED", {"net mine-v1"})
+    assert run.ensure([tiny()], store=store, engine="ray", quiet=True).trained == 1
+    assert not ray.ran
+
+
+# ---- Ray itself ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
