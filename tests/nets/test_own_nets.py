@@ -37,6 +37,12 @@ def registry(monkeypatch):
     monkeypatch.setenv("EASEL_IMPORTS", "")
 
 
+def test_what_the_library_brings_is_known_to_every_process():
+    asked = "from easel import warm; import easel.notebook.lab; print(warm.UNSHARED)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"  # else everything is trained on one core
+
+
 def test_a_builder_of_ones_own_is_a_net_with_a_version_and_starts_from_the_seed(registry):
     one = names.register("mine", Learned)
     two = names.register("mine", Learned, version=2, label="Mine")
