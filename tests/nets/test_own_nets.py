@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import types
@@ -12,6 +13,7 @@ from torch import nn
 
 from easel import cli, warm
 from easel.errors import UserError
+from easel.files import ROOT
 from easel.ledger.store import Store
 from easel.nets import names
 from easel.train import ensure as ensure_module
@@ -139,13 +141,12 @@ def test_a_net_of_timm_itself_is_built_for_small_images():
     assert names.build("timm-test_vit", classes=3, size=32)(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
-def test_what_comes_with_the_library_is_known_to_every_process():
-    """Or all would train in one: it is so for what only a notebook's cell knows."""
-    look = "from easel import warm; from easel.data import changes, published; from easel.ledger import quantities; "
-    look += "from easel.nets import names; print(warm.UNSHARED, warm.OWN in __import__('os').environ)"
-    env = {name: value for name, value in os.environ.items() if name != warm.OWN}
-    said = subprocess.run([sys.executable, "-c", look], env=env, capture_output=True, text=True)
-    assert said.stdout == "set() False\n"
+def test_the_readmes_net_of_ones_own_is_one(registry):
+    code = re.search(r"```python
+# mynets.py
+(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    exec(code, {})
+    assert names.build("mine-v1", classes=3, size=16)(torch.zeros(2, 3, 16, 16)).shape == (2, 3)
 
 
 def test_a_module_to_import_that_cannot_be_is_one_line(monkeypatch, capsys):
