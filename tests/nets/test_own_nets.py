@@ -142,9 +142,7 @@ def test_a_net_of_timm_itself_is_built_for_small_images():
 
 
 def test_the_readmes_net_of_ones_own_is_one(registry):
-    code = re.search(r"```python
-# mynets.py
-(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    code = re.search(r"```python\n# mynets.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     exec(code, {})
     assert names.build("mine-v1", classes=3, size=16)(torch.zeros(2, 3, 16, 16)).shape == (2, 3)
 
