@@ -248,7 +248,7 @@ def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
     arrows = zip(beside, ("← {}", "{} →"), strict=True)
     links = [("index", "All results"), *((stem, form.format(stem)) for stem, form in arrows if stem)]
     links = " · ".join(f'<a href="{stem}.html">{words}</a>' for stem, words in links)
-    top, end = (f'<nav style="margin: 10px 70px">{links}{more}</nav>' for more in (CONTENTS, ""))
+    top, end = (f'<nav style="margin: 10px 70px; font-family: sans-serif">{links}{more}</nav>' for more in (CONTENTS, ""))
     blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}"
     blocks += f"{{% block body_header %}}{{{{ super() }}}}{top}{{% endblock %}}"
     blocks += f"{{% block body_footer %}}{end}{{{{ super() }}}}{{% endblock %}}"
