@@ -8,6 +8,8 @@ import subprocess
 import tomllib
 from importlib.metadata import requires
 from itertools import chain
+from pathlib import Path
+from urllib.parse import unquote
 
 import papermill
 import pyarrow.parquet as pq
@@ -152,6 +154,21 @@ def test_the_nets_of_the_profiles_exist_and_take_images_of_their_size(profile):
         size = int(pixels) if pixels else 32 if name in ("auto", "cifar10", "cifar100", "patterns") else None
         for net in plan._nets(job.effective):
             models.check(net, size)
+
+
+@pytest.mark.parametrize("profile", ["laptop", "gpu"])
+def test_the_links_of_committed_pages_lead_to_committed_files(profile):
+    """Explorers are not committed: `easel index results/PROFILE` makes the page without those that were put away."""
+    listed = subprocess.run(["git", "ls-files", f"results/{profile}"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("needs a git checkout")
+    committed, folder = {*listed.stdout.split("\n")}, ROOT / "results" / profile
+    pages = [folder / Path(one).name for one in committed if one.endswith(".html") and one.count("/") == 2]
+    assert len(pages) > 4
+    for page in pages:
+        text = re.sub(r"<style.*?</style>", "", page.read_text(), flags=re.S)
+        links = re.findall(r'(?:href|src)="([^"#:]+)["#]', text)
+        assert not [one for one in links if f"results/{profile}/{unquote(one)}" not in committed], page.name
 
 
 def test_the_readme_names_every_notebook():
