@@ -1,5 +1,7 @@
 """Arrays and data sets of other libraries become one file, which is a data set like any other."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,15 @@ def test_grey_images_of_several_sizes_get_the_smallest_and_numbers_for_names(tmp
 def test_what_is_no_labelled_image_is_refused(tmp_path, pairs, said):
     with pytest.raises(UserError, match=said):
         save_arrays(tmp_path / "own.npz", pairs)
+
+
+def test_a_file_made_to_fill_memory_is_refused_unread(tmp_path, monkeypatch):
+    images = np.zeros((300, 3, 64, 64), np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", train_images=images, train_labels=np.arange(300) % 2, classes=["a", "b"])
+    monkeypatch.setattr(os, "sysconf", lambda name: 1000)  # bytes of a page, and pages
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(UserError, match=r"a.npz: arrays take 0.0 GiB, this machine has 0.0; give fewer images"):
+        sets.load(str(tmp_path / "a.npz"))
 
 
 def test_a_file_that_is_not_ours_is_refused_in_one_line(tmp_path):

@@ -291,6 +291,20 @@ def remark(path) -> str:
     return data.load(str(path)).notice
 
 
+def test_the_sum_of_a_folders_pixels_was_without_bound_and_is_refused_before_it_takes_an_hour(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "PIXELS", 10**6)
+    monkeypatch.setattr(folders, "PER_BYTE", 20)
+    decoded, real = [], folders.squared
+    monkeypatch.setattr(folders, "squared", lambda *given: decoded.append(1) or real(*given))
+    root = a_set(tmp_path / "bombs", splits=("train",), count=20, size=(1000, 1000))  # some 3 kB each
+    assert "its 40 files say that they hold more than" in refused(root)
+    assert len(decoded) < 20
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    for k in range(20):  # as many bytes as pixels: pictures
+        save(tmp_path / "photographs/train" / "ab"[k % 2] / f"{k}.png", Image.fromarray(noise))
+    assert len(data.load(str(tmp_path / "photographs@32"))) == 20
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "test"])
 def test_the_test_split_goes_by_several_names(tmp_path, name):
     assert len(data.load(str(a_set(tmp_path, splits=("train", name))), "test")) == 4

@@ -9,6 +9,7 @@ skipped by name.
 import json
 import multiprocessing as mp
 import multiprocessing.connection
+import os
 import random
 import tempfile
 import time
@@ -53,7 +54,8 @@ def fault(name: str, tries: int, few: int, prepare: Callable[[Path], object] = l
 @contextmanager
 def prepared(one: Fault) -> Iterator[Callable[[int], str]]:
     """A function that tries the fault: number -> "" or what went wrong; an exception is a traceback."""
-    with tempfile.TemporaryDirectory(prefix="easel-faults-") as folder, chdir("."):  # back, wherever a fault went
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # no fault here is one of a disk's own memory
+    with tempfile.TemporaryDirectory(prefix="easel-faults-", dir=memory) as folder, chdir("."):  # wherever one went
         shared = one.prepare(Path(folder))
 
         def attempt(number: int) -> str:
@@ -147,16 +149,21 @@ def run(names: list[str], log: Log, share: float = 1.0, say=print) -> None:
         say(f"{one.name}: {wanted - first:,} tries in {time.monotonic() - began:.0f} s", flush=True)
 
 
-def run_apart(names: list[str], path: Path, share: float, at_once: int) -> None:
-    """`run`, each fault in a process of its own, so many at a time: what one changes of its process no other meets."""
-    left, running = list(names), []
+def run_apart(names: list[str], path: Path, share: float, at_once: int) -> bool:
+    """`run`, each fault in a process of its own, so many at a time: what one changes of its process no other meets.
+
+    False where a process did not come to its end, as where a fault cannot be prepared.
+    """
+    left, running, whole = list(names), [], True
     try:
         while left or running:
             while left and len(running) < at_once:
                 running.append(mp.get_context("fork").Process(target=run, args=([left.pop(0)], Log(path), share)))
                 running[-1].start()
             mp.connection.wait([one.sentinel for one in running])
+            whole &= not any(one.exitcode for one in running)
             running = [one for one in running if one.is_alive()]
+        return whole
     finally:
         for one in running:
             one.terminate()

@@ -68,12 +68,14 @@ def test_faults_run_apart_two_at_a_time_and_what_is_not_permitted_is_skipped_by_
 
     for name, prepared in (("a", lambda folder: folder), ("b", lambda folder: folder), ("c", prepare)):
         monkeypatch.setitem(harness.FAULTS, name, harness.Fault(name, 2, 1, prepared, attempt))
-    harness.run_apart(["a", "b", "c"], tmp_path / "log", 1.0, at_once=2)
+    assert harness.run_apart(["a", "b", "c"], tmp_path / "log", 1.0, at_once=2)
     log = harness.Log(tmp_path / "log")
     processes = {process for bad in log.bad.values() for process in bad.values()}
     assert (len(processes), str(os.getpid()) in processes) == (2, False)
     assert "| c (skipped: no such thing here) | 0 | 0 | 0 |" in log.table().splitlines()
     assert "c: skipped: no such thing here" in capfd.readouterr().out
+    monkeypatch.setitem(harness.FAULTS, "d", harness.Fault("d", 2, 1, lambda folder: 1 / 0, attempt))
+    assert not harness.run_apart(["d"], tmp_path / "log", 1.0, at_once=2)
 
 
 def test_the_faults_find_what_is_broken(monkeypatch):

@@ -285,6 +285,25 @@ def test_a_whole_record_that_cannot_be_read_now_was_set_aside_or_trained_over_an
     assert store.get(record.trial).to_bytes() == blob
 
 
+def test_records_and_packs_made_to_fill_memory_were_read_and_are_named_unread(store, record, tmp_path, monkeypatch):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("meta.npy", b"0" * 10**6)
+        archive.comment = b"." * 71
+    body = buffer.getvalue()[:-71]
+    store.folder.mkdir()
+    store.path(record.key).write_bytes(body + b"sha256:" + hashlib.sha256(body).hexdigest().encode())
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.warns(UserWarning, match="left alone: it would become larger than it is"):
+        assert store.read(record.key) is None
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for end in (".npz", ".json"):
+            archive.writestr(record.key + end, b"0" * 10**6)
+    monkeypatch.setattr("easel.ledger.store.MOST_BYTES", 10**5)
+    taken = store.take(tmp_path / "a.zip")
+    assert taken.bad == [f"{record.key[:12]} (it would have 1,000,000 bytes, and no record has)"]
+
+
 @pytest.mark.parametrize("moment", ["before the look", "after the look"])
 def test_a_good_record_that_another_process_writes_meanwhile_is_not_set_aside(store, record, monkeypatch, moment):
     path = store.path(record.key)

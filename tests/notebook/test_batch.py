@@ -829,6 +829,13 @@ def test_an_old_verdict_stood_above_a_new_figure_where_a_run_was_killed_between_
     assert not (folder / "receipts/00_one.failed.json").exists()
 
 
+@pytest.mark.parametrize("name", ["..", "", "figures/..", "a\0b"])
+def test_a_receipt_whose_file_is_no_file_is_damaged(tmp_path, name):
+    make.receipt(tmp_path, "00_one", figures=[{"file": name, "caption": "A picture."}])
+    with pytest.warns(UserWarning, match=r"'figures' has an entry that is none"):
+        assert receipts.found_in(tmp_path) == []
+
+
 def test_results_that_lie_there_whole_are_none_of_a_run_that_was_stopped(tmp_path):
     staged(tmp_path, "first", "holds")
     receipts.note_failure(tmp_path, "00_one", batch.REPLACING)

@@ -12,6 +12,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from make_notebooks import read_only
 
 from easel import files
@@ -292,3 +293,34 @@ def test_an_answer_stays_folded_in_the_page(tmp_path):
     inside = page[page.index("<details>") : page.index("</details>")]
     assert "Because." in inside
     assert "highlight" in inside
+
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)><iframe srcdoc=x></iframe>"
+EVIL += "<a href=' java\tscript:alert(1)'>a</a>"
+
+
+def test_a_name_or_output_that_is_a_script_acted_in_the_page_of_a_notebook_and_is_inert(tmp_path):
+    outputs = [
+        {"output_type": "display_data", "metadata": {}, "data": {kind: EVIL, "text/plain": EVIL}}
+        for kind in ("text/markdown", "text/html", "text/latex", "image/svg+xml", "application/javascript")
+    ]
+    cells = [
+        {
+            "cell_type": "markdown",
+            "id": "m",
+            "metadata": {},
+            "source": f"# A title {EVIL}\n\n## A part {EVIL}\n\n*text*",
+        },
+        {"cell_type": "code", "id": "c", "metadata": {}, "source": EVIL, "execution_count": 1, "outputs": outputs},
+    ]
+    (tmp_path / "00_one.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    page = site.notebook_html(tmp_path / "00_one.ipynb", ("{{ 7 * 7 }}", EVIL))
+    seen = BeautifulSoup(page, "html.parser")
+    assert not seen.find_all(["script", "iframe"])
+    assert not [tag for tag in seen(True) for name, at in tag.attrs.items() if name[:2] == "on" or "script:" in str(at)]
+    policy = seen.head.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+    assert "script-src 'none'" in policy
+    assert "{{ 7 * 7 }}" in seen.get_text()  # a name is no template
+    assert seen.find("em").get_text() == "text"

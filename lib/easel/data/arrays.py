@@ -10,6 +10,7 @@ The file holds train_images, train_labels, classes and, where there are any, tes
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from easel import files
-from easel.data.folders import LARGEST, SMALLEST, check_memory, rgb, squared, stats_of
+from easel.data.folders import LARGEST, SMALLEST, check_bytes, check_memory, rgb, squared, stats_of
 from easel.errors import UserError
 
 PREFIX = {"train": "train_", "test": "test_"}
@@ -70,18 +71,27 @@ class Arrays:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         try:
+            check_archive(self.root)
             with np.load(self.root, allow_pickle=False) as archive:
                 found = {name: archive[name] for name in archive.files}
             checks = [found["train_images"].shape[1] == 3, found["train_images"].dtype == np.uint8]
             checks += [found["train_labels"].max() < len(found["classes"]), found["train_images"].ndim == 4]
+        except UserError:
+            raise
         except FileNotFoundError:
             raise UserError(f"{self.root}: no such file; easel.data.arrays.save_arrays writes one") from None
-        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as fault:
+        except (OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
             why = " ".join(str(fault).split())
             raise UserError(f"{self.root}: not a file of easel.data.arrays.save_arrays ({why})") from None
         if not all(checks):
             raise UserError(f"{self.root}: train_images must be uint8 (n, 3, H, W) with a class for every label")
         return found
+
+
+def check_archive(path: Path) -> None:
+    """UserError for a file whose arrays would not fit into three quarters of this machine's memory."""
+    with files.open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        check_bytes(path, sum(one.file_size for one in archive.infolist()), "arrays", "give fewer images")
 
 
 def save_arrays(path, train: Iterable, test: Iterable | None = None, classes: Sequence[str] | None = None) -> Path:

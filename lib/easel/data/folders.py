@@ -52,6 +52,7 @@ FOLDER_SPLITS = {  # ours: the folder's, the first that is there
 }
 FILE_COLUMNS = ("file", "filename", "path", "image", "id")  # of a table of labels
 LABEL_COLUMNS = ("label", "class", "category", "target")
+PIXELS, PER_BYTE = 2 * 10**10, 100  # that a folder may hold, and more for every byte: photographs have a tenth of that
 ODD = 0.02  # of the pictures: so many of another size are odd ones that set the size of all
 DARK = 4096  # of 65,536: pictures of 16 bits that are nowhere brighter come out near black
 LISTED = 8  # bad files that a message names; the others are counted
@@ -217,9 +218,16 @@ class Folder:
         check_memory(self.root, len(paths), size)
         images = np.empty((len(paths), 3, size, size), np.uint8)
         pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # decoding releases the GIL
+        most = PIXELS + PER_BYTE * sum(_stat(path)[0] for path in paths)
         try:
-            bad = []
-            for row, picture in enumerate(pool.map(partial(_attempt, size=size, crop=self.crop), paths)):
+            bad, pixels = [], 0
+            for row, (picture, decoded) in enumerate(pool.map(partial(_attempt, size=size, crop=self.crop), paths)):
+                pixels += decoded
+                if pixels > most:
+                    raise UserError(
+                        f"{self.root}: its {len(paths):,} files say that they hold more than {most / 1e9:,.0f} billion "
+                        f"pixels, {PER_BYTE} a byte and more; take away those that are larger than photographs are"
+                    )
                 if isinstance(picture, UserError):
                     bad.append(picture)
                 else:
@@ -331,13 +339,15 @@ def _files(folder: Path) -> list[Path]:
 
 def check_memory(where: object, images: int, size: int) -> None:
     """UserError where so many images of a side would not fit into three quarters of this machine's memory."""
-    need = images * 3 * size * size
+    what, fix = f"{images} images of {size}x{size}", "load them with a smaller size (@PIXELS after the name)"
+    check_bytes(where, images * 3 * size * size, what, fix)
+
+
+def check_bytes(where: object, need: int, what: str, fix: str) -> None:
+    """UserError where so many bytes are more than three quarters of this machine's memory."""
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
     if need > 0.75 * have:
-        raise UserError(
-            f"{where}: {images} images of {size}x{size} take {need / 2**30:.1f} GiB, this machine has "
-            f"{have / 2**30:.1f}; load them with a smaller size (@PIXELS after the name)"
-        )
+        raise UserError(f"{where}: {what} take {need / 2**30:.1f} GiB, this machine has {have / 2**30:.1f}; {fix}")
 
 
 # one picture ---------------------------------------------------------------------------------------------------------
@@ -349,11 +359,15 @@ def picture_of(path: Path, size: int, crop: float = 1.0) -> np.ndarray:
         return squared(rgb(ImageOps.exif_transpose(image), path), size, crop)
 
 
-def _attempt(path: Path, size: int, crop: float) -> np.ndarray | UserError:
+def _attempt(path: Path, size: int, crop: float) -> tuple[np.ndarray | UserError, int]:
+    """A picture, and how many pixels were decoded for it."""
+    decoded = 0
     try:
-        return picture_of(path, size, crop)
+        with _opened(path) as image:
+            decoded = image.width * image.height
+            return squared(rgb(ImageOps.exif_transpose(image), path), size, crop), decoded
     except UserError as error:  # the others are looked at before anybody is told
-        return error
+        return error, decoded
 
 
 def squared(image: Image.Image, size: int, crop: float = 1.0) -> np.ndarray:

@@ -35,6 +35,7 @@ from easel.files import open_regular, publish, sweep_parts
 from easel.warm import share
 
 CHOICES = ("auto", "photographs")  # names that stand for one of several sets: easel.data.sets.choose says which
+SWOLLEN = 100  # times the archive's bytes: no file in it has so many, but one made to fill memory
 RESERVED = (*CHOICES, "patterns", "mini-imagenet")  # no names for a published set
 
 
@@ -138,6 +139,8 @@ def _unpack_files(this: Published, root: Path) -> None:
             if member.name not in left or not member.isreg():
                 continue
             file, md5 = left.pop(member.name)
+            if member.size > max(SWOLLEN * this.bytes, 10**8):
+                raise UserError(f"{archive}: its {file} would have {member.size:,} bytes; download the archive again")
             content = tar.extractfile(member).read()
             if download.md5_of(io.BytesIO(content)) != md5:
                 raise UserError(f"{archive}: its {file} has wrong bytes; delete the archive and download it again")

@@ -60,19 +60,33 @@ def unpack(blob: bytes) -> dict[str, np.ndarray]:
             raise UnknownRecord("easel did not write it")
         raise BadRecord("its SHA-256 is not the one written at its end")
     try:
+        if _declared(blob) > len(blob):  # what we write is not compressed
+            raise UnknownRecord("it would become larger than it is when it is read")
         with np.load(io.BytesIO(blob), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, MemoryError):  # of this machine's, not of the record's
+        raise
+    except UnknownRecord:
         raise
     except Exception as fault:  # whole, but no archive of plain arrays: others can write a SHA-256, too
         raise UnknownRecord(f"it holds no arrays ({type(fault).__name__})") from None
 
 
+def _declared(blob: bytes) -> int:
+    """The bytes that a zip says it holds."""
+    with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+        return sum(one.file_size for one in archive.infolist())
+
+
 def _is_whole_archive(blob: bytes) -> bool:
-    """Whether these bytes are a zip without our digest in which nothing is damaged: numpy.savez writes such files."""
+    """Whether these bytes are a zip without our digest in which nothing is damaged: numpy.savez writes such files.
+
+    One that is made to swell is somebody else's, unread.
+    """
     try:
+        swells = _declared(blob) > max(100 * len(blob), 10**8)
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            return not archive.comment and archive.testzip() is None
+            return not archive.comment and (swells or archive.testzip() is None)
     except MemoryError:
         raise
     except Exception:  # what zipfile raises on spoilt bytes is of many kinds

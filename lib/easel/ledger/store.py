@@ -250,15 +250,22 @@ def _words(fault: Exception) -> str:
     return " ".join(str(fault).split()) or type(fault).__name__
 
 
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A file out of a zip; ValueError for one that is made to fill memory."""
+    if (size := archive.getinfo(name).file_size) > MOST_BYTES:
+        raise ValueError(f"it would have {size:,} bytes, and no record has")
+    return archive.read(name)
+
+
 def _out_of(pack: Path, key: str) -> Record:
     """The record of a key in a pack, verified, with its note; {} and a warning where that cannot be believed.
 
     Any Exception where there is none: what zipfile raises on spoilt bytes is of many kinds.
     """
     with files.open_regular(pack) as file, zipfile.ZipFile(file) as archive:
-        record = Record.from_bytes(archive.read(f"{key}.npz"), key)
+        record = Record.from_bytes(_content(archive, f"{key}.npz"), key)
         try:
-            record.provenance = note_of(archive.read(f"{key}.json"))
+            record.provenance = note_of(_content(archive, f"{key}.json"))
         except Exception as fault:  # as above
             why = _words(fault)
             name_once(f"note {key[:12]} in {pack} is damaged ({why}) and not used; the record beside it is whole")
@@ -275,6 +282,7 @@ class Taken:
     bad: list[str] = field(default_factory=list)
 
 
+MOST_BYTES = 2**31  # of a record in a pack: features of a million examples are less
 PACK_BYTES = 15_000_000  # of one released pack at most: what code hosts and mail still take
 _MEMBERS = 600  # bytes that a zip spends on a record besides its content: two headers, twice, with their names
 

@@ -159,7 +159,9 @@ def _is_text(one) -> bool:
 
 
 def _is_saved(one) -> bool:
-    return isinstance(one, dict) and _is_text(one.get("file")) and _is_text(one.get("caption"))
+    """A file's last name is that of a file: it may be removed by it."""
+    named = isinstance(one, dict) and _is_text(one.get("file")) and _is_text(one.get("caption"))
+    return named and Path(one["file"]).name not in ("", "..") and "\0" not in one["file"]
 
 
 def _is_verdict(row) -> bool:

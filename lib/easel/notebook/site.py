@@ -9,6 +9,7 @@ import html
 import json
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from easel import files
 from easel.compare import claims
@@ -16,7 +17,7 @@ from easel.errors import UserError
 from easel.notebook import page as report, receipt as receipts
 
 VERDICT_COLUMNS = ("notebook", "claim", "paper", "here", "low", "high", "n", "verdict", "reason", "needed", "why")
-OLDER = "older"  # a further column: from when a row is, where the notebook's last run failed
+OLDER = "older"  # a further column: from when a row is, where the notebook's last run failed, or its files are others
 
 
 def write_site(folder: Path) -> Path:
@@ -32,11 +33,11 @@ def write_site(folder: Path) -> Path:
     for one in found:  # what was run by hand since then, or was laid here whole, is no older result
         if one["notebook"] in failed and receipts.is_over(failed[one["notebook"]], one):
             del failed[one["notebook"]]
-    rows = [
-        {"notebook": one["notebook"], OLDER: one["finished"] if one["notebook"] in failed else ""} | row
-        for one in found
-        for row in one["verdicts"]
-    ]
+    rows = []
+    for one in found:
+        older = one["notebook"] in failed or receipts.changed(one, folder)
+        first = {"notebook": one["notebook"], OLDER: one["finished"] if older else ""}
+        rows += [first | row for row in one["verdicts"]]
     table = pd.DataFrame(rows, columns=[*VERDICT_COLUMNS, OLDER])
     table = table.astype({"n": "Int64", "needed": "Int64"}, errors="ignore")
     files.write_atomically(folder / "verdicts.csv", table.to_csv(index=False).encode())
@@ -226,12 +227,16 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
+ACTIVE = "script, iframe, frame, object, embed, applet, base, form, link, meta[http-equiv]"
+FORBIDDEN = "script-src 'none'; object-src 'none'; frame-src 'none'; base-uri 'none'; form-action 'none'"
 CONTENTS = "<!-- contents -->"
 NO_ALTERNATIVE = 'alt="No description has been provided for this image"'  # what nbconvert writes
 
 
 def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
     """An executed notebook as an HTML page without scripts (so without live widgets), to lie beside its figures/.
+
+    None comes out of a name, a caption or an output either: what would act is taken out, and the page forbids the rest.
 
     beside: the notebooks before and after it, by stem, whose pages lie there too.
 
@@ -247,14 +252,15 @@ def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
     blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
     arrows = zip(beside, ("← {}", "{} →"), strict=True)
     links = [("index", "All results"), *((stem, form.format(stem)) for stem, form in arrows if stem)]
-    links = " · ".join(f'<a href="{stem}.html">{words}</a>' for stem, words in links)
-    top, end = (f'<nav style="margin: 10px 70px; font-family: sans-serif">{links}{more}</nav>' for more in (CONTENTS, ""))
+    links = " · ".join(f'<a href="{quote(stem)}.html">{html.escape(words)}</a>' for stem, words in links)
+    style = "margin: 10px 70px; font-family: sans-serif"
+    top, end = (f'<nav style="{style}">{links}{more}</nav>' for more in (CONTENTS, ""))
     blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}"
-    blocks += f"{{% block body_header %}}{{{{ super() }}}}{top}{{% endblock %}}"
-    blocks += f"{{% block body_footer %}}{end}{{{{ super() }}}}{{% endblock %}}"
+    blocks += "{% block body_header %}{{ super() }}{{ resources.easel[0] }}{% endblock %}"
+    blocks += "{% block body_footer %}{{ resources.easel[1] }}{{ super() }}{% endblock %}"
     template = "{% extends 'lab/index.html.j2' %}" + blocks
     exporter = HTMLExporter(extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2")
-    page = exporter.from_filename(str(notebook))[0]
+    page = exporter.from_filename(str(notebook), resources={"easel": (top, end)})[0]
     parts = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page)
     listed = "".join(f'<li><a href="#{at}">{title}</a></li>' for at, title in parts)
     page = page.replace(
@@ -271,4 +277,22 @@ def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
         if saved and (Path(notebook).parent / "figures" / saved[1]).is_file():
             inside = "".join(output["data"][kind]).strip()
             page = page.replace(f"data:{kind};base64,{inside}", f"figures/{saved[1]}")
-    return page
+    return _inert(page)
+
+
+def _inert(page: str) -> str:
+    """A page without what acts in it: scripts, handlers of events, addresses that are code, pages within pages."""
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(page, "html.parser")
+    for tag in soup.select(ACTIVE):
+        tag.decompose()
+    for tag in soup(True):
+        for name, value in list(tag.attrs.items()):
+            address = re.sub(r"[\x00-\x20]", "", str(value)).lower()
+            code = address.startswith(("javascript:", "vbscript:", "data:text/html"))
+            if name.lower().startswith("on") or name.lower() == "srcdoc" or code:
+                del tag[name]
+    forbidden = soup.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": FORBIDDEN})
+    soup.head.insert(0, forbidden)
+    return str(soup)

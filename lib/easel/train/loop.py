@@ -254,7 +254,7 @@ class Run:
         """Go on from a checkpoint; False, and nothing changed, if there is none that fits and is whole."""
         try:
             arrays = unpack(files.read_regular(path))
-        except (OSError, BadRecord):
+        except (OSError, MemoryError, BadRecord):
             return False
         meta = json.loads(arrays.pop("meta").tobytes())
         if [meta["key"], meta.get("arrays")] != [self.trial.key, sorted(self.asked)] or meta["done"] > len(self.loss):
