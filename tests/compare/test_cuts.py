@@ -22,6 +22,14 @@ def test_what_is_constant_has_no_direction():
     assert np.isnan(cuts.correlation(np.array([1.0, 0.0]), None))
 
 
+def test_rounding_takes_no_correlation_beyond_one():
+    rng = np.random.default_rng(0)
+    directions = [cuts.unit(rng.normal(size=30)) for _ in range(200)]
+    assert any(np.einsum("i,i", a, a) > 1 for a in directions)
+    assert max(cuts.correlation(a, a) for a in directions) == 1
+    assert min(cuts.correlation(a, -a) for a in directions) == -1
+
+
 def test_one_trial_is_a_record_too():
     assert cuts.trials_of(np.ones((1, 3), bool)).shape == (1, 3)
     assert cuts.trials_of(np.full((1, 3), 0.5)).shape == (1, 3)
@@ -32,6 +40,10 @@ def test_one_trial_is_a_record_too():
     [
         (lambda: cuts.trials_of(np.ones((2, 3), int)), "bool .* or finite probabilities"),
         (lambda: cuts.trials_of(np.full((2, 3), np.nan)), "finite probabilities"),
+        (lambda: cuts.trials_of(np.array([[0.5, np.nan]])), "finite probabilities"),
+        (lambda: cuts.level_of(0), "between 0 and 1"),
+        (lambda: cuts.level_of(1), "between 0 and 1"),
+        (lambda: cuts.asked("easy", 1.5), "at most 1"),
         (lambda: cuts.trials_of(np.ones((2, 0), bool)), "bool"),
         (lambda: cuts.trials_of(np.ones(3, bool)), "bool"),
         (lambda: matching.rate_table({"x": (np.ones((2, 3), bool),) * 2, "y": (np.ones((2, 3), bool),)}), "two groups"),
