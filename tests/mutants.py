@@ -39,6 +39,7 @@ import torch  # noqa: F401
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "lib" / "easel" / "compare"
 TESTS = ROOT / "tests" / "compare"
+BESIDE = {"distances": "tests/test_similarity.py"}  # of a module, tests that stand in another room
 ARGUED = Path(__file__).with_suffix(".toml")
 MODULES = ("claims", "intervals", "matching", "cuts", "paired", "scores", "correlation", "consistency", "distances")
 LIMIT = 60  # seconds of processor time a mutant, however busy the machine is
@@ -201,7 +202,7 @@ class Log:
 
     def __init__(self, path: Path):
         self.path, self.lines = path, {}
-        self.tests = _digest(sorted(TESTS.glob("*.py")))
+        self.tests = _digest([*sorted(TESTS.glob("*.py")), *(ROOT / path for path in BESIDE.values())])
         self.modules = {module: _digest([FOLDER / f"{module}.py"]) for module in MODULES}
         for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             with contextlib.suppress(ValueError):  # cut by a stop
@@ -216,9 +217,24 @@ class Log:
         return line if line["what"] != "survives" or line["tests"] == self.tests else None
 
     def note(self, mutant: Mutant, what: str, by: str) -> None:
-        line = {"name": mutant.name, "what": what, "by": by, "function": mutant.function}
-        line |= {"module": self.modules[mutant.module], "tests": self.tests}
-        self.lines[mutant.name] = line
+        self._write({"name": mutant.name, "what": what, "by": by, "module": self.modules[mutant.module]})
+
+    def whole(self) -> "Seen | None":
+        """How all tests went on the modules as they are, run now unless that is known; None where one failed."""
+        line = self.lines.get("", {})
+        if (line.get("tests"), line.get("modules")) != (self.tests, self.modules):
+            files = [str(TESTS), *(str(ROOT / path) for path in BESIDE.values())]
+            seen, late = forked(files, None, 20 * LIMIT, calls=True)
+            if seen is None or late or seen.failed:
+                return None
+            self._write({"name": "", "modules": self.modules, "seconds": seen.seconds, "called": seen.called})
+        found = Seen()
+        found.seconds, found.called = self.lines[""]["seconds"], self.lines[""]["called"]
+        return found
+
+    def _write(self, line: dict) -> None:
+        line["tests"] = self.tests
+        self.lines[line["name"]] = line
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -242,6 +258,7 @@ def candidates(mutant: Mutant, whole: Seen, log: Log) -> list[str]:
     functions = {one[1] for ones in called.values() for one in ones if one[0] == mutant.module}
     wanted = {mutant.function} if mutant.function in functions else functions
     found = [t for t, ones in called.items() if any((mutant.module, function) in ones for function in wanted)]
+    found = [t for t in found if t.startswith(("tests/compare/", BESIDE.get(mutant.module, "tests/compare/")))]
     found.sort(key=lambda test: whole.seconds.get(test, 0))
     likely = [test for test in dict.fromkeys(log.killers(mutant)) if test in found]
     return likely[:3] + [test for test in found if test not in likely[:3]]
@@ -292,9 +309,9 @@ def main() -> int:
     chosen = [m for module in options.modules or MODULES for m in mutants(module)[:: options.every]]
     todo = [mutant for mutant in chosen if log.known(mutant) is None]
     if todo:
-        whole, late = forked([str(TESTS)], None, 20 * LIMIT, calls=True)
-        if whole is None or late or whole.failed:
-            print(f"the tests fail as they are ({whole and whole.failed}): nothing is learned from mutants")
+        whole = log.whole()
+        if whole is None:
+            print("the tests fail as they are: nothing is learned from mutants")
             return 1
     for number, mutant in enumerate(todo, 1):
         start = time.monotonic()

@@ -1,7 +1,9 @@
 """Ray trains the same bytes as the local engine, and neither a killed worker nor a stop loses or spoils a trial."""
 
+import contextlib
 import fcntl
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -301,3 +303,116 @@ def test_a_stop_ends_every_process_and_keeps_what_was_finished(store, tmp_path, 
         time.sleep(0.1)
     assert left == []
     assert len(list(store.records())) == len(contents(store.folder)) >= 2  # each whole and verified
+
+
+# ---- two nodes, on addresses of this machine -------------------------------------------------------------------------
+
+OFTEN = """
+import functools
+import time
+from easel.train import cluster
+
+slowly = {"on_epoch": lambda run: time.sleep(0.02), "checkpoint_s": 0}  # each epoch a checkpoint
+cluster.train_one = functools.partial(cluster.train_one, **slowly)
+"""
+ANY_DRIVER = """
+import sys
+from easel.ledger.store import Store
+from easel.ledger.trial import Recipe, Trial
+from easel.train import ensure as run
+
+if __name__ == "__main__":
+    small = {"data": "patterns", "images": 100, "model": "mlp-1x10", "recipe": Recipe(precision="fp32")}
+    trials = [Trial(seed=s, epochs=200 if s < 2 else 60, **small) for s in range(10)]
+    print(sum(one.trained for one in run.ensure_each(trials, store=Store(sys.argv[1]), engine="ray", quiet=True)))
+"""
+
+
+def until(what, seconds=120):
+    """Waits until it is true, and gives what it is."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def nodes(tmp_path, ray, monkeypatch):
+    """Two nodes of one core each, with a token: environment of a driver, and the process of each node."""
+    (tmp_path / "often.py").write_text(OFTEN)
+    for name, value in {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_TMPDIR": str(tmp_path.parent),
+    }.items():
+        monkeypatch.setenv(name, value)
+    with socket.socket() as free:
+        free.bind(("127.0.0.2", 0))
+        address = f"127.0.0.2:{free.getsockname()[1]}"
+    start = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", "--num-gpus=0"]
+    start += ["--include-log-monitor=false", f"--object-store-memory={100 * 2**20}"]
+    head = ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
+    started = []
+
+    def node(*more):
+        with open(tmp_path / f"node-{len(started)}.log", "w") as log:
+            started.append(subprocess.Popen([*start, *more], stdout=log, stderr=log, start_new_session=True))
+
+    def answers():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.2", int(address.rpartition(":")[2])), 1):
+            return True
+
+    node(*head, "--node-ip-address=127.0.0.2")
+    until(answers)
+    node(f"--address={address}", "--node-ip-address=127.0.0.3")
+    try:
+        yield {**os.environ, "RAY_ADDRESS": address, "EASEL_IMPORTS": "often"}, started
+    finally:
+        for process in started:
+            end(process)
+
+
+def end(process):
+    """Kills a process and all that it started."""
+    for pid in [process.pid, *below(process.pid)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait(timeout=60)
+
+
+@pytest.mark.slow
+def test_a_node_is_killed_then_the_driver_and_two_start_again_and_all_is_as_trained_here(store, tmp_path, tiny, nodes):
+    environ, (head, second) = nodes
+    (tmp_path / "driver.py").write_text(ANY_DRIVER)
+
+    def driver():
+        command = [sys.executable, "driver.py", str(store.folder)]
+        return subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True)
+
+    def at_work():
+        begun = {path.stem for path in store.folder.glob("*.checkpoint")}
+        return begun if ray_tasks(head.pid) and ray_tasks(second.pid) and len(begun) == 2 else None
+
+    first = driver()
+    trials = [tiny(seed=s, epochs=200 if s < 2 else 60) for s in range(10)]
+    local = {f"{trial.key}.npz": train(trial).to_bytes() for trial in trials}
+    begun = until(at_work)  # on both nodes
+    assert begun == {trial.key for trial in trials[:2]}  # the longest first
+    end(second)
+    assert not contents(store.folder).keys() & {f"{key}.npz" for key in begun}  # in the middle of them
+    until(lambda: contents(store.folder).keys() >= {f"{key}.npz" for key in begun})
+    assert first.poll() is None
+    first.kill()
+    first.communicate()
+    finished = {path: path.stat().st_ino for path in store.folder.glob("*.npz")}
+    assert 2 <= len(finished) < len(trials)
+    both = [driver(), driver()]
+    trained = sorted(int(one.communicate(timeout=200)[0]) for one in both)
+    assert [one.returncode for one in both] == [0, 0]
+    assert trained[0] == 0  # it waited, and read
+    assert 0 < trained[1] <= len(trials) - len(finished)
+    assert {path: path.stat().st_ino for path in finished} == finished  # none was trained again
+    assert contents(store.folder) == local

@@ -5,9 +5,9 @@ local engine does and writes to the store, whose folder every node must see at t
 because its node died or its driver did and was started again, finds its records and goes on from the checkpoints of the
 rest. Only as many tasks are out as the cluster is about to begin, however many trials there are.
 
-$RAY_ADDRESS names a running cluster, else Ray is started here for the while, bound to 127.0.0.1. A cluster with token
-authentication (RAY_AUTH_MODE=token) wants the same RAY_AUTH_TOKEN in this process and on every node; a Ray started here
-needs none.
+$RAY_ADDRESS names a running cluster, else Ray is started here for the while. Ray listens on every address of a machine;
+who does not know the token is refused. A Ray started here makes one of its own (in ~/.ray); a cluster with
+RAY_AUTH_MODE=token wants the same RAY_AUTH_TOKEN in this process and on every node.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ AHEAD = 2  # tasks that are out for every core or GPU: one at work, one about to
 NEEDS = {"cpu": {"num_cpus": 1}, "cuda": {"num_cpus": 1, "num_gpus": 1}}  # of a task, by where it trains
 _OBJECTS = 100 * 2**20  # bytes of Ray's object store: records travel through the store's folder, not through Ray
 
-_FIX = "start the cluster, give its RAY_AUTH_TOKEN, or unset RAY_ADDRESS to train_on_ray here"
+_FIX = "start the cluster, give its RAY_AUTH_TOKEN, or unset RAY_ADDRESS to train here"
 
 
 def train_on_ray(todo: Sequence[Trial], store: Store, progress) -> None:
@@ -179,7 +179,6 @@ def _session(ray) -> Iterator[None]:
         "num_gpus": 0 if os.environ.get("EASEL_DEVICE") == "cpu" else None,
         "include_dashboard": False,
         "object_store_memory": _OBJECTS,
-        "_node_ip_address": "127.0.0.1",
     }
     with _own_sigterm():
         try:
