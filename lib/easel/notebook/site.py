@@ -8,6 +8,7 @@ A result is shown as what it is: of the last run, of an older one because the la
 import html
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 from easel import files
@@ -223,8 +224,27 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
-CONTENTS = "<!-- contents -->"
+LINKS, CONTENTS = "<!-- easel: links -->", "<!-- easel: contents -->"  # what every page has in these places
 NO_ALTERNATIVE = 'alt="No description has been provided for this image"'  # what nbconvert writes
+
+
+@cache
+def exporter():
+    """nbconvert's, with a template of ours; one for all pages, since its templates take longer than a page."""
+    from jinja2 import DictLoader
+    from nbconvert import HTMLExporter
+
+    # A reader's dark mode is theirs: Jupyter's dark colours come after the light ones.
+    dark = "{{ resources.include_css('static/theme-dark.css').striptags() | safe }}"
+    css = f'{{{{ super() }}}}<style media="(prefers-color-scheme: dark)">{dark}</style>'
+    scripts = ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
+    blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
+    top, end = (f'<nav style="margin: 10px 70px">{LINKS}{more}</nav>' for more in (CONTENTS, ""))
+    blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}"
+    blocks += f"{{% block body_header %}}{{{{ super() }}}}{top}{{% endblock %}}"
+    blocks += f"{{% block body_footer %}}{end}{{{{ super() }}}}{{% endblock %}}"
+    template = "{% extends 'lab/index.html.j2' %}" + blocks
+    return HTMLExporter(extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2")
 
 
 def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
@@ -234,24 +254,10 @@ def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
 
     Figures that are saved there are shown from there; other images are in the page.
     """
-    from jinja2 import DictLoader
-    from nbconvert import HTMLExporter
-
-    # A reader's dark mode is theirs: Jupyter's dark colours come after the light ones.
-    dark = "{{ resources.include_css('static/theme-dark.css').striptags() | safe }}"
-    css = f'{{{{ super() }}}}<style media="(prefers-color-scheme: dark)">{dark}</style>'
-    scripts = ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
-    blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
     arrows = zip(beside, ("← {}", "{} →"), strict=True)
     links = [("index", "All results"), *((stem, form.format(stem)) for stem, form in arrows if stem)]
     links = " · ".join(f'<a href="{stem}.html">{words}</a>' for stem, words in links)
-    top, end = (f'<nav style="margin: 10px 70px">{links}{more}</nav>' for more in (CONTENTS, ""))
-    blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}"
-    blocks += f"{{% block body_header %}}{{{{ super() }}}}{top}{{% endblock %}}"
-    blocks += f"{{% block body_footer %}}{end}{{{{ super() }}}}{{% endblock %}}"
-    template = "{% extends 'lab/index.html.j2' %}" + blocks
-    exporter = HTMLExporter(extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2")
-    page = exporter.from_filename(str(notebook))[0]
+    page = exporter().from_filename(str(notebook))[0].replace(LINKS, links, 2)
     parts = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page)
     listed = "".join(f'<li><a href="#{at}">{title}</a></li>' for at, title in parts)
     page = page.replace(
