@@ -196,8 +196,9 @@ def _card(folder: Path, stem: str, receipt: dict | None, failure: dict | None) -
     return card
 
 
+@cache
 def page_template(name: str):
-    """A template beside this module (jinja2); all that goes into it is escaped."""
+    """A template beside this module (jinja2), compiled once; all that goes into it is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
