@@ -4,10 +4,14 @@ import ast
 import hashlib
 import json
 import re
+import subprocess
 import tomllib
 from importlib.metadata import requires
 from itertools import chain
+from pathlib import Path
+from urllib.parse import unquote
 
+import papermill
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -45,6 +49,17 @@ def test_the_lock_pins_every_dependency_by_hash_and_names_no_index():
     assert "index" not in text
 
 
+def test_the_lock_for_cpus_alone_is_the_lock_without_torch_and_cuda(tmp_path):
+    subprocess.run(["make", "-s", f"VENV={tmp_path}", f"{tmp_path}/cpu.lock"], cwd=ROOT, check=True)
+    whole, rest = (
+        dict(re.findall(r"^([a-z0-9][\w.-]*)==(.*?)(?=^[a-z0-9]|\Z)", path.read_text(), flags=re.M | re.S))
+        for path in (ROOT / "requirements.lock", tmp_path / "cpu.lock")
+    )
+    gone = {name for name in whole if re.fullmatch(r"torch|torchvision|triton|(nvidia|cuda)-.+", name)}
+    assert {"torch", "torchvision", "triton", "nvidia-cublas", "cuda-toolkit"} <= gone
+    assert rest == {name: block for name, block in whole.items() if name not in gone}
+
+
 def test_the_installed_package_is_this_one():
     assert {Requirement(r).name for r in requires("easel")} >= {Requirement(r).name for r in PROJECT["dependencies"]}
 
@@ -62,6 +77,18 @@ def test_a_notebook_is_source_in_the_houses_form(path):
     assert next(iter(values)) == "profile"
     cell = next(c for c in code if "parameters" in c["metadata"].get("tags", []))
     assert all("#" in line for line in cell["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_papermill_tells_the_type_and_the_meaning_of_every_parameter(path):
+    """As `papermill --help-notebook` prints them; it loses a parameter whose comment has a = of its own."""
+    told = papermill.inspect_notebook(str(path))
+    values = parameters.parameters_of(path)
+    assert list(told) == list(values)
+    for name, value in values.items():
+        kind = f"list[{type(value[0]).__name__}]" if isinstance(value, list) else type(value).__name__
+        assert told[name]["inferred_type_name"] == kind
+        assert len(told[name]["help"]) > 10
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -127,6 +154,21 @@ def test_the_nets_of_the_profiles_exist_and_take_images_of_their_size(profile):
         size = int(pixels) if pixels else 32 if name in ("auto", "cifar10", "cifar100", "patterns") else None
         for net in plan._nets(job.effective):
             models.check(net, size)
+
+
+@pytest.mark.parametrize("profile", ["laptop", "gpu"])
+def test_the_links_of_committed_pages_lead_to_committed_files(profile):
+    """Explorers are not committed: `easel index results/PROFILE` makes the page without those that were put away."""
+    listed = subprocess.run(["git", "ls-files", f"results/{profile}"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("needs a git checkout")
+    committed, folder = {*listed.stdout.split("\n")}, ROOT / "results" / profile
+    pages = [folder / Path(one).name for one in committed if one.endswith(".html") and one.count("/") == 2]
+    assert len(pages) > 4
+    for page in pages:
+        text = re.sub(r"<style.*?</style>", "", page.read_text(), flags=re.S)
+        links = re.findall(r'(?:href|src)="([^"#:]+)["#]', text)
+        assert not [one for one in links if f"results/{profile}/{unquote(one)}" not in committed], page.name
 
 
 def test_the_readme_names_every_notebook():

@@ -246,3 +246,13 @@ def test_a_row_has_both_ends_or_none():
     row = judge(Interval(0.2, 0.1, 0.4, 8), above=0).row()
     assert row == {"here": 0.2, "low": 0.1, "high": 0.4, "n": 8, "verdict": "holds", "reason": "", "needed": None}
     assert judge(Interval(0.2, np.nan, np.nan, 1), above=0).row().keys() == row.keys() - {"low", "high"}
+    for one_end in (Interval(0.2, np.nan, 0.4, 8), Interval(0.2, 0.1, np.nan, 8)):
+        assert judge(one_end, above=0).row().keys() == row.keys() - {"low", "high"}
+
+
+def test_a_claim_of_lying_below_is_about_its_own_value():
+    assert judge(within(0.3, 0.1), below=0.5).verdict == "holds"
+    assert judge(within(0.7, 0.1), below=0.5).verdict == "fails"
+    assert judge(within(0.5, 0.1), below=0.5, margin=0.2).verdict == "no difference"
+    assert judge(within(0.4, 0.2, n=8), below=0.5).needed == 32
+    assert judge({"a": within(0.3, 0.1), "b": within(0.3, 0.1)}, below={"a": 0.5, "b": 0.35})[0:6:5] == ("b", "open")

@@ -506,3 +506,31 @@ def test_graded_easiness_needs_no_tie_rule():
     assert table.equals(matching.rate_table(sure, which="hard", ties="index"))
     right = {net: tuple(g > 0.5 for g in pair) for net, pair in sure.items()}
     assert (table.rate > matching.rate_table(right, which="hard").rate).all()  # a hit is a coarse measurement
+
+
+def test_a_tenth_is_the_cut_unless_another_is_named():
+    ranking, labels = np.arange(40), np.arange(40) % 2
+    other = np.random.default_rng(0).permutation(40)
+    assert matching.inclusion(ranking).sum() == 4
+    for of in (matching.rate, matching.bounds):
+        assert of(ranking, other) == of(ranking, other, fraction=0.1)
+    assert matching.stratified_chance(ranking, other, labels) == matching.stratified_chance(
+        ranking, other, labels, fraction=0.1
+    )
+
+
+def test_a_pair_stands_on_the_smallest_of_its_groups():
+    rng = np.random.default_rng(1)
+    groups = {"a": (rng.random((3, 30)) < 0.5, rng.random((5, 30)) < 0.5), "b": (rng.random((4, 30)) < 0.5,) * 2}
+    assert matching.rate_table(groups).n_trials.tolist() == [3, 3, 4]
+    assert matching.rank_table(groups).n.tolist() == [8, 16, 8]
+
+
+def test_a_net_that_does_not_agree_with_itself_is_no_measure_for_others():
+    """Its ceiling is 0, or below: no share of it."""
+    for own in (0.0, -0.5):
+        sides = {"a": (matching.Side(1.0, [1.0] * 2), matching.Side(own, [own] * 2))}
+        sides["b"] = (matching.Side(1.0, [1.0] * 2), matching.Side(1.0, [1.0] * 2))
+        found = matching.agreement_table(sides, lambda one, two: one * two, limits=(-1, 1))
+        assert found[1]["value"] == (1 + own) / 2
+        assert np.isnan([found[1][name] for name in ("share", "share_low", "share_high")]).all()

@@ -1,5 +1,7 @@
 """Paired accuracies: t-intervals, claims about several points, and who is paired with whom."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -140,6 +142,26 @@ def test_steps_and_bends_by_hand():
     assert against.tolist() == pytest.approx(late.tolist())
 
 
+def test_a_curve_may_begin_anywhere_and_two_rates_are_a_step():
+    line = {rate: pd.Series([1 - rate, 0.5]) for rate in (0.2, 0.5, 0.6)}
+    assert bend(line, 0.5)["bend at 0.5"].tolist() == pytest.approx([0, 0])
+    assert list(steps({0.2: line[0.2], 0.5: line[0.5]})) == ["0.2 to 0.5"]
+
+
+def test_a_point_may_be_named_by_every_column():
+    assert at(TABLE, mode="easy", rate=0.0, seed=1, accuracy=0.9).to_dict() == {1: 0.9}
+
+
+def test_an_accuracy_is_that_of_the_last_epoch_of_each_trial_s_own_view():
+    trials = [SimpleNamespace(key=key, seed=0, views=(view,)) for key, view in (("a", "test"), ("b", "test@2"))]
+    right = {"test": [[0, 0, 0, 1], [1, 1, 0, 1]], "test@2": [[0, 0, 0, 1]]}
+    records = [SimpleNamespace(key=key, correct=lambda view: np.array(right[view], bool)) for key in "abc"]
+    ledger = SimpleNamespace(records=records, diverged=[])
+    points = pd.DataFrame({"arm": ["one", "two"], "trial": trials})
+    assert accuracies(points, [ledger]).accuracy.tolist() == [0.75, 0.25]
+    assert accuracies(points, [ledger], "test").accuracy.tolist() == [0.75, 0.75]
+
+
 def test_every_row_gets_the_interval_of_its_point():
     table = with_intervals(TABLE, ["mode", "rate"])
     assert len(table) == len(TABLE)
@@ -178,6 +200,8 @@ def test_accuracies_are_the_records(tiny, tmp_path):
     [
         (lambda: at(TABLE, mode="medium"), "mode='medium'"),
         (lambda: at(TABLE, mode="easy"), "several trials of one seed"),
+        (lambda: at(TABLE), "name columns of the table"),
+        (lambda: at(TABLE, colour=1), "name columns of the table"),
         (lambda: t_interval([1, 2], level=1.5), "1.5"),
         (lambda: t_interval([1, 2], points=0), "points=0"),
         (lambda: judge({}, above=0), "at least one point"),

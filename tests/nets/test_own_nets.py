@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import re
+import subprocess
 import sys
 import types
 
@@ -11,6 +13,7 @@ from torch import nn
 
 from easel import cli, warm
 from easel.errors import UserError
+from easel.files import ROOT
 from easel.ledger.store import Store
 from easel.nets import names
 from easel.train import ensure as ensure_module
@@ -34,6 +37,12 @@ def registry(monkeypatch):
     monkeypatch.setattr(names, "FAMILIES", dict(names.FAMILIES))
     monkeypatch.setattr(warm, "UNSHARED", set())
     monkeypatch.setenv("EASEL_IMPORTS", "")
+
+
+def test_what_the_library_brings_is_known_to_every_process():
+    asked = "from easel import warm; import easel.notebook.lab; print(warm.UNSHARED)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"  # else everything is trained on one core
 
 
 def test_a_builder_of_ones_own_is_a_net_with_a_version_and_starts_from_the_seed(registry):
@@ -125,6 +134,17 @@ def test_nets_of_timm_go_by_their_names_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UserError, match=r"pip install \"easel\[timm\]\""):
         names.check("timm-plain", 16)
+
+
+def test_a_net_of_timm_itself_is_built_for_small_images():
+    pytest.importorskip("timm")
+    assert names.build("timm-test_vit", classes=3, size=32)(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_the_readmes_net_of_ones_own_is_one(registry):
+    code = re.search(r"```python\n# mynets.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    exec(code, {})
+    assert names.build("mine-v1", classes=3, size=16)(torch.zeros(2, 3, 16, 16)).shape == (2, 3)
 
 
 def test_a_module_to_import_that_cannot_be_is_one_line(monkeypatch, capsys):

@@ -672,7 +672,9 @@ def test_a_folder_that_papermill_filled_becomes_pages(tmp_path, capsys):
     receipt = receipts.read(tmp_path / "receipts" / "00_one.json")
     assert receipt["parameters"] == {"epochs": 7}
     assert not receipts.changed(receipt, tmp_path)
-    assert 'href="00_one.html"' in (tmp_path / "index.html").read_text()
+    index = (tmp_path / "index.html").read_text()
+    assert 'href="00_one.html"' in index
+    assert "<dt>matching rate</dt>" in index  # the words that the notebooks' README.md explains
     assert cli.main(["index", str(tmp_path / "none")]) == 2
     assert "has no receipts/" in capsys.readouterr().err
 

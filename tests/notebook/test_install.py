@@ -1,5 +1,6 @@
 """Installed without a checkout: the notebooks come along, and data and results lie where one works."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -46,3 +47,24 @@ def test_an_installed_package_runs_a_notebook_in_any_folder(tmp_path):
     made = {path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file()}
     assert {"results/smoke/00_easiness.ipynb", "results/smoke/index.html"} <= made
     assert not any(Path(one).parts[0] != "results" for one in made)
+
+
+@pytest.mark.slow
+def test_the_notebook_for_colab_fetches_a_repository_installs_it_and_shows_what_a_run_found(tmp_path):
+    """As there: an empty folder and a kernel. What pip installs goes aside, not into the environment of these tests."""
+    if not (files.ROOT / ".git").exists():
+        pytest.skip("needs a checkout")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("EASEL_")}
+    env |= {"PIP_PREFIX": str(tmp_path / "prefix"), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "1"}
+    env |= {"PIP_IGNORE_INSTALLED": "1", "PYTHONPATH": str(tmp_path / "easel" / "lib")}
+    env |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # where !python looks
+    run = "--profile smoke --only 01_matching --dataset patterns --set images=60 --set models=mlp-1x10,mlp-1x12"
+    given = ["-p", "repository", (files.ROOT).as_uri(), "-p", "run", run + " --set trials=2 --set epochs=1"]
+    papermill = [sys.executable, "-m", "papermill", "--cwd", str(tmp_path), "--log-output", *given]
+    notebook, out = files.ROOT / "notebooks" / "colab" / "easel.ipynb", tmp_path / "out.ipynb"
+    done = subprocess.run([*papermill, str(notebook), str(out)], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "easel" / "results" / "smoke" / "index.html").exists()
+    shown = json.loads(out.read_text())["cells"]
+    kinds = [kind for cell in shown for output in cell.get("outputs", []) for kind in output.get("data", {})]
+    assert {"image/png", "text/html"} <= {*kinds}

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,13 +12,15 @@ import sys
 import tempfile
 import threading
 import time
+import types
 from pathlib import Path
 
 import psutil
 import pytest
 
 from easel.errors import UserError
-from easel.train import ensure as run, workers as cluster
+from easel.ledger.trial import Recipe
+from easel.train import cluster, ensure as run, gpu
 from easel.train.loop import train
 
 DRIVER = """
@@ -92,13 +95,14 @@ def test_without_ray_one_line_says_what_to_install(tiny, store, monkeypatch):
 @pytest.mark.parametrize(
     ("available", "wanted", "expected"),
     [
-        ({"CPU": 8}, None, ("cpu", {"num_cpus": 1})),
-        ({"CPU": 8, "GPU": 2}, "cpu", ("cpu", {"num_cpus": 1})),
-        ({"CPU": 8, "GPU": 2}, None, ("cuda", {"num_cpus": 1, "num_gpus": 0.25})),
-        ({"CPU": 8, "GPU": 2}, "cuda", ("cuda", {"num_cpus": 1, "num_gpus": 0.25})),
+        ({"CPU": 8}, None, ("cpu", 8)),
+        ({"CPU": 8, "GPU": 2}, "cpu", ("cpu", 8)),
+        ({"CPU": 8, "GPU": 2}, None, ("cuda", 2)),
+        ({"CPU": 8, "GPU": 2}, "cuda", ("cuda", 2)),
+        ({}, None, ("cpu", 1)),  # a head without cores of its own, before its nodes are there
     ],
 )
-def test_a_task_asks_for_a_core_or_a_share_of_a_gpu(available, wanted, expected, monkeypatch):
+def test_tasks_are_for_cores_or_for_gpus_and_as_many_at_once(available, wanted, expected, monkeypatch):
     monkeypatch.delenv("EASEL_DEVICE")
     if wanted:
         monkeypatch.setenv("EASEL_DEVICE", wanted)
@@ -122,8 +126,119 @@ def test_an_address_where_nobody_answers_is_refused_at_once(tiny, store, ray, mo
 
 def test_a_node_with_other_data_is_refused_and_trains_nothing(tiny, store):
     with pytest.raises(UserError, match="another patterns or another version"):
-        cluster._task(tiny(), "0" * 64, "cpu", store, "data")
+        cluster._task([tiny()], ["0" * 64], "cpu", store, cluster._Home(os.getcwd(), "data", {}))
     assert not contents(store.folder)
+
+
+# ---- what goes out: a fake of Ray, in this process -----------------------------------------------------------------
+
+
+class FakeRay:
+    """Runs a task when its end is asked for, and notes how many were out at once."""
+
+    def __init__(self, **available):
+        self.available, self.out, self.most, self.ran, self.asked = available, {}, 0, [], {}
+
+    def is_initialized(self):
+        return True
+
+    def cluster_resources(self):
+        return self.available
+
+    def remote(self, **asked):
+        self.asked = asked
+        return lambda task: types.SimpleNamespace(remote=lambda *given: self._send(task, given))
+
+    def _send(self, task, given):
+        ref = f"task {len(self.ran) + len(self.out)}"
+        self.out[ref] = (task, given)
+        self.most = max(self.most, len(self.out))
+        return ref
+
+    def wait(self, refs, timeout):
+        assert list(self.out) == refs
+        return refs[:1], refs[1:]
+
+    def get(self, ref):
+        task, given = self.out.pop(ref)
+        task(*given)
+        self.ran.append(given[0])
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Makes a cluster of a fake with these resources, whose GPUs are this CPU."""
+
+    def make(**available):
+        ray = FakeRay(**available)
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        monkeypatch.delenv("EASEL_DEVICE")
+        together, seen = gpu.train_together, []
+
+        def on_cpu(trials, device, *rest):
+            assert device == "cuda"
+            seen.append([(t.model, t.seed) for t in trials])
+            together(trials, "cpu", *rest, most=len(trials))
+
+        monkeypatch.setattr(cluster.gpu, "train_together", on_cpu)
+        return ray, seen
+
+    return make
+
+
+def test_few_tasks_are_out_at_once_however_many_trials_there_are(tiny, store, fake):
+    ray, _ = fake(CPU=2)
+    ledger = run.ensure([tiny(seed=s, epochs=1) for s in range(30)], store=store, engine="ray", quiet=True)
+    assert (ledger.trained, len(ray.ran), ray.most) == (30, 30, 2 * cluster.AHEAD)
+    assert ray.asked["num_cpus"] == 1
+
+
+def test_a_gpu_is_given_trials_of_one_net_that_it_trains_side_by_side(tiny, store, fake):
+    ray, seen = fake(CPU=8, GPU=2)
+    trials = [tiny(seed=s, epochs=1, model=m) for m in ("mlp-1x10", "mlp-1x12") for s in range(6)]
+    assert run.ensure(trials, store=store, engine="ray", quiet=True).trained == 12
+    assert ray.asked["num_gpus"] == 1
+    assert sorted(map(sorted, seen)) == [[(m, s) for s in range(6)] for m in ("mlp-1x10", "mlp-1x12")]
+    assert contents(store.folder) == {f"{t.key}.npz": train(t).to_bytes() for t in trials}
+
+
+def test_no_gpu_has_more_than_its_share_while_another_has_nothing(tiny):
+    nets = [tiny(seed=s, model=m, epochs=1) for m in ("mlp-1x10", "mlp-1x12") for s in range(10)]
+    sizes = {gpus: [len(t) for t in cluster.tasks_of(nets, "cuda", gpus)] for gpus in (1, 2, 4, 100)}
+    assert sizes == {1: [10, 10], 2: [10, 10], 4: [5] * 4, 100: [1] * 20}
+    many = cluster.tasks_of([tiny(seed=s, epochs=1) for s in range(100)], "cuda", 2)
+    assert max(map(len, many)) <= gpu.MOST_PACKED
+    assert sorted(trial.seed for task in many for trial in task) == list(range(100))
+    long = [tiny(seed=s, epochs=9) for s in range(2)]
+    assert cluster.tasks_of([*nets[:10], *long], "cuda", 1) == [long, nets[:10]]  # the longest first
+    fixed = Recipe(precision="fp32", batches="high-loss")
+    alone = [tiny(seed=s, recipe=fixed) for s in range(4)]
+    assert cluster.tasks_of(alone, "cuda", 1) == [[trial] for trial in alone]  # nothing of it can be captured
+
+
+def test_a_task_has_the_driver_s_variables_and_modules_and_a_node_s_own_data(tiny, store, tmp_path, monkeypatch):
+    (tmp_path / "nets_of_mine.py").write_text("import os\nos.environ['SEEN'] = os.environ['EASEL_MIRRORS']\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("SEEN", "")
+    environ = {"EASEL_IMPORTS": "nets_of_mine", "EASEL_MIRRORS": "http://there"}
+    for name in environ:
+        monkeypatch.setenv(name, "")  # and as it was afterwards
+    home = cluster._Home(str(tmp_path), "/of/the/driver", environ)
+    own = os.environ["EASEL_DATA"]
+    cluster._task([tiny()], [tiny().key], "cpu", store, home)
+    assert os.environ["SEEN"] == "http://there"
+    assert os.environ["EASEL_DATA"] == own
+    assert store.get(tiny()) is not None
+
+
+def test_what_only_this_process_knows_is_trained_here(tiny, store, fake, monkeypatch):
+    ray, _ = fake(CPU=2)
+    monkeypatch.setattr(run.warm, "UNSHARED", {"net mine-v1"})
+    assert run.ensure([tiny()], store=store, engine="ray", quiet=True).trained == 1
+    assert not ray.ran
+
+
+# ---- Ray itself ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -224,3 +339,116 @@ def test_a_stop_ends_every_process_and_keeps_what_was_finished(store, tmp_path, 
         time.sleep(0.1)
     assert left == []
     assert len(list(store.records())) == len(contents(store.folder)) >= 2  # each whole and verified
+
+
+# ---- two nodes, on addresses of this machine -------------------------------------------------------------------------
+
+OFTEN = """
+import functools
+import time
+from easel.train import cluster
+
+slowly = {"on_epoch": lambda run: time.sleep(0.02), "checkpoint_s": 0}  # each epoch a checkpoint
+cluster.train_one = functools.partial(cluster.train_one, **slowly)
+"""
+ANY_DRIVER = """
+import sys
+from easel.ledger.store import Store
+from easel.ledger.trial import Recipe, Trial
+from easel.train import ensure as run
+
+if __name__ == "__main__":
+    small = {"data": "patterns", "images": 100, "model": "mlp-1x10", "recipe": Recipe(precision="fp32")}
+    trials = [Trial(seed=s, epochs=200 if s < 2 else 60, **small) for s in range(10)]
+    print(sum(one.trained for one in run.ensure_each(trials, store=Store(sys.argv[1]), engine="ray", quiet=True)))
+"""
+
+
+def until(what, seconds=120):
+    """Waits until it is true, and gives what it is."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def nodes(tmp_path, ray, monkeypatch):
+    """Two nodes of one core each, with a token: environment of a driver, and the process of each node."""
+    (tmp_path / "often.py").write_text(OFTEN)
+    for name, value in {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_TMPDIR": str(tmp_path.parent),
+    }.items():
+        monkeypatch.setenv(name, value)
+    with socket.socket() as free:
+        free.bind(("127.0.0.2", 0))
+        address = f"127.0.0.2:{free.getsockname()[1]}"
+    start = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", "--num-gpus=0"]
+    start += ["--include-log-monitor=false", f"--object-store-memory={100 * 2**20}"]
+    head = ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
+    started = []
+
+    def node(*more):
+        with open(tmp_path / f"node-{len(started)}.log", "w") as log:
+            started.append(subprocess.Popen([*start, *more], stdout=log, stderr=log, start_new_session=True))
+
+    def answers():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.2", int(address.rpartition(":")[2])), 1):
+            return True
+
+    node(*head, "--node-ip-address=127.0.0.2")
+    until(answers)
+    node(f"--address={address}", "--node-ip-address=127.0.0.3")
+    try:
+        yield {**os.environ, "RAY_ADDRESS": address, "EASEL_IMPORTS": "often"}, started
+    finally:
+        for process in started:
+            end(process)
+
+
+def end(process):
+    """Kills a process and all that it started."""
+    for pid in [process.pid, *below(process.pid)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait(timeout=60)
+
+
+@pytest.mark.slow
+def test_a_node_is_killed_then_the_driver_and_two_start_again_and_all_is_as_trained_here(store, tmp_path, tiny, nodes):
+    environ, (head, second) = nodes
+    (tmp_path / "driver.py").write_text(ANY_DRIVER)
+
+    def driver():
+        command = [sys.executable, "driver.py", str(store.folder)]
+        return subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True)
+
+    def at_work():
+        begun = {path.stem for path in store.folder.glob("*.checkpoint")}
+        return begun if ray_tasks(head.pid) and ray_tasks(second.pid) and len(begun) == 2 else None
+
+    first = driver()
+    trials = [tiny(seed=s, epochs=200 if s < 2 else 60) for s in range(10)]
+    local = {f"{trial.key}.npz": train(trial).to_bytes() for trial in trials}
+    begun = until(at_work)  # on both nodes
+    assert begun == {trial.key for trial in trials[:2]}  # the longest first
+    end(second)
+    assert not contents(store.folder).keys() & {f"{key}.npz" for key in begun}  # in the middle of them
+    until(lambda: contents(store.folder).keys() >= {f"{key}.npz" for key in begun})
+    assert first.poll() is None
+    first.kill()
+    first.communicate()
+    finished = {path: path.stat().st_ino for path in store.folder.glob("*.npz")}
+    assert 2 <= len(finished) < len(trials)
+    both = [driver(), driver()]
+    trained = sorted(int(one.communicate(timeout=200)[0]) for one in both)
+    assert [one.returncode for one in both] == [0, 0]
+    assert trained[0] == 0  # it waited, and read
+    assert 0 < trained[1] <= len(trials) - len(finished)
+    assert {path: path.stat().st_ino for path in finished} == finished  # none was trained again
+    assert contents(store.folder) == local

@@ -92,3 +92,14 @@ def test_curves_and_batch_losses_are_those_of_the_records(store):
     grouped = losses[(losses.arm == GROUPED) & (losses.seed == 0) & (losses.epoch == 2)]
     of_image = ledger.values("loss")[[t.key for t in ledger.trials].index(plan[GROUPED][0].key), 1]
     assert np.allclose(grouped.loss, of_image.reshape(5, 20).mean(1))  # order: easiness ascending = 0, 1, 2, ...
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_trials_are_found_in_the_precision_in_which_the_lab_trained_them(store, precision):
+    base = hard_minibatches.recipe(batch_size=20)
+    asked = {"data": "patterns", "images": 40, "model": "mlp-1x10", "epochs": 1, "views": ("test:50",)}
+    plan = {FIXED: [Trial(seed=0, recipe=base, record=("loss",), **asked)]}
+    ledger = run.ensure(run.in_precision(precision, plan[FIXED]), store=store, workers=0, quiet=True)
+    curves = hard_minibatches.test_curves(ledger, {"mlp": plan}, "test:50")
+    assert curves.accuracy.tolist() == [ledger.correct("test:50").mean()]
+    assert hard_minibatches.batch_losses(ledger, plan).batch.tolist() == [0, 1]

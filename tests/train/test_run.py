@@ -71,6 +71,13 @@ def contents(folder):
     return {p.name: p.read_bytes() for p in folder.glob("*.npz")}
 
 
+def test_what_the_library_registers_itself_every_process_knows():
+    """Else nothing would be trained on more cores than one."""
+    says = "import easel.compare, easel.sections.mislabels, easel.train.ensure\nprint(easel.warm.UNSHARED)"
+    done = subprocess.run([sys.executable, "-c", f"import easel.warm\n{says}"], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
 def test_a_few_seconds_of_work_start_no_process_and_more_does(tiny, store, monkeypatch):
     pools = []
     monkeypatch.setattr(run.pool, "Pool", lambda todo, workers, *rest: pools.append((len(todo), workers)) or Idle())

@@ -121,7 +121,7 @@ def register_set(this: Published) -> Published:
     if older.md5 != this.md5:
         raise UserError(f"data set {this.name}: the name is taken by {older.archive}; give it another")
     PUBLISHED[this.name] = this
-    share(f"the data set {this.name}", this.read)
+    share(f"the data set {this.name}", this.read or this.unpack)  # it has one of them
     return this
 
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from easel.errors import UserError, one_line
 from easel.notebook.plan import Job
 
 PID = "kernel-process"  # a file kernel-process.<id> in the scratch folder names the kernel's process
+SAVE_S = 10.0  # between two states of a notebook at work: whoever looks into its stage sees how far it is
 START_TIMEOUT_S = 120  # a kernel starts in seconds; a minute on a machine that is busy with training
 
 
@@ -70,7 +72,7 @@ def save(draft: Path, job: Job, stage: Path) -> None:
 
 
 def execute(job: Job, draft: Path) -> None:
-    """Runs the notebook through papermill in a kernel of this very Python, saving after every cell to draft."""
+    """Runs the notebook through papermill in a kernel of this very Python, saving to draft at most every SAVE_S."""
     import nbformat
     import papermill
 
@@ -79,6 +81,7 @@ def execute(job: Job, draft: Path) -> None:
         notebook,
         str(draft).replace("{", "{{").replace("}", "}}"),
         parameters=job.values,
+        engine_name=_engine(),
         kernel_name="python3",
         language="python",
         kernel_manager_class=_own_kernel(),
@@ -146,6 +149,35 @@ def _last_started(draft: Path) -> int:
         started = [n for n, c in enumerate(code, 1) if c["metadata"].get("papermill", {}).get("start_time")]
         return max(started, default=0)
     return 0
+
+
+def _engine() -> str:
+    """The name of papermill's own engine, but that it saves seldom: else each cell costs two writes of all before it.
+
+    A last time it saves however the execution ends.
+    """
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Sparing(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, **how):
+            whole, saved = nb_man.save, time.monotonic()
+
+            def save(**now):
+                nonlocal saved
+                if time.monotonic() - saved >= SAVE_S:
+                    whole(**now)
+                    saved = time.monotonic()
+
+            nb_man.save = save
+            try:
+                super().execute_managed_notebook(nb_man, kernel_name, **how)
+            finally:
+                nb_man.save = whole
+
+    name = "easel-sparing"
+    papermill_engines.register(name, Sparing)
+    return name
 
 
 def _own_kernel():

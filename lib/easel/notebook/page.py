@@ -291,17 +291,21 @@ def figure_bytes(figure) -> tuple[bytes, str, tuple[int, int]]:
     from PIL import Image
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pil_kwargs={"compress_level": 0})
     plt.close(figure)
-    png = buffer.getvalue()
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture = Image.open(buffer).convert("RGB")
     size = tuple(side * 2 // 3 for side in picture.size)
     small = with_palette(picture)
     if small is not None:
-        return min(png, small, key=len), "png", size
+        return small, "png", size
+    png, jpeg = _saved(picture, "PNG"), _saved(picture, "JPEG", quality=QUALITY, optimize=True)
+    return (jpeg, "jpeg", size) if 1.5 * len(jpeg) < len(png) else (png, "png", size)
+
+
+def _saved(picture, form: str, **how) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=QUALITY, optimize=True, dpi=(DPI, DPI))
-    return (buffer.getvalue(), "jpeg", size) if 1.5 * buffer.tell() < len(png) else (png, "png", size)
+    picture.save(buffer, format=form, dpi=(DPI, DPI), **how)
+    return buffer.getvalue()
 
 
 def with_palette(picture) -> bytes | None:
@@ -312,9 +316,7 @@ def with_palette(picture) -> bytes | None:
     off = ImageChops.difference(picture, small.convert("RGB")).convert("L").histogram()
     if sum(off[SEEN:]) > SPARED * sum(off):
         return None
-    buffer = io.BytesIO()
-    small.save(buffer, format="PNG", optimize=True, dpi=(DPI, DPI))
-    return buffer.getvalue()
+    return _saved(small, "PNG", compress_level=8)  # 9, PIL's `optimize`: 3% fewer bytes in 2.6 times the time
 
 
 def figure_of(thing):

@@ -41,7 +41,9 @@ PRELOAD = (
     "torchvision",
     "easel.notebook.lab",
     "easel.plot.base",
+    "easel.notebook.warmed",
 )
+WARMED = "EASEL_WARMED"  # JSON of names of data sets, to easel.notebook.warmed
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 _IS_SOURCE = re.compile(r".+\.ipynb|profiles\.yaml|README\.md").fullmatch  # of what lies beside notebooks
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
@@ -75,6 +77,15 @@ def notebooks_dir() -> Path:
         brought = (one for one in metadata.files("easel") or () if one.name == "profiles.yaml")
         return next((Path(one.locate()).resolve().parent for one in brought), own)
     return own
+
+
+def glossary() -> list[tuple[str, str]]:
+    """The words that the notebooks' README.md explains, and what they mean, in Markdown; [] where there is none."""
+    with suppress(OSError, UnicodeDecodeError):
+        text = files.read_regular(notebooks_dir() / "README.md").decode()
+        table = re.search(r"^## Ten words$(.*?)(?=^## |\Z)", text, re.M | re.S)
+        return re.findall(r"^\| (?!word )(.+?) \| (.+?) \|$", table[1] if table else "", re.M)
+    return []
 
 
 def lay_out(folder: Path) -> Path:
@@ -326,10 +337,15 @@ def check_inputs(plans: list[Job], here: bool = False) -> None:
             )
 
 
-def _inspected(*asked) -> dict[str, str]:
-    """`_inspect`, in a process of its own."""
-    with ProcessPoolExecutor(1, warm.context(PRELOAD), _settle, (dict(os.environ),)) as process:
-        return process.submit(_inspect, *asked).result()
+def _inspected(sets: list[str], *asked) -> dict[str, str]:
+    """`_inspect`, in a process of its own; the one it is forked from reads the data sets, for all that come later."""
+    environ = dict(os.environ)
+    os.environ[WARMED] = json.dumps(sets)
+    try:
+        with ProcessPoolExecutor(1, warm.context(PRELOAD), _settle, (environ,)) as process:
+            return process.submit(_inspect, sets, *asked).result()
+    finally:
+        del os.environ[WARMED]
 
 
 def _settle(environ: dict[str, str]) -> None:

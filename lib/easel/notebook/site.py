@@ -8,6 +8,7 @@ A result is shown as what it is: of the last run, of an older one because the la
 import html
 import json
 import re
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -149,6 +150,8 @@ def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed
     for stem, why in damaged.items():
         anew = f"Its results are not shown; easel run --only {stem} makes them anew."
         notices[f"The receipt of {stem} is damaged: {why}. {anew}"] = None
+    from easel.notebook import plan
+
     explorers = sorted(folder.glob("explorer*.html"), key=lambda path: path.stem)
     return page_template("index.html.j2").render(
         profile=folder.name,
@@ -158,6 +161,7 @@ def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed
         explorers=[(path.name, path.stem[8:].replace("-", ", ")) for path in explorers],
         cards=cards,
         heads=("Claim", "Paper", "Here", "Verdict", "Why"),
+        words=plan.glossary(),
     )
 
 
@@ -202,8 +206,9 @@ def _card(folder: Path, stem: str, receipt: dict | None, failure: dict | None) -
     return card
 
 
+@cache
 def page_template(name: str):
-    """A template beside this module (jinja2); all that goes into it is escaped."""
+    """A template beside this module (jinja2), compiled once; all that goes into it is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -236,6 +241,24 @@ CONTENTS = "<!-- contents -->"
 NO_ALTERNATIVE = 'alt="No description has been provided for this image"'  # what nbconvert writes
 
 
+@cache
+def exporter():
+    """nbconvert's, with a template of ours; one for all pages, since its templates take longer than a page."""
+    from jinja2 import DictLoader
+    from nbconvert import HTMLExporter
+
+    # A reader's dark mode is theirs: Jupyter's dark colours come after the light ones.
+    dark = "{{ resources.include_css('static/theme-dark.css').striptags() | safe }}"
+    css = f'{{{{ super() }}}}<style media="(prefers-color-scheme: dark)">{dark}</style>'
+    scripts = ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
+    blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
+    blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}"
+    blocks += "{% block body_header %}{{ super() }}{{ resources.easel[0] }}{% endblock %}"
+    blocks += "{% block body_footer %}{{ resources.easel[1] }}{{ super() }}{% endblock %}"
+    template = "{% extends 'lab/index.html.j2' %}" + blocks
+    return HTMLExporter(extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2")
+
+
 def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
     """An executed notebook as an HTML page without scripts (so without live widgets), to lie beside its figures/.
 
@@ -245,24 +268,12 @@ def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
 
     Figures that are saved there are shown from there; other images are in the page.
     """
-    from jinja2 import DictLoader
-    from nbconvert import HTMLExporter
-
-    # A reader's dark mode is theirs: Jupyter's dark colours come after the light ones.
-    dark = "{{ resources.include_css('static/theme-dark.css').striptags() | safe }}"
-    css = f'{{{{ super() }}}}<style media="(prefers-color-scheme: dark)">{dark}</style>'
-    scripts = ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
-    blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
     arrows = zip(beside, ("← {}", "{} →"), strict=True)
     links = [("index", "All results"), *((stem, form.format(stem)) for stem, form in arrows if stem)]
     links = " · ".join(f'<a href="{quote(stem)}.html">{html.escape(words)}</a>' for stem, words in links)
-    top, end = (f'<nav style="margin: 10px 70px">{links}{more}</nav>' for more in (CONTENTS, ""))
-    blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}"
-    blocks += "{% block body_header %}{{ super() }}{{ resources.easel[0] }}{% endblock %}"
-    blocks += "{% block body_footer %}{{ resources.easel[1] }}{{ super() }}{% endblock %}"
-    template = "{% extends 'lab/index.html.j2' %}" + blocks
-    exporter = HTMLExporter(extra_loaders=[DictLoader({"easel.html.j2": template})], template_file="easel.html.j2")
-    page = exporter.from_filename(str(notebook), resources={"easel": (top, end)})[0]
+    style = "margin: 10px 70px; font-family: sans-serif"
+    ends = tuple(f'<nav style="{style}">{links}{more}</nav>' for more in (CONTENTS, ""))
+    page = exporter().from_filename(str(notebook), resources={"easel": ends})[0]
     parts = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page)
     listed = "".join(f'<li><a href="#{at}">{title}</a></li>' for at, title in parts)
     page = page.replace(

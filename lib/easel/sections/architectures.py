@@ -67,11 +67,14 @@ def ceiling_shares(table: pd.DataFrame, data: str) -> pd.DataFrame:
 
 
 def cut_curves(groups: Groups, which: str, m: int = 1) -> pd.DataFrame:
-    """Matching rate against the cut (`matching.overlap_curve`, with pair): CNNs with each other, and one MLP pair."""
+    """Matching rate against the cut (`matching.overlap_curve`, with pair): CNNs with each other, and one MLP pair.
+
+    Where there are no CNNs: of the MLPs with each other.
+    """
     counts = groups.counts(m)
     plain, cnns = _kinds(groups)
     pairs = [(plain[0], cnns[0])] if plain and cnns else []
-    pairs += combinations(cnns, 2)
+    pairs += combinations(cnns or plain, 2)
     curves = [matching.overlap_curve(counts[a], counts[b], which=which).assign(pair=f"{a} – {b}") for a, b in pairs]
     return pd.concat(curves)
 

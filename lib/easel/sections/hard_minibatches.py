@@ -4,7 +4,7 @@ An arm is a way to choose mini-batches; all arms of a net have the same seeds, b
 are tidy, one row a trial and epoch, an "epoch" being N_b updates whatever the arm trains on. Nothing here trains.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,10 +14,12 @@ from easel.compare import claims, paired
 from easel.compare.claims import Judged
 from easel.compare.intervals import t_interval
 from easel.errors import UserError
+from easel.ledger.record import Record
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Edit, Recipe, Trial
 from easel.sections import printed
 from easel.train.batches import fixed_order
+from easel.train.cost import precision_of
 
 SHUFFLED, FIXED, GROUPED = "plain, shuffled", "plain, fixed order", "grouped by easiness"
 
@@ -84,16 +86,24 @@ def test_curves(ledger: Ledger, plans: dict[str, dict[str, list[Trial]]], view: 
     plans: {model: {arm: its trials}}; view: such as "test:2000", recorded after every epoch. A diverged trial is left
     out.
     """
-    records = {record.key: record for record in ledger.records}
     rows = []
     for plan in plans.values():
-        for arm, trials in plan.items():
-            for trial in trials:
-                if trial.key not in records:
-                    continue
-                for epoch, right in enumerate(records[trial.key].correct(view), start=1):
-                    rows.append((trial.model, arm, trial.seed, epoch, float(right.mean())))
+        for arm, trial, record in _trained(ledger, plan):
+            for epoch, right in enumerate(record.correct(view), start=1):
+                rows.append((trial.model, arm, trial.seed, epoch, float(right.mean())))
     return pd.DataFrame(rows, columns=["model", "arm", "seed", "epoch", "accuracy"])
+
+
+def _trained(ledger: Ledger, plan: dict[str, list[Trial]]) -> Iterator[tuple[str, Trial, Record]]:
+    """Arm, trial and record of those that the ledger has, in the precision that it has them in (`Lab.ensure`)."""
+    records = {record.key: record for record in ledger.records}
+    precisions = {precision_of(record) for record in ledger.records}
+    for arm, trials in plan.items():
+        for trial in trials:
+            keys = (replace(trial, recipe=replace(trial.recipe, precision=one)).key for one in precisions)
+            record = next((records[key] for key in keys if key in records), None)
+            if record is not None:
+                yield arm, trial, record
 
 
 def epochs_to(accuracy: np.ndarray, target: float) -> float:
@@ -222,17 +232,14 @@ def batch_losses(ledger: Ledger, plan: dict[str, list[Trial]]) -> pd.DataFrame:
     From the losses of single images (record=("loss",)) at the end of every epoch. Arms without fixed batches have no
     rows: there is nothing whose loss could be kept.
     """
-    records = {record.key: record for record in ledger.records}
     parts = []
-    for arm, trials in plan.items():
-        for trial in trials:
-            if trial.key not in records or trial.recipe.batches == "shuffled":
-                continue
-            losses = records[trial.key].values("loss")
-            batches = [index.numpy() for index in fixed_order(trial).split(trial.recipe.batch_size)]
-            for epoch, row in enumerate(losses, start=1):
-                loss = [float(row[index].mean()) for index in batches]
-                known = {"model": trial.model, "arm": arm, "seed": trial.seed, "epoch": epoch}
-                parts.append(pd.DataFrame({"batch": range(len(loss)), "loss": loss}).assign(**known))
+    for arm, trial, record in _trained(ledger, plan):
+        if trial.recipe.batches == "shuffled":
+            continue
+        batches = [index.numpy() for index in fixed_order(trial).split(trial.recipe.batch_size)]
+        for epoch, row in enumerate(record.values("loss"), start=1):
+            loss = [float(row[index].mean()) for index in batches]
+            known = {"model": trial.model, "arm": arm, "seed": trial.seed, "epoch": epoch}
+            parts.append(pd.DataFrame({"batch": range(len(loss)), "loss": loss}).assign(**known))
     columns = ["model", "arm", "seed", "epoch", "batch", "loss"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -23,7 +23,7 @@ from easel.ledger.provenance import asked_device
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial
-from easel.train import budget, cost, workers as pool
+from easel.train import budget, cluster, cost, workers as pool
 from easel.train.budget import OutOfTime
 from easel.train.cost import work
 from easel.train.workers import cores, fetch_data
@@ -37,9 +37,9 @@ ENGINES = ("local", "ray")
 SMALL_WORK = 3e11  # multiply-adds, some 5 s of a core: less is done in this process sooner than workers have started
 
 
-def device() -> str:
+def device(engine: str | None = None) -> str:
     """Where trials are trained here: $EASEL_DEVICE, else "cuda" if there is a GPU, else "cpu"."""
-    if check_engine() == "ray":  # whose GPUs are elsewhere
+    if check_engine(engine) == "ray":  # whose GPUs are elsewhere
         return os.environ.get("EASEL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     return asked_device() or ("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -169,10 +169,12 @@ def _only_driver(folder: Path, quiet: bool) -> Iterator[None]:
         if fcntl is not None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 if not quiet:
                     print("another process is training into this store; waiting for it", flush=True)
                 fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError:  # a network folder without locks: two drivers may train one trial, to the same bytes
+                pass
         files.sweep_parts(folder)
         yield
 
@@ -262,7 +264,7 @@ def _announce(todo: list[Trial], engine: str, at_once: int, store: Store) -> Non
 
 
 def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, progress: Progress) -> None:
-    on = device()
+    on = device(engine)
     alone = bool(warm.UNSHARED) and workers is None
     here = workers == 0 or alone or (workers is None and progress.work < SMALL_WORK)
     if alone and not progress.quiet and progress.work >= SMALL_WORK:
@@ -276,8 +278,8 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
             slow = "this processor has no bfloat16 products and emulates them, some 8 times slower than fp32"
             print(slow, flush=True)
         _announce(todo, engine, processes, store)
-    if engine == "ray":
-        pool.train_on_ray(todo, store, progress)
+    if engine == "ray" and not alone:
+        cluster.train_on_ray(todo, store, progress)
     elif on == "cuda":
         from easel.train import gpu
 

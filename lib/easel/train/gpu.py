@@ -277,17 +277,21 @@ class Pack:
         return [lane for lane in going if lane.diverged or lane.done == lane.trial.epochs]
 
 
+def alike(todo: Iterable[Trial]) -> list[list[Trial]]:
+    """The trials in groups of those that can train side by side: one net, recipe, length, and as many images."""
+    groups: dict[tuple, list[Trial]] = {}
+    for trial in todo:
+        images = len(trial.trained_on), trial.facts.fingerprint
+        groups.setdefault((trial.model, trial.epochs, trial.recipe, images, trial.views), []).append(trial)
+    return list(groups.values())
+
+
 def train_together(todo: Iterable[Trial], device: str, store: Store, progress, most: int | None = None) -> None:
     """Train trials and put their records, those that fit together side by side, the others one after another.
 
     progress: a run.Progress. most: at once; None measures what pays (`width`).
     """
-    groups: dict[tuple, list[Trial]] = {}
-    for trial in todo:
-        images = len(trial.trained_on), trial.examples.fingerprint
-        alike = (trial.model, trial.epochs, trial.recipe, images, trial.views)
-        groups.setdefault(alike, []).append(trial)
-    for group in groups.values():
+    for group in alike(todo):
         if group[0].recipe.batches != "shuffled":  # the next batch depends on the losses so far: nothing to capture
             for trial in group:
                 budget.ask()
