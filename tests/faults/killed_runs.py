@@ -20,7 +20,7 @@ from pathlib import Path
 import make_notebooks as make
 import numpy as np
 import psutil
-from harness import fault, said
+from harness import fault, forking, said
 
 from easel import warm
 from easel.data.arrays import save_arrays
@@ -61,7 +61,8 @@ class Notebooks:
     def started(self, jobs: int) -> int:
         """The process of another run, of the next version."""
         self.version += 1
-        pid = os.fork()
+        with forking():
+            pid = os.fork()
         if pid:
             return pid
         status = 77
