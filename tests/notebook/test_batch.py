@@ -5,9 +5,11 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -533,6 +535,24 @@ def test_a_killed_run_takes_all_that_it_started_along_and_leaves_no_trace(notebo
     until(lambda: all(map(ended, others)))
     assert list(results.iterdir()) == []
     assert not os.path.exists(scratch)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_while_its_kernel_started_left_two_processes_that_waited_for_each_other(
+    notebooks, results, monkeypatch
+):
+    make.write(notebooks, "00_one", "import time\ntime.sleep(600)", make.END)
+    scratch = Path(tempfile.mkdtemp(prefix="e", dir="/tmp"))  # a socket's path has 107 letters at most
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    silent = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "easel.cli", "run"], **silent)
+    until(lambda: list(scratch.glob("easel-*/kernel-process.*")))
+    others = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    until(lambda: all(map(ended, others)))
+    assert list(results.iterdir()) == []
+    shutil.rmtree(scratch)
 
 
 def test_the_next_run_clears_up_after_a_machine_that_went_down(notebooks, results, monkeypatch):

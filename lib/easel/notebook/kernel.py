@@ -8,6 +8,7 @@ stage. When the caller is gone, it stops and removes the stage.
 import contextlib
 import errno
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -24,14 +25,28 @@ from easel.notebook.plan import Job
 
 PID = "kernel-process"  # a file kernel-process.<id> in the scratch folder names the kernel's process
 SAVE_S = 10.0  # between two states of a notebook at work: whoever looks into its stage sees how far it is
+STOP_S = 10.0  # for a process to end by itself; papermill's way of ending a kernel takes a second or two
 START_TIMEOUT_S = 120  # a kernel starts in seconds; a minute on a machine that is busy with training
 
 
 def execute_job(job: Job, stage: Path) -> None:
     """Executes the job and ends the process with the status of `attempt`."""
     os.setsid()  # a terminal's Ctrl-C goes to the caller alone
-    warm.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGINT))
-    sys.exit(attempt(job, stage))
+    warm.end_with_parent(lambda: _stop(stage))
+    try:
+        sys.exit(attempt(job, stage))
+    finally:  # a kernel that papermill did not come to end waits for this process, and this one would wait for it
+        for one in multiprocessing.active_children():
+            one.kill()
+
+
+def _stop(stage: Path) -> None:
+    """Stops this process, also where the interrupt comes while something takes it for a fault of its own."""
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(STOP_S)
+    for folder in (stage, Path(os.environ["JUPYTER_RUNTIME_DIR"])):
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(130)
 
 
 def attempt(job: Job, stage: Path) -> int:
