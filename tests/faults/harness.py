@@ -25,7 +25,7 @@ from easel import errors
 
 @dataclass(frozen=True)
 class Fault:
-    """prepare(folder) -> what tries share; attempt(shared, random.Random) -> "" or what went wrong."""
+    """prepare(folder) -> what tries share, closed in the end; attempt(shared, Random) -> "" or what went wrong."""
 
     name: str
     tries: int  # of the long run
@@ -66,7 +66,10 @@ def prepared(one: Fault) -> Iterator[Callable[[int], str]]:
                 frame = traceback.extract_tb(found.__traceback__)[-1]
                 return f"traceback: {type(found).__name__}: {found} ({Path(frame.filename).name}:{frame.lineno})"
 
-        yield attempt
+        try:
+            yield attempt
+        finally:
+            getattr(shared, "close", lambda: None)()
 
 
 @contextmanager

@@ -81,6 +81,10 @@ class Notebooks:
             sys.stderr.flush()
             os._exit(status)
 
+    def close(self) -> None:
+        """Removes what lies outside the folder."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
     def said(self) -> str:
         """The end of what the last run said."""
         return " ".join((self.folder / "said.txt").read_text(errors="replace")[-500:].split())

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import signal
 import socket
@@ -14,6 +15,7 @@ import time
 import types
 from pathlib import Path
 
+import psutil
 import pytest
 
 from easel.errors import UserError
@@ -260,6 +262,40 @@ def test_a_session_that_was_there_is_used_and_left_and_a_fault_arrives_unwrapped
         with pytest.raises(UserError, match=r"1000000000|1,000,000,000") as fault:
             run.ensure([shrunk], store=store, engine="ray", quiet=True)
         assert "\n" not in str(fault.value)
+
+
+def listening(pid: int) -> set[str]:
+    """The addresses at which a process, and all that it started, wait for others."""
+    found = set()
+    for one in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found |= {at.laddr.ip for at in one.net_connections("inet") if at.status == psutil.CONN_LISTEN}
+    return found
+
+
+@pytest.mark.slow
+def test_a_ray_that_is_started_here_listens_on_this_machine_alone(ray):
+    with cluster._session(ray):
+        assert listening(os.getpid()) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+@pytest.mark.slow
+def test_make_lab_listens_on_this_machine_alone(tmp_path):
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    asked = re.search(r"^lab: .*\n\t\S+/jupyter (.*) notebooks$", makefile, re.MULTILINE)[1].split()
+    own = ["--no-browser", "--allow-root", "--port=0", f"--ServerApp.root_dir={tmp_path}"]
+    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    server = subprocess.Popen([sys.executable, "-m", "jupyter", *asked, *own], cwd=tmp_path, **silent)
+    try:
+        until = time.monotonic() + 120
+        while not (found := listening(server.pid)):
+            assert server.poll() is None, "it ended"
+            assert time.monotonic() < until, "it listens nowhere"
+            time.sleep(0.2)
+        assert found <= {"127.0.0.1", "::1"}
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from easel import files
 from easel.compare import claims
-from easel.errors import UserError
+from easel.errors import UserError, one_line
 from easel.notebook import page as report, receipt as receipts
 
 VERDICT_COLUMNS = ("notebook", "claim", "paper", "here", "low", "high", "n", "verdict", "reason", "needed", "why")
@@ -75,7 +75,13 @@ def index(folder: Path) -> Path:
         notebook, page = (folder / f"{one['notebook']}.{suffix}" for suffix in ("ipynb", "html"))
         if notebook.is_file() and notebook.name not in one["files"]:
             given = kernel.parameters_given(notebook)
-            files.write_atomically(page, notebook_html(notebook).encode())
+            try:
+                shown = notebook_html(notebook)
+            except Exception as fault:  # what is raised on a file that is no notebook is of many kinds
+                raise UserError(
+                    f"{notebook} cannot be shown: {type(fault).__name__}: {one_line(fault, 150)}"
+                ) from fault
+            files.write_atomically(page, shown.encode())
             receipts.add_files(receipts.path_of(folder, one["notebook"]), [notebook.name, page.name], given)
     return write_site(folder)
 

@@ -5,9 +5,9 @@ local engine does and writes to the store, whose folder every node must see at t
 because its node died or its driver did and was started again, finds its records and goes on from the checkpoints of the
 rest. Only as many tasks are out as the cluster is about to begin, however many trials there are.
 
-$RAY_ADDRESS names a running cluster, else Ray is started here for the while. Ray listens on every address of a machine;
-who does not know the token is refused. A Ray started here makes one of its own (in ~/.ray); a cluster with
-RAY_AUTH_MODE=token wants the same RAY_AUTH_TOKEN in this process and on every node.
+$RAY_ADDRESS names a running cluster, else Ray is started here for the while, bound to 127.0.0.1 and with a token of its
+own (in ~/.ray). The Ray of a cluster listens on every address of its machines; with RAY_AUTH_MODE=token it refuses who
+does not know the token, and wants the same RAY_AUTH_TOKEN in this process and on every node.
 """
 
 import contextlib
@@ -179,13 +179,15 @@ def _session(ray) -> Iterator[None]:
         "num_gpus": 0 if os.environ.get("EASEL_DEVICE") == "cpu" else None,
         "include_dashboard": False,
         "object_store_memory": _OBJECTS,
+        "_node_ip_address": "127.0.0.1",
     }
     with _own_sigterm():
         try:
             if address:
                 ray.init(address=address, **quiet)
             else:
-                ray.init(address="local", **here, **quiet)
+                with _loopback(ray):
+                    ray.init(address="local", **here, **quiet)
         except Exception as fault:  # Ray raises many kinds, a bare Exception where a busy machine starts it too slowly
             reason = " ".join(str(fault).split())[:200]
             if not address:
@@ -195,6 +197,24 @@ def _session(ray) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _loopback(ray) -> Iterator[None]:
+    """Ray replaces 127.0.0.1 by an address that others reach, and listens on all of them, unless there is no cluster.
+
+    It knows that by a switch that was made for desktops, which its processes inherit.
+    """
+    constants, switch = ray._private.ray_constants, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    before = constants.ENABLE_RAY_CLUSTER, os.environ.get(switch)
+    constants.ENABLE_RAY_CLUSTER, os.environ[switch] = False, "0"
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before[0]
+        os.environ.pop(switch)
+        if before[1] is not None:
+            os.environ[switch] = before[1]
 
 
 def _reachable(address: str) -> None:
