@@ -264,6 +264,21 @@ def test_examples_that_are_all_alike_are_projected_to_chance():
     assert scores.projected(np.ones((2, 1, 10), bool), sizes=[1]).trials.tolist() == [1, 1]
 
 
+def test_the_first_epoch_is_meant_where_none_is_named(many_trials):
+    assert scores.reliability_curve(many_trials, sizes=[2]).equals(scores.reliability_curve(many_trials, 1, [2]))
+    assert scores.projected(many_trials, sizes=[2]).equals(scores.projected(many_trials, 1, [2]))
+    ledger = FakeLedger({"net": many_trials})
+    assert scores.score("easiness", ledger).tolist() == scores.easiness(many_trials, 1).tolist()
+    for of in (scores.counts, scores.easiness):
+        assert of(many_trials).tolist() == of(many_trials, 1).tolist()
+
+
+@pytest.mark.parametrize("name", scores.COLUMNS)
+def test_no_score_takes_the_name_of_a_column(name):
+    with pytest.raises(UserError, match="is there already"):
+        scores.register_score(name, scores.easiness)
+
+
 # ---- refusals ------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +301,8 @@ def test_examples_that_are_all_alike_are_projected_to_chance():
         (lambda: scores.easiness_table(FakeLedger({"x": RECORD}), [], "cifar10"), "no trials or no m"),
         (lambda: scores.reliability_curve(RECORD[:1], 1, [1]), r"1\.\.0|two disjoint groups"),
         (lambda: scores.reliability_curve(RECORD, repeats=0), "at least 1"),
+        (lambda: scores.reliability_curve(RECORD, 5, [1]), r"m=5: .* 1\.\.4"),
+        (lambda: scores.mean_loss(np.ones((1, 4, 5)), 5), r"m=5: .* 1\.\.4"),
         (lambda: scores.reliability_curve(RECORD, 1, [2]), r"1\.\.1"),
         (lambda: scores.projected(RECORD[:1]), "1 trial does not tell"),
         (lambda: scores.projected(RECORD, 5), r"m=5: .* 1\.\.4"),
