@@ -35,6 +35,9 @@ def noisy(trials, examples=400, noise=0.7, nets=("a", "b"), own=0.0, seed=0):
         (lambda: correlations.correlations([[1.0, 2.0]], "classes alone"), "needs labels"),
         (lambda: correlations.correlations([[1.0, np.nan]]), "not finite"),
         (lambda: correlations.correlations([[1.0, 2.0]], weights=[1.0]), "1 weights of 2 examples"),
+        (lambda: correlations.correlations([1.0, 2.0]), r"shape \(2,\)"),
+        (lambda: correlations.correlations([["a", "b"]]), "type <U1"),
+        (lambda: correlations.correlations(np.ones((0, 3))), r"shape \(0, 3\)"),
         (lambda: correlated.agreement({}), "none"),
         (lambda: correlated.agreement({"a": np.ones((1, 5))}), "1 trial of a"),
         (lambda: correlated.agreement({"a": np.ones((2, 5)), "b": np.ones((2, 6))}), r"b \(2, 6\)"),
@@ -73,6 +76,14 @@ def test_correlations_are_those_of_matching_and_scipy():
         assert pearson[i, j] == pytest.approx(np.corrcoef(runs[i], runs[j])[0, 1])
         assert spearman[i, j] == pytest.approx(stats.spearmanr(runs[i], runs[j]).statistic)
         assert within[i, j] == pytest.approx(correlations.spearman_within(runs[i], runs[j], labels))
+
+
+def test_rounding_takes_no_run_beyond_one():
+    runs = np.random.default_rng(0).normal(size=(60, 30))
+    found = correlations.correlations(np.concatenate([runs, -runs]))
+    assert (found.min(), found.max()) == (-1, 1)
+    x = runs - runs.mean(1, keepdims=True)
+    assert (np.diag(x @ x.T) / np.linalg.norm(x, axis=1) ** 2).max() > 1  # what rounding would give
 
 
 def test_classes_alone_is_the_mean_over_shuffles_within_the_classes():

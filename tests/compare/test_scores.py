@@ -256,6 +256,14 @@ def test_a_projection_is_repeatable_from_its_seed_and_takes_any_sizes(known_chan
     assert alone["mean"].tolist() == first.query("trials == 20")["mean"].tolist()
 
 
+def test_examples_that_are_always_right_stay_so_in_a_projection():
+    """Half of them: the easiest tenth is then a fifth of those, drawn twice; among coins alone it would be a tenth."""
+    right = np.random.default_rng(0).random((20, 1, 2000)) < 0.5
+    right[:, :, :1000] = True
+    table = scores.projected(right, sizes=[200]).set_index("measure")["mean"]
+    assert table["easy"] == pytest.approx(0.2, abs=0.02)
+
+
 def test_examples_that_are_all_alike_are_projected_to_chance():
     always = np.ones((4, 1, 1000), bool)
     always[:, :, 0] = False
@@ -271,6 +279,15 @@ def test_the_first_epoch_is_meant_where_none_is_named(many_trials):
     assert scores.score("easiness", ledger).tolist() == scores.easiness(many_trials, 1).tolist()
     for of in (scores.counts, scores.easiness):
         assert of(many_trials).tolist() == of(many_trials, 1).tolist()
+
+
+def test_what_comes_after_epoch_m_does_not_count():
+    for of in (scores.learnability, scores.first_learned, scores.forgetting):
+        for m in (1, 2, 3):
+            assert of(RECORD, m).tolist() == of(RECORD[:, :m]).tolist()
+            assert of(RECORD, m).tolist() != of(RECORD).tolist()
+        with pytest.raises(UserError, match="m=5"):
+            of(RECORD, 5)
 
 
 @pytest.mark.parametrize("name", scores.COLUMNS)
