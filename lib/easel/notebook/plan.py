@@ -445,6 +445,16 @@ def parameters_of(notebook: Path) -> dict[str, object]:
     return found
 
 
+def parameters_given(notebook: Path) -> dict[str, object]:
+    """A notebook's parameters as it was executed: those of its cell, with what papermill put in their place."""
+    given = {}
+    with suppress(UserError):
+        given |= parameters_of(notebook)
+    with suppress(UserError, KeyError, TypeError):
+        given |= _read(notebook)["metadata"]["papermill"]["parameters"]
+    return given
+
+
 def needs_of(notebook: Path) -> list[str]:
     """What a notebook says that it needs, of TWO_NETS and TESTS; [] where it says nothing. UserError if it is none."""
     with suppress(KeyError, TypeError):
