@@ -30,7 +30,7 @@ from easel.train.ensure import ensure
 EXAMPLES, EPOCHS, TRIALS, LONG = 50_000, 10, 200, 300
 AIMS = {"200 trials": 1.0, "300 epochs": 0.1, "10 nets": 1.0}  # seconds
 FP32 = Recipe(precision="fp32")
-VIEWS = ("colour=0.1", "colour=0.2", "shuffle=2", "shuffle=4", "low-pass=2.0", "low-pass=4.0")
+VIEWS = ("colour=0.1", "colour=0.2", "shuffle=2", "shuffle=4", "low-pass=2", "low-pass=4")
 
 
 def written(folder: Path, trials: int = TRIALS, epochs: int = EPOCHS) -> tuple[Store, list[str]]:

@@ -35,6 +35,7 @@ def noisy(trials, examples=400, noise=0.7, nets=("a", "b"), own=0.0, seed=0):
         (lambda: correlations.correlations([[1.0, 2.0]], "classes alone"), "needs labels"),
         (lambda: correlations.correlations([[1.0, np.nan]]), "not finite"),
         (lambda: correlations.correlations([[1.0, 2.0]], weights=[1.0]), "1 weights of 2 examples"),
+        (lambda: correlations.correlations([[1.0, 2.0], [np.nan, 2.0]]), "run 1 is not finite"),
         (lambda: correlations.correlations([1.0, 2.0]), r"shape \(2,\)"),
         (lambda: correlations.correlations([["a", "b"]]), "type <U1"),
         (lambda: correlations.correlations(np.ones((0, 3))), r"shape \(0, 3\)"),
@@ -291,6 +292,7 @@ def test_each_trial_of_each_net_is_left_out_once():
     runs["a"], runs["b"] = runs["a"][:3], runs["b"][:4]
     found = correlated.agreement(runs, resamples=2)
     assert [len(of_net) for of_net in found.left_out] == [3, 4, 5]
+    assert found.table().n_trials.tolist() == [3, 3, 3, 4, 4, 5]
     for net, of_net in zip(runs, found.left_out, strict=True):
         for trial, matrix in enumerate(of_net):
             rest = runs | {net: np.delete(runs[net], trial, axis=0)}

@@ -30,6 +30,9 @@ def main() -> int:
         import all_faults
         import harness
 
+        from easel.data import sets
+
+        sets.load("patterns")  # drawn once, for all that are forked from here
         asked = [] if options.table else options.names or [""]
         chosen = list(dict.fromkeys(name for start in asked for name in harness.FAULTS if name.startswith(start)))
         whole = harness.run_apart(chosen, options.log, options.share, options.jobs)

@@ -84,7 +84,7 @@ def _pack(folder: Path):
     return folder / "packs" / "tiny.zip", records, (folder / "packs" / "tiny.zip").read_bytes()
 
 
-@fault("pack, a bit or its end", 2000, 60, _pack)
+@fault("pack, a bit or its end", 2500, 60, _pack)
 def pack_file(shared, rng) -> str:
     path, records, blob = shared
     path.write_bytes(turned(blob, rng))
@@ -113,7 +113,7 @@ def _checkpoint(folder: Path):
     return trial, path, path.read_bytes(), train(trial).to_bytes()
 
 
-@fault("checkpoint, a bit or its end", 500, 25, _checkpoint)
+@fault("checkpoint, a bit or its end", 1000, 25, _checkpoint)
 def checkpoint_file(shared, rng) -> str:
     trial, path, blob, whole = shared
     path.write_bytes(turned(blob, rng))
@@ -140,7 +140,7 @@ def _receipt(folder: Path):
     return folder, path, path.read_bytes(), receipts.read(path)
 
 
-@fault("receipt, a bit or its end", 1500, 40, _receipt)
+@fault("receipt, a bit or its end", 2000, 40, _receipt)
 def receipt_file(shared, rng) -> str:
     folder, path, blob, content = shared
     path.write_bytes(turned(blob, rng))
@@ -159,7 +159,7 @@ def receipt_file(shared, rng) -> str:
     return "" if damaged.get("00_one") and named(words, "00_one.json") else "a receipt was lost without a word"
 
 
-@fault("figure that a receipt has a digest of", 300, 15, _receipt)
+@fault("figure that a receipt has a digest of", 600, 15, _receipt)
 def figure_file(shared, rng) -> str:
     folder, path, blob, content = shared
     path.write_bytes(blob)
@@ -186,7 +186,7 @@ def _facts(folder: Path):
     return facts.of("patterns", "train", 100, 0), list((files.results_dir() / "facts").glob("*.json"))
 
 
-@fault("facts of a data set", 300, 15, _facts)
+@fault("facts of a data set", 600, 15, _facts)
 def facts_file(shared, rng) -> str:
     right, paths = shared
     whole = {path: path.read_bytes() for path in paths}

@@ -11,6 +11,7 @@ import multiprocessing as mp
 import multiprocessing.connection
 import os
 import random
+import resource
 import tempfile
 import time
 import traceback
@@ -130,10 +131,16 @@ class Log:
         return "\n".join(["| fault | tries | survived | lost or wrong |", "|---|---|---|---|", *lines])
 
 
+def spent() -> float:
+    """Seconds of a core that this process, and those that it started and that ended, took so far."""
+    usage = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in usage)
+
+
 def run(names: list[str], log: Log, share: float = 1.0, say=print) -> None:
     """Tries each fault as often as its long run wants, times `share`, from where the log stands."""
     for one in (FAULTS[name] for name in names):
-        wanted, began = max(1, round(one.tries * share)), time.monotonic()
+        wanted, began, before = max(1, round(one.tries * share)), time.monotonic(), spent()
         first, logged = log.done.get(one.name, 0), began
         if first >= wanted:
             continue
@@ -149,7 +156,8 @@ def run(names: list[str], log: Log, share: float = 1.0, say=print) -> None:
             log.write(one.name, 0, skipped=str(why))
             say(f"{one.name}: skipped: {why}", flush=True)
             continue
-        say(f"{one.name}: {wanted - first:,} tries in {time.monotonic() - began:.0f} s", flush=True)
+        took = f"{time.monotonic() - began:.0f} s ({spent() - before:.0f} s of a core)"
+        say(f"{one.name}: {wanted - first:,} tries in {took}", flush=True)
 
 
 def run_apart(names: list[str], path: Path, share: float, at_once: int) -> bool:

@@ -250,13 +250,16 @@ def vanishing(shared: Written, rng) -> str:
     return ""
 
 
-@fault("eight processes on one store, operations", 60, 2, Written)
+OPERATIONS = 500
+
+
+@fault("eight processes on one store, 500 operations each", 10, 1, Written)
 def eight_writers(shared: Written, rng) -> str:
     store, seeds = Store(shared.folder / f"store{rng.randrange(10**9)}"), [rng.random() for _ in range(8)]
 
     def work(pipe: int, seed: float) -> None:
         own = type(rng)(seed)
-        for _ in range(63):
+        for _ in range(OPERATIONS):
             record = own.choice(shared.records)
             if own.random() < 0.5:
                 store.put(record)
@@ -277,4 +280,4 @@ def eight_writers(shared: Written, rng) -> str:
     shutil.rmtree(store.folder, ignore_errors=True)
     if b"w" in answers or found != {key: shared.bytes[key] for key in found} or words:
         return "a wrong record was read"
-    return "" if len(answers) == 8 * 63 else f"{8 * 63 - len(answers)} operations failed"
+    return "" if len(answers) == 8 * OPERATIONS else f"{8 * OPERATIONS - len(answers)} operations failed"
