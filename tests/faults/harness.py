@@ -6,6 +6,7 @@ said in one line. Else it gives one line on what was lost, wrong or a traceback.
 skipped by name.
 """
 
+import io
 import json
 import multiprocessing as mp
 import multiprocessing.connection
@@ -17,7 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager, suppress
+from contextlib import chdir, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def prepared(one: Fault) -> Iterator[Callable[[int], str]]:
         def attempt(number: int) -> str:
             errors._NAMED.clear()
             try:
-                return one.attempt(shared, random.Random(f"{one.name} {number}"))
+                with redirect_stdout(io.StringIO()):
+                    return one.attempt(shared, random.Random(f"{one.name} {number}"))
             except Exception as found:
                 frame = traceback.extract_tb(found.__traceback__)[-1]
                 return f"traceback: {type(found).__name__}: {found} ({Path(frame.filename).name}:{frame.lineno})"
@@ -71,6 +73,14 @@ def prepared(one: Fault) -> Iterator[Callable[[int], str]]:
             yield attempt
         finally:
             getattr(shared, "close", lambda: None)()
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """Forks inside are meant, also beside threads that a runner of tests may have: what is forked here starts none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 @contextmanager
@@ -170,7 +180,8 @@ def run_apart(names: list[str], path: Path, share: float, at_once: int) -> bool:
         while left or running:
             while left and len(running) < at_once:
                 running.append(mp.get_context("fork").Process(target=run, args=([left.pop(0)], Log(path), share)))
-                running[-1].start()
+                with forking():
+                    running[-1].start()
             mp.connection.wait([one.sentinel for one in running])
             whole &= not any(one.exitcode for one in running)
             running = [one for one in running if one.is_alive()]

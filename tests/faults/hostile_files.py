@@ -49,7 +49,7 @@ class Canary:
         return f"touch {self.path}"
 
     def python(self) -> str:
-        return f"open({str(self.path)!r}, 'w')"
+        return f"open({str(self.path)!r}, 'w').close()"
 
     def run(self) -> str:
         """ "" where none was, and nothing outside was changed."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import make_notebooks as make
 import torch
 from damaged_files import tiny
-from harness import fault, said
+from harness import fault, forking, said
 
 from easel import files
 from easel.data import facts
@@ -36,7 +36,8 @@ class Written:
 def child(work):
     """A forked process that does the work, with a pipe on which it acknowledges; (process id, the pipe's end)."""
     theirs, ours = os.pipe()
-    pid = os.fork()
+    with forking():
+        pid = os.fork()
     if pid == 0:
         os.close(theirs)
         try:

@@ -4,6 +4,7 @@ import io
 import os
 import time
 from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -298,6 +299,8 @@ def clocks(shared: Clocked, rng) -> str:
             ledger = ensure([shared.trial, new], store=shared.store, workers=0, quiet=True)
         if not held.exists():
             return "a file that is being written was swept away"
+        ended = datetime.fromtimestamp(min(max(0, dated), 4e9), UTC).isoformat(timespec="seconds")
+        receipts.write(shared.path, receipts.read(shared.path) | {"finished": ended})
         receipts.note_failure(shared.folder / "smoke", "00_one", "it failed")
         marked = "it failed" in site.write_site(shared.folder / "smoke").read_text()
     held.unlink()
