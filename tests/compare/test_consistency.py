@@ -112,6 +112,23 @@ def test_a_net_with_one_error_in_a_class_gives_it_one_name():
     assert consistency.by_chance(nets[:1], nets[1:], labels)[3] == 1
 
 
+def test_the_same_wrong_class_is_a_mean_over_the_pairs_that_share_an_error():
+    nets = np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 2, 0, 0]])  # two err alike, the third elsewhere
+    shared, same = consistency.error_agreement(nets, None, np.zeros(4, int))[2:]
+    assert (shared, same) == (pytest.approx(1 / 3), 1)
+
+
+def test_intervals_end_where_kappa_does():
+    """Few images, on which three nets nearly agree, or a net errs where another does not."""
+    labels, rng = np.zeros(12, int), np.random.default_rng(0)
+    alike = np.repeat(rng.random((1, 12)) < 0.5, 3, axis=0).astype(int)
+    alike[0, 0] ^= 1
+    found = consistency.consistency({"a": alike, "b": 1 - alike}, labels, resamples=50)
+    kappa = found[found.measure == "kappa"].set_index(["a", "b"])
+    assert kappa.high["a", "a"] == 1
+    assert kappa.low["a", "b"] == -1
+
+
 def test_a_net_s_own_nets_have_a_value_and_from_three_on_an_interval():
     rng = np.random.default_rng(4)
     labels, nets = np.arange(60) % 4, rng.integers(0, 4, (3, 60))
