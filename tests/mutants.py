@@ -176,6 +176,7 @@ def forked(
                 sys.meta_path.insert(0, finder)
             os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
             plain = ["-x", "-q", "-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-m", "not slow"]
+            plain += ["-W", "error", "-W", "ignore::pytest.PytestUnknownMarkWarning"]  # as in pyproject.toml
             seen = Seen(calls=calls)
             with open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), 1)

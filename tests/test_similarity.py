@@ -85,6 +85,13 @@ def test_a_set_far_from_most_is_measured_on_all_others():
     assert (mean, nearest) == pytest.approx(((1499 + 1 + 1498) / 3, (1 + 1 + 1498) / 3))
 
 
+def test_the_nearest_member_may_be_the_last_of_all(monkeypatch):
+    monkeypatch.setattr(distances, "ORDERED", 4)  # of five others
+    at = np.arange(6.0)
+    counts = np.array([1, 0, 0, 0, 0, 1])
+    assert similarity.distances_within(np.abs(at[:, None] - at), counts, fraction=2 / 6) == (5, 5)
+
+
 def test_sets_measured_together_are_those_measured_alone_and_equal_ones_are_equal_to_the_last_bit():
     rng = np.random.default_rng(3)
     distance = similarity.distances(rng.normal(0, 1, (300, 4)))

@@ -7,11 +7,14 @@ Two loops train the same net on the same images with the same batch size in one 
              float32 too, which some profiles ask for
 
 They take turns, so that a machine that slows down slows both; a ratio is that of two timings of one repeat. The images
-are noise: what is in them does not change the time. A profile's time is the work of the trials that its receipts name,
-at the measured seconds an image. tests/benchmarks/README.md: more of this.
+are noise: what is in them does not change the time. On a GPU all of it takes four minutes at most, shared among the
+nets: what would not fit is left out and named, float32 first, then repeats, then nets; and each loop's share of the
+roofline (easel.train.roofline) is printed. A profile's time is the work of the trials that its receipts name, at the
+measured seconds an image. tests/benchmarks/README.md: more of this.
 """
 
 import contextlib
+import math
 import os
 import statistics
 import time
@@ -34,7 +37,7 @@ from easel.ledger.store import Store
 from easel.ledger.trial import Edit, Recipe, Trial
 from easel.nets.names import build, check, family
 from easel.notebook import plan, receipt as receipts
-from easel.train import cost, ensure as run
+from easel.train import cost, ensure as run, roofline
 from easel.train.batches import stream
 from easel.train.gpu import Lane, Pack, width
 from easel.train.loop import Run, one_thread
@@ -46,6 +49,9 @@ MODELS = {
 }
 TIMED_IMAGES = {"cpu": 10_000, "cuda": 50_000}  # images that lie in memory; a timing trains on some of them
 SECONDS = {"cpu": 1.5, "cuda": 3.0}  # of one timing of the plain loop; on a GPU long beside the start of an epoch
+LIMIT_S = {"cpu": math.inf, "cuda": 240.0}  # of all measurements together
+LEAST_S = 10.0  # a net is not begun where less is left
+SLOWER = 4  # float32 may take so many times as long; on a GPU it is measured where there is time for that
 FEWEST_BATCHES = 4  # of a timing, however slow the net
 _COLUMNS = "{:<20}{:>8}{:>9}{:>9}{:>24}{:>11}{:>9}{:>9}{:>9}"
 Tasks = dict[str, Callable[[], object]]  # by name: what trains or evaluates once over a trial's images
@@ -74,11 +80,12 @@ def run_bench(
     repeats: int = 5,
     json: str | None = None,
     seconds: float | None = None,
+    limit: float | None = None,
 ) -> int:
     """Measures, prints a table, and returns 0. UserError before anything is measured if it cannot be done.
 
     models: names of nets, default one of each family; device: "cpu" | "cuda", default as in ensure.device(); json: file
-    for all timings; seconds: of one timing of the plain loop.
+    for all timings; seconds: of one timing of the plain loop; limit: seconds that all timings may take (LIMIT_S).
     """
     started, device = time.perf_counter(), device or run.device()
     if device not in TIMED_IMAGES:
@@ -88,6 +95,8 @@ def run_bench(
     names = [check(name, 32) for name in dict.fromkeys(models or MODELS[device])]  # noise of 32 pixels
     if type(repeats) is not int or repeats < 1:
         raise UserError(f"repeats={repeats!r}: a whole number from 1")
+    if limit is not None and not limit > 0:
+        raise UserError(f"limit={limit!r}: seconds, more than 0")
     target = Path(json).expanduser() if json else None
     if target and (target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK)):
         raise UserError(f"json {json}: no file can be written there; name one in a folder that exists and is yours")
@@ -95,13 +104,21 @@ def run_bench(
         recipe, images = Recipe(precision=run.precision()), random_images(TIMED_IMAGES[device])
         setting = Setting(device, images, recipe, repeats, seconds or SECONDS[device])
         print("\n".join(opening(setting)), flush=True)
+        budget = Budget(LIMIT_S[device] if limit is None else limit)
+        ceilings = measure_ceilings(device, recipe.precision) if device == "cuda" else None
         rows = []
-        for name in names:
-            rows.append(time_net(name, setting))
-            print(table_row(rows[-1]), flush=True)
+        for at, name in enumerate(names):
+            if rows and budget.left() < LEAST_S:
+                budget.left_out += names[at:]
+                break
+            row = time_net(name, setting, budget=budget, waiting=len(names) - at)
+            if row is None:
+                continue
+            rows.append(row | ({"share_of_roofline": roofline_shares(row, setting, ceilings)} if ceilings else {}))
+            print(table_row(row), flush=True)
         estimated, unknown = of_profiles(rows, recipe.precision, run.cores() if device == "cpu" else 1)
         result = {
-            "format": 3,
+            "format": 4,
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine(device),
             "device": device,
@@ -109,6 +126,8 @@ def run_bench(
             "batch_size": recipe.batch_size,
             "repeats": repeats,
             "nets": rows,
+            "ceilings": ceilings,
+            "left_out": budget.left_out,
             "estimates": estimated,
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -242,12 +261,35 @@ def timed(task: Callable[[], object], device: str = "cpu", clock: Callable[[], f
     return clock() - before
 
 
-def interleaved(tasks: Tasks, repeats: int, device: str = "cpu", clock=time.perf_counter) -> dict[str, list[float]]:
-    """Seconds of each task, one a repeat; the tasks take turns."""
-    seconds = {name: [] for name in tasks}
-    for _ in range(repeats):
+class Budget:
+    """Seconds that measurements may take, from now on.
+
+    nets: that were measured; left_out: what was not, for want of time, in words.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter):
+        self.clock, self.end = clock, clock() + seconds
+        self.nets, self.left_out = 0, []
+
+    def left(self) -> float:
+        """Seconds that are left; negative where more were taken."""
+        return self.end - self.clock()
+
+
+def interleaved(
+    tasks: Tasks, repeats: int, device: str = "cpu", clock=time.perf_counter, until: float = math.inf
+) -> dict[str, list[float]]:
+    """Seconds of each task, one a repeat; the tasks take turns.
+
+    until: by the clock; a repeat that would end later, going by the one before, is not begun, the first one always.
+    """
+    seconds, began, took = {name: [] for name in tasks}, clock(), 0.0
+    for repeat in range(repeats):
+        if repeat and began + took > until:
+            break
         for name, task in tasks.items():
             seconds[name].append(timed(task, device, clock))
+        began, took = clock(), clock() - began
     return seconds
 
 
@@ -269,28 +311,56 @@ def batches_for(model: str, setting: Setting) -> int:
         batches = wanted
 
 
-def _loops(model: str, setting: Setting, images: int) -> Tasks:
-    """What is timed: both loops, and easel's in float32 too where that is another one."""
+def _loops(model: str, setting: Setting, images: int, fp32: bool = True) -> Tasks:
+    """What is timed: both loops, and easel's in float32 too where that is another one and is wanted."""
     trial, device = setting.trial(model, images), setting.device
     tasks = plain(trial, device) | easel(trial, device)
-    if setting.recipe.precision != "fp32":
-        fp32 = setting.trial(model, images, "fp32")
-        tasks |= {f"{name}_fp32": task for name, task in easel(fp32, device).items()}
+    if fp32 and setting.recipe.precision != "fp32":
+        slower = easel(setting.trial(model, images, "fp32"), device)
+        tasks |= {f"{name}_fp32": task for name, task in slower.items()}
     return tasks
 
 
-def time_net(model: str, setting: Setting, loops: Callable[..., Tasks] = _loops) -> dict:
-    """One net's row: raw seconds of every timing, and what follows from them. loops: as `_loops`."""
-    device, batch = setting.device, setting.recipe.batch_size
-    probe = loops(model, setting, 2 * batch)
-    first = {name: timed(task, device) for name, task in probe.items()}  # kernels are chosen, or captured
+def time_net(
+    model: str,
+    setting: Setting,
+    loops: Callable[..., Tasks] = _loops,
+    budget: Budget | None = None,
+    waiting: int = 1,
+) -> dict | None:
+    """One net's row: raw seconds of every timing, and what follows from them. loops: as `_loops`.
+
+    budget: what is left is for this net and `waiting - 1` others alike. None where the whole of it does not even hold
+    the first repeat; the first net of a budget has one in any case.
+    """
+    device, batch, budget = setting.device, setting.recipe.batch_size, budget or Budget(math.inf)
+    began, end = budget.clock(), budget.clock() + budget.left() / waiting
+    everything = end == math.inf
+    probe = loops(model, setting, 2 * batch, everything)
+    first = {name: timed(task, device, budget.clock) for name, task in probe.items()}  # kernels are chosen, or captured
     del probe
     images = batch * batches_for(model, setting)
-    tasks = loops(model, setting, images)
-    for task in tasks.values():
-        task()  # warm-up
+    tasks = loops(model, setting, images, everything)
+    seconds = {name: timed(task, device, budget.clock) for name, task in tasks.items()}  # warm-up
+    if not everything and setting.recipe.precision != "fp32":
+        ours = seconds["easel"] + seconds["evaluation"]
+        wanted = (budget.clock() - began) + 2 * sum(seconds.values()) + 3 * SLOWER * ours  # made, warmed, two repeats
+        if budget.clock() + wanted <= end:
+            tasks = None  # a GPU's memory holds one of the two
+            tasks = loops(model, setting, images, True)
+            for task in tasks.values():
+                task()
+        else:
+            budget.left_out.append(f"{model} in float32")
+    if budget.nets and budget.clock() + sum(seconds.values()) > budget.end:
+        budget.left_out.append(model)
+        return None
+    budget.nets += 1
     at_once = {name: getattr(task, "at_once", 1) for name, task in tasks.items()}
-    seconds = interleaved(tasks, setting.repeats, device)
+    seconds = interleaved(tasks, setting.repeats, device, budget.clock, end)
+    made = len(seconds["easel"])
+    if made < setting.repeats:
+        budget.left_out.append(f"{setting.repeats - made} of {setting.repeats} repeats of {model}")
     row = {
         "model": model,
         "images": images,
@@ -299,6 +369,31 @@ def time_net(model: str, setting: Setting, loops: Callable[..., Tasks] = _loops)
         "seconds": {name: [s / at_once[name] for s in values] for name, values in seconds.items()},  # of one trial
     }
     return row | derived(row, setting.recipe.precision)
+
+
+def measure_ceilings(device: str, precision: str) -> dict[str, float]:
+    """What the device reaches at best: GFLOP/s of large matrix products, GB/s read and written by a large copy."""
+    side, times = (8192, 10) if device == "cuda" else (1024, 2)
+    found = {}
+    for name in dict.fromkeys(("fp32", precision)):
+        a = torch.randn(side, side, device=device).to(torch.bfloat16 if name == "bf16" else torch.float32)
+        best = min(timed(lambda a=a: [a @ a for _ in range(times)], device) for _ in range(5))
+        found[f"{name}_gflops"] = times * 2 * side**3 / best / 1e9
+    source = torch.ones((2**30 if device == "cuda" else 2**27) // 4, device=device)
+    target = torch.empty_like(source)
+    best = min(timed(lambda: [target.copy_(source) for _ in range(times)], device) for _ in range(5))
+    return found | {"copy_gb_per_s": times * 2 * source.nbytes / best / 1e9}
+
+
+def roofline_shares(row: dict, setting: Setting, ceilings: dict[str, float]) -> dict[str, float]:
+    """Share of the roofline that each loop reaches, {loop: 0..1}: of the same step, in easel's precision, for all.
+
+    ceilings: as `measure_ceilings` gives them.
+    """
+    precision, batch, size = setting.recipe.precision, setting.recipe.batch_size, setting.data.images.shape[-1]
+    reached = {"flops": 1e9 * ceilings[f"{precision}_gflops"], "bandwidth": 1e9 * ceilings["copy_gb_per_s"]}
+    least = roofline.least_step(row["model"], batch, precision, size=size, **reached)["seconds"] / batch
+    return {loop: least * row["images_per_s"][loop] for loop in ("plain", "easel")}
 
 
 def spread(values) -> dict[str, float]:
@@ -364,12 +459,12 @@ def profile_estimate(profile: str, rows: list[dict], auto: str, workers: int) ->
     stems = [job.stem for job in plan.planned(profile)]
     found = receipts.found_in(files.results_dir() / profile) or receipts.found_in(files.ROOT / "results" / profile)
     keys = dict.fromkeys(key for receipt in found if receipt["notebook"] in stems for key in receipt["keys"])
-    store = Store()
+    store, known = Store(), {precision for row in rows for precision in row["image_s"]}
     records = [record for record in map(store.read, keys) if record is not None]
     seconds = 0.0
     for record in records:
         trained, evaluated = cost.images_seen(record)
-        computed = cost.precision_of(record) if cost.precision_of(record) in rows[0]["image_s"] else auto
+        computed = cost.precision_of(record) if cost.precision_of(record) in known else auto
         training, evaluation = image_seconds(record.identity["model"], computed, rows, cost.size(record) or 32)
         seconds += (trained * training + evaluated * evaluation) / workers
     return {
@@ -387,7 +482,7 @@ def image_seconds(model: str, precision: str, rows: list[dict], size: int = 32) 
 
     Without one of its family it is scaled from all. size: side of the images in pixels; what was measured had 32.
     """
-    measured = {row["model"]: row["image_s"][precision] for row in rows}
+    measured = {row["model"]: row["image_s"][precision] for row in rows if precision in row["image_s"]}
     if model in measured and size == 32:
         return tuple(measured[model])
     alike = [name for name in measured if family(name) == family(model)] or list(measured)
@@ -434,6 +529,13 @@ def closing(result: dict) -> list[str]:
         if row["at_once"] > 1:
             first = row["first_two_batches_s"]["easel"]
             lines.append(f"{row['model']}: {row['at_once']} trials at once; first use with its capture {first:.1f} s")
+        if "share_of_roofline" in row:
+            share = row["share_of_roofline"]
+            lines.append(f"{row['model']}: {share['easel']:.0%} of its roofline; the plain loop {share['plain']:.1%}")
+    if result["ceilings"]:
+        lines.append("roofline: " + ", ".join(f"{name} {value:,.0f}" for name, value in result["ceilings"].items()))
+    if result["left_out"]:
+        lines.append(f"left out for want of time (--limit): {'; '.join(result['left_out'])}")
     if result["precision"] == "fp32":
         lines.append('this processor has no bfloat16 products: precision "auto" is fp32 here')
     return lines + [_of_profile(one) for one in result["estimates"]]

@@ -165,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--models", type=_names, metavar="A,B", help="names of nets (default: one small net a family)")
     one.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     one.add_argument("--repeats", type=_from_1, metavar="N", help="measurements of each loop")
+    one.add_argument("--limit", type=_from_1, metavar="SECONDS", help="for all timings (default: 240 on a GPU)")
     one.add_argument("--json", metavar="FILE", help="write the measurements here too")
 
     one = command(
@@ -309,7 +310,7 @@ def _release(options) -> int:
 def _bench(options) -> int:
     from easel import bench
 
-    return bench.run_bench(**_given(options, "models", "device", "repeats", "json"))
+    return bench.run_bench(**_given(options, "models", "device", "repeats", "limit", "json"))
 
 
 def _data(options) -> int:

@@ -136,7 +136,8 @@ def main() -> None:
         timed("the folder listed", store.keys, n)
         timed("the same, the latest first", store.latest, n)
         timed("the lock taken, left-over files looked for", lambda: taken(store), n)
-        timed("one more trial, asked for", lambda: store.get(asked(n + 1, 1)[-1]), 1)
+        more = asked(n + 1, 1)[-1]
+        timed("one more trial, asked for", lambda: store.get(more), 1)
         sizes = [path.stat().st_size for path in store.folder.iterdir()]
         print(f"{len(sizes):,} files, {sum(sizes) / 2**20:,.0f} MiB; {sum(sizes) / n / 1000:.1f} kB a trial")
         print(f"{len(tasks)} tasks of at most {max(map(len, tasks))} trials; at most {ray.most} were out at once")

@@ -2,9 +2,10 @@
 
     python tests/benchmarks/scale.py            about two minutes on one core; leave the machine alone meanwhile
 
-Training must cost the same for every image, however many there are. The rest is held against what it cannot do without,
-as a ratio, which does not hang on the machine: reading 200 trials of 10 epochs on 50,000 images against hashing and
-unpacking their bytes, and all pairs of 10 nets, easy and hard, against sorting every group's counts.
+Training must cost the same for every image, however many there are, and for every view of them. The rest is held
+against what it cannot do without, as a ratio, which does not hang on the machine: reading 200 trials of 10 epochs on
+50,000 images, or 300 epochs of one, against hashing and unpacking their bytes, and all pairs of 10 nets, easy and hard,
+against sorting every group's counts. Seconds are of the processor: other work on the machine counts little.
 """
 
 import hashlib
@@ -26,18 +27,20 @@ from easel.ledger.trial import Recipe, Trial
 from easel.train.batches import stream
 from easel.train.ensure import ensure
 
-EXAMPLES, EPOCHS, TRIALS = 50_000, 10, 200
+EXAMPLES, EPOCHS, TRIALS, LONG = 50_000, 10, 200, 300
+AIMS = {"200 trials": 1.0, "300 epochs": 0.1, "10 nets": 1.0}  # seconds
 FP32 = Recipe(precision="fp32")
+VIEWS = ("colour=0.1", "colour=0.2", "shuffle=2", "shuffle=4", "low-pass=2", "low-pass=4")
 
 
-def written(folder: Path, trials: int = TRIALS) -> tuple[Store, list[str]]:
+def written(folder: Path, trials: int = TRIALS, epochs: int = EPOCHS) -> tuple[Store, list[str]]:
     """A store of records as large as those of the gpu profile, with bits that are drawn at random; and their keys."""
     store, bits = Store(folder), np.random.default_rng(0)
-    first = Record.of(Trial(model="mlp-1x1", seed=0, data="patterns", images=100, epochs=EPOCHS), {}, "complete", {})
+    first = Record.of(Trial(model="mlp-1x1", seed=0, data="patterns", images=100, epochs=epochs), {}, "complete", {})
     for seed in range(trials):
-        trial = Trial(model="mlp-1x1", seed=seed, data="patterns", images=100, epochs=EPOCHS)
-        packed = bits.integers(0, 256, (EPOCHS, EXAMPLES // 8), np.uint8)
-        arrays = {"correct.train": packed, "loss": np.zeros(EPOCHS, np.float32)}
+        trial = Trial(model="mlp-1x1", seed=seed, data="patterns", images=100, epochs=epochs)
+        packed = bits.integers(0, 256, (epochs, EXAMPLES // 8), np.uint8)
+        arrays = {"correct.train": packed, "loss": np.zeros(epochs, np.float32)}
         store.put(replace(first, key=trial.key, identity=trial.identity, examples=EXAMPLES, arrays=arrays))
     return store, [r.key for r in store.records()]
 
@@ -47,9 +50,9 @@ def read(store: Store, keys: list[str]) -> np.ndarray:
     return Ledger(store.found(keys)).correct()
 
 
-def read_at_least(store: Store, keys: list[str]) -> np.ndarray:
+def read_at_least(store: Store, keys: list[str], epochs: int = EPOCHS) -> np.ndarray:
     """What `read` cannot do without: the files' bytes, hashed, and so many bits, unpacked and laid together."""
-    packed = np.zeros((EPOCHS, EXAMPLES // 8), np.uint8)
+    packed = np.zeros((epochs, EXAMPLES // 8), np.uint8)
     for key in keys:
         hashlib.sha256(store.path(key).read_bytes()).digest()
     return np.stack([np.unpackbits(packed, axis=1).astype(bool) for _ in keys])
@@ -85,17 +88,16 @@ def ratio(task: Callable[[], object], floor: Callable[[], object], turns: int = 
     return min(task for task, _ in seconds) / min(floor for _, floor in seconds)
 
 
-def timed(task: Callable[[], object], clock=time.perf_counter) -> float:
+def timed(task: Callable[[], object], clock=time.process_time) -> float:
     started = clock()
     task()
     return clock() - started
 
 
-def train(folder: Path, data: str, model: str, images: int, trials: int, epochs: int) -> float:
-    """Seconds of training alone, summed over the trials, on one thread of this process."""
-    wanted = [
-        Trial(model=model, seed=seed, data=data, images=images, epochs=epochs, recipe=FP32) for seed in range(trials)
-    ]
+def train(folder: Path, data: str, model: str, images: int, trials: int, epochs: int, views: int = 0) -> float:
+    """Seconds of training and evaluation, summed over the trials, on one thread of this process."""
+    asked = {"data": data, "images": images, "epochs": epochs, "recipe": FP32, "views": VIEWS[:views]}
+    wanted = [Trial(model=model, seed=seed, **asked) for seed in range(trials)]
     return ensure(wanted, workers=0, store=Store(folder), quiet=True).seconds
 
 
@@ -108,30 +110,35 @@ def main() -> None:
         most = len(datasets.load(data))
         train(folder / "warm-up", data, "mlp-3x64", 1000, 1, 1)
         print(f"{data}, fp32, with the evaluation of the training images")
-        print(f"{'model':<10}{'images':>9}{'trials':>8}{'epochs':>8}{'seconds':>9}{'us an image':>13}{'peak MiB':>10}")
-        rows = [("mlp-3x64", n, 1, 1) for n in (1_000, 10_000, most)]
-        rows += [("mlp-3x64", 1_000, n, 1) for n in (1, 10, 100)] + [("mlp-3x64", 1_000, 1, n) for n in (1, 10, 100)]
-        rows += [("wrn-10-1", n, 1, 1) for n in (1_000, 5_000)]
-        for k, (model, images, trials, epochs) in enumerate(rows):
-            seconds = train(folder / str(k), data, model, images, trials, epochs)
+        head = f"{'model':<10}{'images':>9}{'trials':>8}{'epochs':>8}{'views':>7}{'seconds':>9}"
+        print(f"{head}{'us an image':>13}{'peak MiB':>10}")
+        rows = [("mlp-3x64", n, 1, 1, 0) for n in (1_000, 10_000, most)]
+        rows += [("mlp-3x64", 1_000, n, 1, 0) for n in (1, 10, 100)]
+        rows += [("mlp-3x64", 1_000, 1, n, 0) for n in (1, 10, 100)]
+        rows += [("mlp-3x64", 1_000, 1, 10, n) for n in (2, 4, 6)]
+        rows += [("wrn-10-1", n, 1, 1, 0) for n in (1_000, 5_000)]
+        for k, (model, images, trials, epochs, views) in enumerate(rows):
+            seconds = train(folder / str(k), data, model, images, trials, epochs, views)
             each = 1e6 * seconds / (images * trials * epochs)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            line = f"{model:<10}{images:>9,}{trials:>8}{epochs:>8}{seconds:>9.2f}{each:>13.0f}{peak:>10,.0f}"
+            line = f"{model:<10}{images:>9,}{trials:>8}{epochs:>8}{views:>7}{seconds:>9.2f}{each:>13.0f}{peak:>10,.0f}"
             print(line, flush=True)
-        store, keys = written(folder / "large")
-        for trials in (20, TRIALS):
-            seconds = timed(lambda n=trials: read(store, keys[:n]))
-            times = ratio(lambda n=trials: read(store, keys[:n]), lambda n=trials: read_at_least(store, keys[:n]))
-            print(
-                f"reading {trials} trials x {EPOCHS} x {EXAMPLES:,}: {seconds:.2f} s, {times:.1f} times hash and unpack"
-            )
-        for count in (5, 10):
-            groups = nets(count)
-            seconds = timed(lambda g=groups: match(g))
-            times = ratio(lambda g=groups: match(g), lambda g=groups: match_at_least(g))
-            print(
-                f"matching all pairs of {count} nets, easy and hard: {seconds:.2f} s, {times:.1f} times their sorting"
-            )
+        for what, task, floor in linear(folder):
+            seconds, times = timed(task), ratio(task, floor)
+            print(f"{what}: {seconds:.3f} s of the processor, {times:.1f} times what it cannot do without", flush=True)
+
+
+def linear(folder: Path) -> list[tuple[str, Callable[[], object], Callable[[], object]]]:
+    """What is read and matched, and for each what it cannot do without; three of them have AIMS."""
+    many, long, some, all_ten = written(folder / "many"), written(folder / "long", 1, LONG), nets(5), nets(10)
+    few = many[0], many[1][: TRIALS // 10]
+    return [
+        ("20 trials", lambda: read(*few), lambda: read_at_least(*few)),
+        ("200 trials", lambda: read(*many), lambda: read_at_least(*many)),
+        ("300 epochs", lambda: read(*long), lambda: read_at_least(*long, LONG)),
+        ("5 nets", lambda: match(some), lambda: match_at_least(some)),
+        ("10 nets", lambda: match(all_ten), lambda: match_at_least(all_ten)),
+    ]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python tests/benchmarks/speed.py [NET ...]          on a GPU if there is one; leave the machine alone meanwhile
 
 resident: the images on the device as uint8, cropped and mirrored by index arithmetic, else as the plain loop. roofline:
-the share of what the step's kernels allow (roofline.py) on a device of the two ceilings that are measured here.
+the share of what the step's kernels allow (easel.train.roofline) on a device of the two ceilings that are measured.
 """
 
 import contextlib
@@ -14,12 +14,11 @@ import sys
 import time
 from collections.abc import Iterator
 
-import roofline
 import torch
 import torch.nn.functional as F
 
 from easel import bench
-from easel.bench import Setting, Tasks, interleaved, paired, ranged, timed
+from easel.bench import Setting, Tasks, interleaved, paired, ranged
 from easel.ledger.trial import Recipe, Trial
 from easel.nets.names import build
 from easel.train import ensure as run
@@ -67,20 +66,6 @@ def augmentation(trial: Trial, device: str, layout: torch.memory_format = torch.
     return batches
 
 
-def measure_ceilings(device: str, precision: str) -> dict[str, float]:
-    """What the device reaches at best: GFLOP/s of large matrix products, GB/s read and written by a large copy."""
-    side, times = (8192, 10) if device == "cuda" else (1024, 2)
-    found = {}
-    for name in dict.fromkeys(("fp32", precision)):
-        a = torch.randn(side, side, device=device).to(torch.bfloat16 if name == "bf16" else torch.float32)
-        best = min(timed(lambda a=a: [a @ a for _ in range(times)], device) for _ in range(5))
-        found[f"{name}_gflops"] = times * 2 * side**3 / best / 1e9
-    source = torch.ones((2**30 if device == "cuda" else 2**27) // 4, device=device)
-    target = torch.empty_like(source)
-    best = min(timed(lambda: [target.copy_(source) for _ in range(times)], device) for _ in range(5))
-    return found | {"copy_gb_per_s": times * 2 * source.nbytes / best / 1e9}
-
-
 def measure_augmentation(setting: Setting) -> dict:
     """Images a second that are cropped, mirrored and normalised, without any net."""
     device = setting.device
@@ -101,15 +86,15 @@ def measure_augmentation(setting: Setting) -> dict:
 def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
     """As bench.measure, with the resident loop and the share of the roofline."""
 
-    def loops(model: str, setting: Setting, images: int) -> Tasks:
-        return bench._loops(model, setting, images) | resident(setting.trial(model, images), setting.device)
+    def loops(model: str, setting: Setting, images: int, *more) -> Tasks:
+        return bench._loops(model, setting, images, *more) | resident(setting.trial(model, images), setting.device)
 
     row = bench.time_net(model, setting, loops)
-    precision, batch, size = setting.recipe.precision, setting.recipe.batch_size, setting.data.images.shape[-1]
-    reached = {"flops": 1e9 * ceilings[f"{precision}_gflops"], "bandwidth": 1e9 * ceilings["copy_gb_per_s"]}
-    least = roofline.step(model, batch, precision, size=size, **reached)["seconds"] / batch
     over = paired(row["seconds"]["plain"], row["seconds"]["resident"])
-    return row | {"resident_over_plain": over, "share_of_roofline": least * row["images_per_s"]["easel"]}
+    return row | {
+        "resident_over_plain": over,
+        "share_of_roofline": bench.roofline_shares(row, setting, ceilings)["easel"],
+    }
 
 
 def measure_parallel(model: str, repeats: int, seconds: float, workers: int = 2) -> dict:
@@ -172,7 +157,7 @@ def main(models: list[str], repeats: int = 5) -> None:
         setting = Setting(
             device, bench.random_images(bench.TIMED_IMAGES[device]), recipe, repeats, bench.SECONDS[device]
         )
-        ceilings = measure_ceilings(device, recipe.precision)
+        ceilings = bench.measure_ceilings(device, recipe.precision)
         print(", ".join(f"{name} {value:,.0f}" for name, value in ceilings.items()))
         print(COLUMNS.format("net", "plain", "resident", "easel", "easel/plain", "roofline"))
         for model in models or bench.MODELS[device]:

@@ -17,6 +17,7 @@ from easel.errors import UserError
         (lambda: intervals.crossed(lambda _: [0], labels=[0]), "one label for each"),
         (lambda: consistency.error_agreement(np.zeros((1, 3), int), None, np.zeros(3, int)), "2 or more nets"),
         (lambda: consistency.error_agreement(np.zeros((2, 3)), None, np.zeros(3, int)), "int"),
+        (lambda: consistency.error_agreement(np.array([[0, -1, 1]] * 2), None, np.zeros(3, int)), "classes from 0"),
         (lambda: consistency.error_agreement(np.zeros((2, 3), int), None, np.zeros(4, int)), "same examples"),
         (lambda: consistency.consistency({"a": np.zeros((2, 3), int)}, np.zeros(3, int), resamples=1), "resamples=1"),
         (lambda: consistency.times_wrong(np.zeros((2, 3)), np.zeros(3)), "bool"),
@@ -97,6 +98,44 @@ def test_times_wrong_beside_independent_nets():
     found = consistency.times_wrong(wrong, labels)
     assert found.share.tolist() == [0.25, 0, 0.75]
     assert found.chance.tolist() == pytest.approx([0.125, 0.25, 0.125 + 0.5])
+
+
+def test_classes_of_any_number_and_size_have_their_own_chance():
+    wrong = np.array([[1, 0, 0, 0, 0, 1], [1, 0, 1, 0, 0, 1]], bool)
+    found = consistency.times_wrong(wrong, [0, 1, 1, 1, 1, 2])
+    assert found.share.tolist() == pytest.approx([3 / 6, 1 / 6, 2 / 6])
+    assert found.chance.tolist() == pytest.approx([4 / 6 * 3 / 4, 4 / 6 * 1 / 4, 2 / 6])
+
+
+def test_a_net_with_one_error_in_a_class_gives_it_one_name():
+    nets, labels = np.array([[1, 0, 1, 1, 0]] * 2), np.array([0, 0, 1, 1, 1])
+    assert consistency.by_chance(nets[:1], nets[1:], labels)[3] == 1
+
+
+def test_the_same_wrong_class_is_a_mean_over_the_pairs_that_share_an_error():
+    nets = np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 2, 0, 0]])  # two err alike, the third elsewhere
+    shared, same = consistency.error_agreement(nets, None, np.zeros(4, int))[2:]
+    assert (shared, same) == (pytest.approx(1 / 3), 1)
+
+
+def test_intervals_end_where_kappa_does():
+    """Few images, on which three nets nearly agree, or a net errs where another does not."""
+    labels, rng = np.zeros(12, int), np.random.default_rng(0)
+    alike = np.repeat(rng.random((1, 12)) < 0.5, 3, axis=0).astype(int)
+    alike[0, 0] ^= 1
+    found = consistency.consistency({"a": alike, "b": 1 - alike}, labels, resamples=50)
+    kappa = found[found.measure == "kappa"].set_index(["a", "b"])
+    assert kappa.high["a", "a"] == 1
+    assert kappa.low["a", "b"] == -1
+
+
+def test_a_net_s_own_nets_have_a_value_and_from_three_on_an_interval():
+    rng = np.random.default_rng(4)
+    labels, nets = np.arange(60) % 4, rng.integers(0, 4, (3, 60))
+    for some, known in ((nets, True), (nets[:2], False)):  # of two, one is left
+        found = consistency.consistency({"a": some}, labels, resamples=5)
+        assert found.value.tolist() == pytest.approx(consistency.error_agreement(some, None, labels))
+        assert found.low.notna().all() == found.high.notna().all() == known
 
 
 def test_an_interval_over_units_alone_is_the_t_interval():

@@ -35,8 +35,13 @@ def noisy(trials, examples=400, noise=0.7, nets=("a", "b"), own=0.0, seed=0):
         (lambda: correlations.correlations([[1.0, 2.0]], "classes alone"), "needs labels"),
         (lambda: correlations.correlations([[1.0, np.nan]]), "not finite"),
         (lambda: correlations.correlations([[1.0, 2.0]], weights=[1.0]), "1 weights of 2 examples"),
+        (lambda: correlations.correlations([[1.0, 2.0], [np.nan, 2.0]]), "run 1 is not finite"),
+        (lambda: correlations.correlations([1.0, 2.0]), r"shape \(2,\)"),
+        (lambda: correlations.correlations([["a", "b"]]), "type <U1"),
+        (lambda: correlations.correlations(np.ones((0, 3))), r"shape \(0, 3\)"),
         (lambda: correlated.agreement({}), "none"),
         (lambda: correlated.agreement({"a": np.ones((1, 5))}), "1 trial of a"),
+        (lambda: correlated.agreement({"a": np.ones((2, 5)), "b": np.ones((1, 5))}), "1 trial of b"),
         (lambda: correlated.agreement({"a": np.ones((2, 5)), "b": np.ones((2, 6))}), r"b \(2, 6\)"),
         (lambda: correlated.agreement({"a": np.ones((2, 5)), "b": np.ones((3, 5))}, paired=True), "2, 3 trials"),
         (lambda: correlated.agreement(noisy(2), resamples=1), "resamples=1"),
@@ -73,6 +78,14 @@ def test_correlations_are_those_of_matching_and_scipy():
         assert pearson[i, j] == pytest.approx(np.corrcoef(runs[i], runs[j])[0, 1])
         assert spearman[i, j] == pytest.approx(stats.spearmanr(runs[i], runs[j]).statistic)
         assert within[i, j] == pytest.approx(correlations.spearman_within(runs[i], runs[j], labels))
+
+
+def test_rounding_takes_no_run_beyond_one():
+    runs = np.random.default_rng(0).normal(size=(60, 30))
+    found = correlations.correlations(np.concatenate([runs, -runs]))
+    assert (found.min(), found.max()) == (-1, 1)
+    x = runs - runs.mean(1, keepdims=True)
+    assert (np.diag(x @ x.T) / np.linalg.norm(x, axis=1) ** 2).max() > 1  # what rounding would give
 
 
 def test_classes_alone_is_the_mean_over_shuffles_within_the_classes():
@@ -247,3 +260,40 @@ def test_the_share_within_classes_is_none_where_classes_are_all_and_all_where_th
     share = correlated.share_within(images, labels, resamples=20).r("a", "b")
     assert share.estimate > 0.9
     assert share.low > 0.5
+
+
+def by_hand(within_a, between, spread):
+    """An agreement of two nets of two trials, whose resampled images give its matrix, and more and less."""
+    matrix = np.array([[within_a, between], [between, 0.9]])
+    resampled = np.stack([matrix - spread, matrix + spread, matrix])
+    return correlated.Agreement(("a", "b"), "pearson", (2, 2), matrix, resampled, ())
+
+
+def test_a_correlation_s_interval_ends_at_one_and_a_ratio_s_does_not():
+    found = by_hand(0.8, 0.85, 0.1)
+    assert found.r("a", "b").high == 1
+    assert by_hand(0.8, -0.85, 0.1).r("a", "b").low == -1
+    ratio = found.ratio("a", "b")
+    assert ratio.high > 1
+    row = found.table().iloc[1]
+    assert (row.ratio, row.ratio_low, row.ratio_high) == ratio[:3]
+    assert ratio.low < ratio.estimate < ratio.high
+
+
+@pytest.mark.parametrize("own", [0.0, -0.1])
+def test_a_net_that_does_not_agree_with_itself_gives_no_ceiling(own):
+    found = by_hand(own, 0.5, 0.05)
+    assert np.isnan(found.ratio("a", "b").estimate)
+    assert np.isnan(found.table().ceiling[1])
+
+
+def test_each_trial_of_each_net_is_left_out_once():
+    runs = noisy(5, examples=50, nets=("a", "b", "c"))
+    runs["a"], runs["b"] = runs["a"][:3], runs["b"][:4]
+    found = correlated.agreement(runs, resamples=2)
+    assert [len(of_net) for of_net in found.left_out] == [3, 4, 5]
+    assert found.table().n_trials.tolist() == [3, 3, 3, 4, 4, 5]
+    for net, of_net in zip(runs, found.left_out, strict=True):
+        for trial, matrix in enumerate(of_net):
+            rest = runs | {net: np.delete(runs[net], trial, axis=0)}
+            assert np.allclose(matrix, correlated.agreement(rest, resamples=2).matrix)

@@ -256,12 +256,44 @@ def test_a_projection_is_repeatable_from_its_seed_and_takes_any_sizes(known_chan
     assert alone["mean"].tolist() == first.query("trials == 20")["mean"].tolist()
 
 
+def test_examples_that_are_always_right_stay_so_in_a_projection():
+    """Half of them: the easiest tenth is then a fifth of those, drawn twice; among coins alone it would be a tenth."""
+    right = np.random.default_rng(0).random((20, 1, 2000)) < 0.5
+    right[:, :, :1000] = True
+    table = scores.projected(right, sizes=[200]).set_index("measure")["mean"]
+    assert table["easy"] == pytest.approx(0.2, abs=0.02)
+
+
 def test_examples_that_are_all_alike_are_projected_to_chance():
     always = np.ones((4, 1, 1000), bool)
     always[:, :, 0] = False
     table = scores.projected(always[:, :, 1:], sizes=[1, 50])
     assert np.allclose(table["mean"], 0.1, atol=0.02)
     assert scores.projected(np.ones((2, 1, 10), bool), sizes=[1]).trials.tolist() == [1, 1]
+
+
+def test_the_first_epoch_is_meant_where_none_is_named(many_trials):
+    assert scores.reliability_curve(many_trials, sizes=[2]).equals(scores.reliability_curve(many_trials, 1, [2]))
+    assert scores.projected(many_trials, sizes=[2]).equals(scores.projected(many_trials, 1, [2]))
+    ledger = FakeLedger({"net": many_trials})
+    assert scores.score("easiness", ledger).tolist() == scores.easiness(many_trials, 1).tolist()
+    for of in (scores.counts, scores.easiness):
+        assert of(many_trials).tolist() == of(many_trials, 1).tolist()
+
+
+def test_what_comes_after_epoch_m_does_not_count():
+    for of in (scores.learnability, scores.first_learned, scores.forgetting):
+        for m in (1, 2, 3):
+            assert of(RECORD, m).tolist() == of(RECORD[:, :m]).tolist()
+            assert of(RECORD, m).tolist() != of(RECORD).tolist()
+        with pytest.raises(UserError, match="m=5"):
+            of(RECORD, 5)
+
+
+@pytest.mark.parametrize("name", scores.COLUMNS)
+def test_no_score_takes_the_name_of_a_column(name):
+    with pytest.raises(UserError, match="is there already"):
+        scores.register_score(name, scores.easiness)
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------
@@ -286,6 +318,8 @@ def test_examples_that_are_all_alike_are_projected_to_chance():
         (lambda: scores.easiness_table(FakeLedger({"x": RECORD}), [], "cifar10"), "no trials or no m"),
         (lambda: scores.reliability_curve(RECORD[:1], 1, [1]), r"1\.\.0|two disjoint groups"),
         (lambda: scores.reliability_curve(RECORD, repeats=0), "at least 1"),
+        (lambda: scores.reliability_curve(RECORD, 5, [1]), r"m=5: .* 1\.\.4"),
+        (lambda: scores.mean_loss(np.ones((1, 4, 5)), 5), r"m=5: .* 1\.\.4"),
         (lambda: scores.reliability_curve(RECORD, 1, [2]), r"1\.\.1"),
         (lambda: scores.projected(RECORD[:1]), "1 trial does not tell"),
         (lambda: scores.projected(RECORD, 5), r"m=5: .* 1\.\.4"),

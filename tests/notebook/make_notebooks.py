@@ -17,7 +17,14 @@ FIGURE = (
 VERDICT = 'page.verdict(claim="{claim}", paper=0.71, here=0.68, low=0.6, high=0.75, n=9, verdict="{word}", why="So.")'
 
 
-def write(folder: Path, stem: str, *cells: str, parameters: str = PARAMETERS, title: str = "# A title\n\nA question?"):
+def write(
+    folder: Path,
+    stem: str,
+    *cells: str,
+    parameters: str = PARAMETERS,
+    title: str = "# A title\n\nA question?",
+    needs: tuple[str, ...] = (),
+):
     """A notebook of a title, a parameters cell, a page, the given code cells, and nothing else."""
     code = [(parameters, ["parameters"]), (BEGIN.format(stem=stem), []), *((cell, []) for cell in cells)]
     blocks = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": title}]
@@ -26,7 +33,12 @@ def write(folder: Path, stem: str, *cells: str, parameters: str = PARAMETERS, ti
         block = {"cell_type": "code", "id": f"c{number}", "metadata": metadata, "source": source}
         blocks.append(block | {"outputs": [], "execution_count": None})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    content = {"cells": blocks, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    content = {
+        "cells": blocks,
+        "metadata": {"kernelspec": kernel, "easel": {"needs": needs}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.ipynb").write_text(json.dumps(content))
 

@@ -965,7 +965,7 @@ def test_own_data_have_a_folder_of_results_of_their_own_which_is_no_profile_s(no
 
 def test_what_needs_a_test_set_is_left_out_or_refused_before_anything_starts(notebooks, tmp_path, capsys):
     for stem in ("00_one", "05_two"):
-        make.write(notebooks, stem, parameters=PARAMETERS)
+        make.write(notebooks, stem, parameters=PARAMETERS, needs=("test images",) if stem == "05_two" else ())
     own = pictures(tmp_path / "birds", "train")
     assert [job.stem for job in plan.planned("smoke", dataset=own)] == ["00_one"]
     said = capsys.readouterr().out
@@ -979,7 +979,7 @@ def test_what_needs_a_test_set_is_left_out_or_refused_before_anything_starts(not
 @pytest.mark.parametrize("models", [["mlp-1x10"], ["mlp-1x10", "mlp-1x10"]])
 def test_one_net_where_nets_are_compared_failed_after_training_and_is_refused(notebooks, models):
     cell = 'profile = "smoke"\nmodels = ["mlp-1x10", "wrn-10-1"]'
-    make.write(notebooks, "06_learnability", make.END, parameters=cell)
+    make.write(notebooks, "06_learnability", make.END, parameters=cell, needs=("two nets",))
     with pytest.raises(UserError, match="06_learnability compares nets with each other: models = mlp-1x10; name two"):
         plan.planned("smoke", settings={"models": ",".join(models)})
 

@@ -200,6 +200,80 @@ def test_what_only_measures_easel_itself_has_the_resident_loop_and_the_ceilings(
     assert math.isfinite(found["easel_over_plain"]["median"])
 
 
+class Measured:
+    """Nets whose loops take these seconds by a clock that stands still otherwise, and what was made of them."""
+
+    def __init__(self, monkeypatch, making, **seconds):
+        self.clock, self.making, self.seconds, self.made = Clock(), making, seconds, []
+        monkeypatch.setattr(bench, "batches_for", lambda model, setting: 4)
+
+    def loops(self, model, setting, images, fp32):
+        self.clock.now += self.making
+        self.made.append((model, images, fp32))
+        names = [name for name in self.seconds if fp32 or not name.endswith("_fp32")]
+        return {name: self.clock.task(name, lambda _, s=self.seconds[name]: s * images / 512) for name in names}
+
+    def rows(self, limit, nets, repeats=5):
+        budget = bench.Budget(limit, self.clock)
+        where = bench.Setting("cpu", None, Recipe(precision="bf16"), repeats, 1.0)
+        rows = [bench.time_net(net, where, self.loops, budget, nets - at) for at, net in enumerate("abcd"[:nets])]
+        return rows, budget.left_out
+
+
+SECONDS = {"plain": 3.0, "easel": 2.0, "evaluation": 0.5, "easel_fp32": 6.0, "evaluation_fp32": 1.0}
+
+
+def test_without_a_limit_everything_is_measured_as_often_as_was_asked(monkeypatch):
+    ((row,), left_out) = Measured(monkeypatch, 1.0, **SECONDS).rows(math.inf, 1)
+    assert row["seconds"] == {name: [s] * 5 for name, s in SECONDS.items()}
+    assert left_out == []
+
+
+def test_a_limit_leaves_out_float32_first_then_repeats_and_names_both(monkeypatch):
+    # made twice and first used 2 + 5.5 / 2, warmed 5.5: then 5.5 a repeat
+    (row,), left_out = Measured(monkeypatch, 1.0, **SECONDS).rows(2 + 2.75 + 3 * 5.5 + 0.1, 1)
+    assert row["seconds"] == {"plain": [3.0] * 2, "easel": [2.0] * 2, "evaluation": [0.5] * 2}
+    assert left_out == ["a in float32", "3 of 5 repeats of a"]
+    assert row["image_s"].keys() == {"bf16"}
+
+
+def test_float32_is_measured_where_there_is_time_for_it(monkeypatch):
+    (row,), left_out = Measured(monkeypatch, 1.0, **SECONDS).rows(80.0, 1, repeats=2)
+    assert row["seconds"] == {name: [s] * 2 for name, s in SECONDS.items()}
+    assert left_out == []
+
+
+@pytest.mark.parametrize(("slower", "repeats"), [(0.5, [5, 5, 5, 5]), (2.0, [3, 3, 3, 3]), (4.0, [1, 1, 1, None])])
+def test_four_nets_share_what_there_is(slower, repeats, monkeypatch):
+    measured = Measured(monkeypatch, 5.0, **{name: slower * s for name, s in SECONDS.items()})
+    rows, left_out = measured.rows(240.0, 4)
+    assert measured.clock.now <= 240.0
+    assert [row and len(row["seconds"]["easel"]) for row in rows] == repeats
+    assert ("a in float32" in left_out) == (slower > 1)
+    assert ("d" in left_out) == (repeats[3] is None)
+
+
+def test_a_net_that_has_no_time_left_is_named_and_one_is_measured_in_any_case(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "TIMED_IMAGES", {"cpu": 1024})
+    path = tmp_path / "bench.json"
+    asked = {"models": ["mlp-1x10", "mlp-1x20", "mlp-1x30"], "device": "cpu", "repeats": 3, "seconds": 0.01}
+    assert bench.run_bench(**asked, limit=1e-3, json=str(path)) == 0
+    result, out = json.loads(path.read_text()), capsys.readouterr().out
+    assert [row["model"] for row in result["nets"]] == ["mlp-1x10"]
+    assert result["left_out"][-3:] == ["2 of 3 repeats of mlp-1x10", "mlp-1x20", "mlp-1x30"]
+    assert "left out for want of time (--limit): " in out
+    with pytest.raises(UserError, match="more than 0"):
+        bench.run_bench(**asked, limit=0)
+
+
+def test_the_share_of_the_roofline_is_of_one_step_for_both_loops():
+    row = {"model": "mlp-1x4", "images_per_s": {"plain": 1000.0, "easel": 4000.0}}
+    ceilings = {"fp32_gflops": 1e-9, "copy_gb_per_s": 1e30}  # one operation a second
+    found = bench.roofline_shares(row, setting(), ceilings)
+    assert found["plain"] == pytest.approx(1000 * 2 * (2 * 3072 * 4 + 3 * 4 * 10))
+    assert found["easel"] == 4 * found["plain"]
+
+
 def test_the_choice_of_device_ends_with_the_measurement(monkeypatch):
     def measured():
         with bench._as_device("cpu"):

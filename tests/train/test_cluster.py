@@ -251,11 +251,21 @@ def test_ray_gives_the_same_bytes_as_this_process(tiny, store, ray, capsys):
     assert capsys.readouterr().out.splitlines()[-1].startswith("trained 3 of 3 trials")
 
 
+def stranger(address):
+    """How a Ray at this address answers a process that has no token: "refused" or what else."""
+    ask = f"from ray._raylet import GcsClient\ntry:\n    GcsClient(address={address!r})\nexcept Exception as fault:\n"
+    ask += "    print('refused' if 'InvalidAuthToken' in str(fault) else fault)\nelse:\n    print('let in')"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environ |= {"RAY_AUTH_MODE": "disabled"}
+    return subprocess.run([sys.executable, "-c", ask], env=environ, capture_output=True, text=True).stdout.strip()
+
+
 @pytest.mark.slow
 def test_a_session_that_was_there_is_used_and_left_and_a_fault_arrives_unwrapped(tiny, store, ray):
     with cluster._session(ray):
         run.ensure([tiny()], store=store, engine="ray", quiet=True)
         assert ray.is_initialized()
+        assert stranger(ray.get_runtime_context().gcs_address) == "refused"
         shrunk = tiny(seed=1)
         object.__setattr__(shrunk, "images", 10**9)  # as if a node had a smaller data set
         shrunk.__dict__.update(key="0" * 64, examples=tiny().examples)  # the driver does not notice

@@ -1,5 +1,6 @@
 """`ensure` trains what is missing and nothing else, and no way of stopping it loses or spoils a finished trial."""
 
+import errno
 import inspect
 import os
 import random
@@ -293,3 +294,13 @@ def test_two_drivers_on_one_store_share_the_work(driver, tmp_path):
     both = [driver(tmp_path / "store", count=2, epochs=6) for _ in range(2)]
     lines = sorted(map(finish, both))
     assert lines == ["trained 0 reused 4", "trained 4 reused 0"]
+
+
+@pytest.mark.skipif(run.fcntl is None, reason="a system without such locks")
+def test_a_folder_without_locks_is_trained_into_all_the_same(tiny, store, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(run.fcntl, "flock", no_locks)
+    assert run.ensure([tiny()], store=store, workers=0, quiet=True).trained == 1
+    assert store.path(tiny().key).read_bytes() == train(tiny()).to_bytes()

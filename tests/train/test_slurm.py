@@ -91,5 +91,5 @@ def test_where_ray_does_not_start_nothing_is_trained_and_a_line_says_so(job):
 def test_the_script_is_whole_and_asks_for_a_task_a_node():
     assert subprocess.run(["bash", "-n", SCRIPT]).returncode == 0
     asked = [line.split()[1] for line in SCRIPT.read_text().splitlines() if line.startswith("#SBATCH")]
-    assert {"--ntasks-per-node=1", "--no-kill"} <= set(asked)
+    assert {"--ntasks-per-node=1", "--cpus-per-task=8", "--no-kill"} <= set(asked)
     assert os.access(SCRIPT, os.X_OK)

@@ -123,18 +123,6 @@ def save_notebook(draft: Path, path: Path, job: Job) -> None:
     nbformat.write(notebook, path)
 
 
-def parameters_given(notebook: Path) -> dict[str, object]:
-    """A notebook's parameters as it was executed: those of its cell, with what papermill put in their place."""
-    from easel.notebook import plan
-
-    given = {}
-    with contextlib.suppress(UserError):
-        given |= plan.parameters_of(notebook)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        given |= json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
-    return given
-
-
 def explain(error: Exception, draft: Path) -> str:
     """One line on what went wrong: the cell and the last line of its error."""
     from nbclient.exceptions import DeadKernelError

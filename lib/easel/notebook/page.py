@@ -293,12 +293,13 @@ def figure_bytes(figure) -> tuple[bytes, str, tuple[int, int]]:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pil_kwargs={"compress_level": 0})
     plt.close(figure)
-    picture = Image.open(buffer).convert("RGB")
+    drawn = Image.open(buffer)
+    picture = drawn.convert("RGB")
     size = tuple(side * 2 // 3 for side in picture.size)
     small = with_palette(picture)
     if small is not None:
         return small, "png", size
-    png, jpeg = _saved(picture, "PNG"), _saved(picture, "JPEG", quality=QUALITY, optimize=True)
+    png, jpeg = _saved(drawn, "PNG"), _saved(picture, "JPEG", quality=QUALITY, optimize=True)
     return (jpeg, "jpeg", size) if 1.5 * len(jpeg) < len(png) else (png, "png", size)
 
 

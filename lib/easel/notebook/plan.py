@@ -48,8 +48,7 @@ _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: mode
 _IS_SOURCE = re.compile(r".+\.ipynb|profiles\.yaml|README\.md").fullmatch  # of what lies beside notebooks
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
-COMPARING = ("01_matching", "05_validation_hardness", "06_learnability", "08_compression")  # two nets or more
-TESTED = ("04", "05", "07", "08")  # notebooks that look at test images
+TWO_NETS, TESTS = "two nets", "test images"  # what a notebook may say that it needs, in metadata.easel.needs
 
 
 @dataclass
@@ -130,7 +129,7 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None, 
             raise UserError(f"no parameter {setting!r} in {', '.join(asked)}; {choices(names, setting)}")
     data = str(settings.get("data", ""))
     if "/" in data and not _has_tests(data):
-        chosen = _untested(chosen, runs, only, data)
+        chosen = _untested(chosen, {run: found[runs[run]] for run in chosen}, only, data)
     jobs, shown = [], _results_name(data, folder) if "/" in data else profile
     stems = {run: run if name is None else f"{run}-{_own_word(name, runs)}" for run in chosen}
     there = [
@@ -198,9 +197,9 @@ def _has_tests(name: str) -> bool:
     return True
 
 
-def _untested(chosen: list[str], runs: dict[str, str], only, name: str) -> list[str]:
+def _untested(chosen: list[str], notebooks: dict[str, Path], only, name: str) -> list[str]:
     """The runs that need no test set, the others named; UserError where one of those was asked for, or none is left."""
-    left = [run for run in chosen if runs[run][:2] not in TESTED]
+    left = [run for run in chosen if TESTS not in needs_of(notebooks[run])]
     gone = ", ".join(run for run in chosen if run not in left)
     if gone:
         fix = "--hold-out 0.2 takes a fifth of every class for it"
@@ -308,7 +307,7 @@ def _values(run: str, notebook: Path, defaults: dict, of: tuple[str, str], overr
             value = from_text(value, defaults[name]) if isinstance(value, str) else value
             values[name] = typed(name, value, defaults[name], f"--set, {run}")
     nets = values.get("models", defaults.get("models"))
-    if notebook.stem in COMPARING and len(set(nets)) < 2:
+    if nets and TWO_NETS in needs_of(notebook) and len(set(nets)) < 2:
         raise UserError(f"{run} compares nets with each other: models = {nets[0]}; name two different ones or more")
     return values
 
@@ -425,12 +424,9 @@ def parameters_of(notebook: Path) -> dict[str, object]:
     UserError where it is no notebook, or the cell has something else than texts, numbers, truth values, None and lists.
     """
     try:
-        cells = json.loads(files.read_regular(notebook))["cells"]
-        tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
+        tagged = [c for c in _read(notebook)["cells"] if "parameters" in c.get("metadata", {}).get("tags", [])]
         sources = ["".join(c["source"]) for c in tagged]
-    except OSError as error:
-        raise UserError(f"{notebook} cannot be read as a notebook: {files.why(error)}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{notebook} cannot be read as a notebook ({type(error).__name__}: {error})") from error
     if len(sources) != 1:
         raise UserError(f"{notebook} has {len(sources)} cells tagged 'parameters'; it needs exactly one")
@@ -447,6 +443,32 @@ def parameters_of(notebook: Path) -> dict[str, object]:
                 what = f"{name} = {_BRIEF.repr(one)}"
                 raise UserError(f"{notebook}: its parameters cell has {what}; texts, numbers, True, False, None, lists")
     return found
+
+
+def parameters_given(notebook: Path) -> dict[str, object]:
+    """A notebook's parameters as it was executed: those of its cell, with what papermill put in their place."""
+    given = {}
+    with suppress(UserError):
+        given |= parameters_of(notebook)
+    with suppress(UserError, KeyError, TypeError):
+        given |= _read(notebook)["metadata"]["papermill"]["parameters"]
+    return given
+
+
+def needs_of(notebook: Path) -> list[str]:
+    """What a notebook says that it needs, of TWO_NETS and TESTS; [] where it says nothing. UserError if it is none."""
+    with suppress(KeyError, TypeError):
+        return [*_read(notebook)["metadata"]["easel"]["needs"]]
+    return []
+
+
+def _read(notebook: Path) -> dict:
+    try:
+        return dict(json.loads(files.read_regular(notebook)))
+    except OSError as error:
+        raise UserError(f"{notebook} cannot be read as a notebook: {files.why(error)}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{notebook} cannot be read as a notebook ({type(error).__name__}: {error})") from error
 
 
 def split(setting: str) -> tuple[str, str]:

@@ -65,7 +65,7 @@ def index(folder: Path) -> Path:
 
     UserError where no receipt is in it.
     """
-    from easel.notebook import kernel
+    from easel.notebook import plan
 
     folder = Path(folder)
     found, damaged = receipts.read_all(folder)
@@ -74,7 +74,7 @@ def index(folder: Path) -> Path:
     for one in found:
         notebook, page = (folder / f"{one['notebook']}.{suffix}" for suffix in ("ipynb", "html"))
         if notebook.is_file() and notebook.name not in one["files"]:
-            given = kernel.parameters_given(notebook)
+            given = plan.parameters_given(notebook)
             try:
                 shown = notebook_html(notebook)
             except Exception as fault:  # what is raised on a file that is no notebook is of many kinds

@@ -53,7 +53,7 @@ def render_page() -> None:
     cells[1].outputs = [nbformat.v4.new_output("display_data", {"text/markdown": "text", "text/html": "<b>text</b>"})]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    site.exporter().from_notebook_node(notebook)
+    site.exporter().from_notebook_node(notebook, resources={"easel": ("", "")})
 
 
 if WARMED in os.environ:  # elsewhere importing this does nothing

@@ -1,1 +1,1 @@
-"""From trials to records: the loop and its batches, workers on CPUs, graphs on GPUs, and `ensure`."""
+"""From trials to records: the loop and its batches, workers on CPUs, graphs on GPUs, a cluster, and `ensure`."""

@@ -44,9 +44,22 @@ def crop_and_flip(padded: Tensor, index: Tensor, offset: Tensor, flip: Tensor, s
     padded: (n, 3, size + 2p, size + 2p); index: (batch,) which images; offset: (batch, 2) row and column of the crop's
     corner, 0..2p; flip: (batch,) bool, mirrored left to right after the crop.
     """
+    if padded.device.type == "cpu":
+        return _one_by_one(padded, index, offset, flip, size)
     windows = padded.unfold(2, size, 1).unfold(3, size, 1)  # (n, 3, 2p + 1, 2p + 1, size, size), a view
     crops = windows[index, :, offset[:, 0], offset[:, 1]]
     return torch.where(flip[:, None, None, None], crops.flip(3), crops)
+
+
+def _one_by_one(padded: Tensor, index: Tensor, offset: Tensor, flip: Tensor, size: int) -> Tensor:
+    """`crop_and_flip` on a CPU, where copying an image's rows takes a tenth of the time of gathering it byte by byte."""
+    out = torch.empty(len(index), padded.shape[1], size, size, dtype=padded.dtype)
+    source, cut = padded.numpy(), out.numpy()
+    wanted = zip(index.tolist(), offset.tolist(), flip.tolist(), strict=True)
+    for row, (image, (y, x), mirrored) in enumerate(wanted):
+        window = source[image, :, y : y + size, x : x + size]
+        cut[row] = window[:, :, ::-1] if mirrored else window
+    return out
 
 
 def resized_crop(images: Tensor, box: Tensor, flip: Tensor) -> Tensor:
@@ -64,15 +77,17 @@ def resized_crop(images: Tensor, box: Tensor, flip: Tensor) -> Tensor:
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def normalise(images: Tensor, normalisation: str, mean: Tensor, std: Tensor) -> Tensor:
-    """(batch, 3, H, W) on the 0..255 scale, uint8 or float -> float32, channels last.
+def normalise(
+    images: Tensor, normalisation: str, mean: Tensor, std: Tensor, layout: torch.memory_format = torch.channels_last
+) -> Tensor:
+    """(batch, 3, H, W) on the 0..255 scale, uint8 or float -> float32 in a layout, channels last for convolutions.
 
     "channel": (x / 255 - mean) / std with the data set's channel statistics; "image": global contrast normalisation of
     each image by itself, (x - mean(x)) / sqrt(var(x) + 10) on the 0..255 scale.
     """
     if normalisation == "channel":  # computed in the images' own layout: on a CPU a third of the time
         x = images.to(torch.float32, copy=True).sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
-        return x.contiguous(memory_format=torch.channels_last)
+        return x.contiguous(memory_format=layout)
     x = images.to(torch.float32, memory_format=torch.channels_last)
     var, mu = torch.var_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
     return (x - mu) / torch.sqrt(var + 10)

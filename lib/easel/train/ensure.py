@@ -1,7 +1,7 @@
 """`ensure(trials)`: what is missing is trained, what is there is read. The one way from trials to a ledger.
 
 On CPUs each core has a process of its own that trains one trial at a time on one thread; on a GPU one process trains
-several trials side by side (easel.train.gpu).
+several trials side by side (easel.train.gpu); on the nodes of a cluster both (easel.train.cluster).
 One driver at a time trains into a store (a file lock that dies with its holder): a second one waits, then reads. A
 driver may be killed at any moment: finished trials are in the store, long ones at their last checkpoint, and no worker
 outlives it.

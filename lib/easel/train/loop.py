@@ -75,6 +75,9 @@ class Run:
                 generator=stream(trial.seed, "weights"),
             )
         self.net = net.to(self.device, memory_format=torch.channels_last)
+        # Without a convolution the channels would be brought to the end and back again.
+        convolves = any(isinstance(module, nn.Conv2d) for module in self.net.modules())
+        self.layout = torch.channels_last if convolves else torch.contiguous_format
         self.kept = torch.from_numpy(trial.trained_on)
         self.labels = torch.from_numpy(trial.training_labels).to(self.device)  # evaluation has the data set's own
         self.padded = on_device(examples, self.device, recipe.translation)
@@ -93,8 +96,8 @@ class Run:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.trial.recipe.precision == "bf16")
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Images on the 0..255 scale as the recipe normalises them: float32, channels last."""
-        return normalise(images, self.trial.recipe.normalisation, self.mean, self.std)
+        """Images on the 0..255 scale as the recipe normalises them: float32, in the layout that the net reads."""
+        return normalise(images, self.trial.recipe.normalisation, self.mean, self.std, self.layout)
 
     def epoch(self) -> None:
         """Train one epoch, then evaluate every view."""

@@ -53,7 +53,7 @@ def _bytes(things) -> int:
     return sum(map(_bytes, things)) if isinstance(things, list | tuple) else 0
 
 
-def step(model: str, batch: int, precision: str, *, flops: float, bandwidth: float, size: int = 32) -> dict:
+def least_step(model: str, batch: int, precision: str, *, flops: float, bandwidth: float, size: int = 32) -> dict:
     """Of one step (forward, loss, backward, AdamW): seconds, operations (a multiply-add is two), bytes moved.
 
     flops, bandwidth: what the device reaches, operations and bytes a second. precision: "bf16" or "fp32", of the
