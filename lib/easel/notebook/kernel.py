@@ -25,7 +25,7 @@ from easel.notebook.plan import Job
 
 PID = "kernel-process"  # a file kernel-process.<id> in the scratch folder names the kernel's process
 SAVE_S = 10.0  # between two states of a notebook at work: whoever looks into its stage sees how far it is
-STOP_S = 10.0  # for a process to end by itself; papermill's way of ending a kernel takes a second or two
+END_S = 10.0  # for a process to end by itself; papermill's way of ending a kernel takes a second or two
 START_TIMEOUT_S = 120  # a kernel starts in seconds; a minute on a machine that is busy with training
 
 
@@ -43,7 +43,7 @@ def execute_job(job: Job, stage: Path) -> None:
 def _stop(stage: Path) -> None:
     """Stops this process, also where the interrupt comes while something takes it for a fault of its own."""
     os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(STOP_S)
+    time.sleep(END_S)
     for folder in (stage, Path(os.environ["JUPYTER_RUNTIME_DIR"])):
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(130)
