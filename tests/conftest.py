@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from easel import errors, files
+from easel import errors, files, warm
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe, Trial
 
@@ -21,8 +21,9 @@ def _own_results(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("EASEL_DATA", str(files.data_dir()))
     monkeypatch.setenv("EASEL_DEVICE", "cpu")
-    for name in ("EASEL_ENGINE", "EASEL_RUN", "EASEL_RETRAIN", "EASEL_VARIANT"):
+    for name in ("EASEL_ENGINE", "EASEL_RUN", "EASEL_RETRAIN", "EASEL_VARIANT", warm.OWN):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(warm, "UNSHARED", set())  # or what a test registers keeps the next one in one process
     torch.set_num_threads(1)
     errors._NAMED.clear()
 
