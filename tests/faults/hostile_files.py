@@ -32,7 +32,7 @@ from easel.data import folders, sets
 from easel.data.published import PUBLISHED, read_cifar_pickle
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store, write_pack
-from easel.notebook import explorer, kernel, plan, receipt as receipts, site
+from easel.notebook import explorer, plan, receipt as receipts, site
 from easel.train.loop import train
 
 
@@ -466,7 +466,7 @@ def hostile_notebook(canary: Canary, rng) -> str:
     metadata = {"papermill": {"parameters": {evil(rng): canary.python()}}, "kernelspec": spec}
     content = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     (folder / "00_one.ipynb").write_text(json.dumps(content))
-    kernel.parameters_given(folder / "00_one.ipynb")
+    plan.parameters_given(folder / "00_one.ipynb")
     made: list[Path] = []
     with said():
         wrong = refused(lambda: made.append(site.index(folder)))
