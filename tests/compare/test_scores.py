@@ -211,6 +211,14 @@ def test_reliability_is_repeatable_from_its_seed_and_takes_all_sizes_by_default(
     assert not first.equals(scores.reliability_curve(few, 1, repeats=3, seed=5))
 
 
+def test_the_spread_of_a_reliability_is_from_5_to_95_percent_of_the_splits(many_trials):
+    pairs = list(scores._halves(many_trials, 1, 3, 40, 0))
+    rates = [matching.rate(*pair, which="hard") for pair in pairs]
+    found = scores.reliability_curve(many_trials, 1, [3], repeats=40).set_index("measure").loc["hard"]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(rates, [0.05, 0.95])))
+    assert (found["mean"], found.sd) == pytest.approx((np.mean(rates), np.std(rates)))
+
+
 def test_two_trials_allow_one_split_and_it_is_the_ceiling(many_trials):
     two = many_trials[:2]
     curve = scores.reliability_curve(two, 1, repeats=4).set_index("measure")
@@ -270,6 +278,8 @@ def test_examples_that_are_all_alike_are_projected_to_chance():
     table = scores.projected(always[:, :, 1:], sizes=[1, 50])
     assert np.allclose(table["mean"], 0.1, atol=0.02)
     assert scores.projected(np.ones((2, 1, 10), bool), sizes=[1]).trials.tolist() == [1, 1]
+    never = scores.projected(~always[:, :, 1:], sizes=[1, 50])
+    assert np.allclose(never["mean"], 0.1, atol=0.02)
 
 
 def test_the_first_epoch_is_meant_where_none_is_named(many_trials):
@@ -314,6 +324,7 @@ def test_no_score_takes_the_name_of_a_column(name):
         (lambda: scores.learnability(FakeLedger({})), "0 nets"),
         (lambda: scores.mean_loss(FakeLedger({"x": RECORD, "y": RECORD}, {"loss": RECORD * 1.0})), "2 nets"),
         (lambda: scores.mean_loss(np.full((1, 1, 2), np.nan)), "loss is not finite for example 0"),
+        (lambda: scores.mean_loss(np.array([[[1.0, np.nan]]])), "loss is not finite for example 1"),
         (lambda: scores.easiness_table(FakeLedger({}), [1], "cifar10"), "no trials or no m"),
         (lambda: scores.easiness_table(FakeLedger({"x": RECORD}), [], "cifar10"), "no trials or no m"),
         (lambda: scores.reliability_curve(RECORD[:1], 1, [1]), r"1\.\.0|two disjoint groups"),

@@ -52,7 +52,7 @@ def crop_and_flip(padded: Tensor, index: Tensor, offset: Tensor, flip: Tensor, s
 
 
 def _one_by_one(padded: Tensor, index: Tensor, offset: Tensor, flip: Tensor, size: int) -> Tensor:
-    """`crop_and_flip` on a CPU, where copying an image's rows takes a tenth of the time of gathering it byte by byte."""
+    """`crop_and_flip` on a CPU, where copying rows takes a tenth of the time of gathering byte by byte."""
     out = torch.empty(len(index), padded.shape[1], size, size, dtype=padded.dtype)
     source, cut = padded.numpy(), out.numpy()
     wanted = zip(index.tolist(), offset.tolist(), flip.tolist(), strict=True)
