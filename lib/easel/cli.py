@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = command(
         "release", _release, "pack the records that a profile's results stand on, for others to read",
-        "easel release --profile laptop                  results/ledgers/laptop.zip (laptop-1.zip, … where it is large)",
+        "easel release --profile laptop                  results/ledgers/laptop.zip, or laptop-1.zip, …",
         "easel release --profile gpu --only 00,01 --out /tmp/packs",
     )  # fmt: skip
     one.add_argument("--profile", required=True, help="its notebooks must have been run")

@@ -336,9 +336,15 @@ def _gap(values: pd.Series, alone: float = 0.1) -> float:
 
 
 def _ticks(ax: Axes, places: pd.Series, *, logarithmic: bool = False) -> None:
-    """Ticks at these values and nowhere else; a logarithmic axis where they are spaced so."""
-    values = sorted(places.unique())
+    """Ticks at these values alone, numbers where there is room; a logarithmic axis where they are spaced so."""
+    values = np.array(sorted(places.unique()))
+    at = values
     if logarithmic or (len(values) > 2 and np.diff(values).max() > 2 * np.diff(values).min()):
         ax.set_xscale("log")
-    ax.set_xticks(values, [f"{value:g}" for value in values], minor=False)
+        at = np.log(values)
+    named = {len(values) - 1}
+    for one in reversed(range(len(values) - 1)):
+        if at[min(named)] - at[one] > 0.08 * (at[-1] - at[0]):
+            named.add(one)
+    ax.set_xticks(values, [f"{value:g}" if one in named else "" for one, value in enumerate(values)], minor=False)
     ax.minorticks_off()
