@@ -219,6 +219,11 @@ def test_a_printed_level_on_the_edge():
         (lambda: against_print({}, 0.5), "0 tie rules"),
         (lambda: against_print(within(0.5, 0.1), np.nan), "printed=nan"),
         (lambda: t_interval([0.1, np.inf]), "not finite"),
+        (lambda: judge("no", above=1), "judge: points='no': it takes intervals by name"),
+        (lambda: judge(within(0, 1), above="no"), "judge: above='no': it takes a number or one a point"),
+        (lambda: some(5, above=0), "some: points=5: it takes intervals by name"),
+        (lambda: against_print(within(0.5, 0.1), "0.7"), "against_print: printed='0.7': it takes a number"),
+        (lambda: t_interval(["a"]), r"t_interval: values=\['a'\]: it takes numbers"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_in_one_line(call, says):

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import shutil
 import threading
 import time
 import warnings
@@ -109,6 +111,42 @@ def test_a_full_disk_loses_nothing_and_says_which_folder(store, tiny, record, mo
     assert store.read(record.key).to_bytes() == record.to_bytes()
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("EFBIG", "ulimit -f"), ("EIO", "the disk reports"), ("EISDIR", "it is a folder"), ("ESTALE", "no longer there"),
+     ("ENOLCK", os.strerror(errno.ENOLCK))],
+)  # fmt: skip
+@pytest.mark.parametrize("call", ["fsync", "mkdir", "replace"])
+def test_an_error_of_the_system_was_a_traceback_and_names_the_folder(store, record, monkeypatch, call, code, words):
+    def fails(*_given, **_named):
+        raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, call, fails)
+        with pytest.raises(UserError, match=rf"cannot write to the folder {store.folder}: .*{re.escape(words)}"):
+            store.put(record)
+    store.put(record)
+    assert store.read(record.key).to_bytes() == record.to_bytes()
+
+
+def test_a_store_that_vanishes_was_a_traceback_and_is_named_or_made_anew(store, record, monkeypatch):
+    def vanished(path, content):
+        shutil.rmtree(store.folder)
+        return whole(path, content)
+
+    whole = files.write_atomically
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_atomically", vanished)
+        with pytest.raises(UserError, match="there is no such file or folder"):
+            store.put(record)
+    assert (store.read(record.key), store.keys(), store.latest(), list(store.records())) == (None, [], [], [])
+    store.put(record)
+    keys = store.keys()
+    shutil.rmtree(store.folder)
+    monkeypatch.setattr(store, "keys", lambda: keys)
+    assert (list(store.records()), store.latest()) == ([], [])
+
+
 def test_two_writers_of_one_key_leave_one_valid_winner(store, record):
     def write():
         for _ in range(20):
@@ -183,6 +221,9 @@ def test_a_pack_with_a_flipped_bit_gives_its_records_or_names_what_it_lost(tiny,
     write_pack(records, pack)
     whole, keys = pack.read_bytes(), [record.key for record in records]
     shapes = [whole[:cut] for cut in (0, 1, 40, len(whole) // 2, len(whole) - 1)]
+    entries = [found.start() for found in re.finditer(b"PK\1\2", whole)]  # of the list of content
+    for at, value in ((entries[0] + 6, 99), (entries[1] + 33, 1)):  # zip of version 9.9; a comment that is the rest
+        shapes.append(whole[:at] + bytes([value]) + whole[at + 1 :])
     for blob in (*shapes, *every_flip(whole, 997), *every_flip(whole[-400:], 16)):
         pack.write_bytes(blob if len(blob) > 400 or blob in shapes else whole[:-400] + blob)
         errors._NAMED.clear()

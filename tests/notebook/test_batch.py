@@ -21,7 +21,7 @@ from PIL import Image
 
 from easel import cli, files
 from easel.errors import UserError
-from easel.notebook import batch, kernel, plan, plan as parameters, receipt as receipts, site
+from easel.notebook import batch, kernel, lab, plan, plan as parameters, receipt as receipts, site
 
 PARAMETERS = """profile = "smoke"  # set by easel run
 data = "patterns"  # the paper: CIFAR-10
@@ -340,6 +340,11 @@ def test_what_the_other_process_answers(monkeypatch, changed, answer):
         assert answer in str(refusal.value)
     else:
         assert plan._inspect(*asked) == answer
+
+
+def test_a_notebook_of_two_images_that_nobody_checked_divided_by_zero_and_is_refused():
+    with pytest.raises(UserError, match="2 images of patterns: a notebook takes 20 or more"):
+        lab.begin("01_matching", "smoke", "patterns", 2)
 
 
 # what comes out ---------------------------------------------------------------------------------------------------
@@ -914,6 +919,29 @@ def test_the_index_was_written_at_the_end_alone_and_is_true_after_every_notebook
     assert batch.run("smoke", only=["00"]) == 0
     assert "failed" not in text_of((results / "index.html").read_text())
     assert sorted(path.name for path in (results / "receipts").iterdir()) == ["00_one.json", "01_two.json"]
+
+
+def test_an_index_that_cannot_be_written_whole_stays_as_it_was(tmp_path, monkeypatch):
+    receipt_in(tmp_path, "00_one", verdicts=[GOOD])
+    names = ("index.html", "verdicts.csv", "runs.csv")
+    whole = [(site.write_site(tmp_path).parent / name).read_bytes() for name in names]
+    receipts.note_failure(tmp_path, "00_one", "it failed")
+    replaced = os.replace
+    for at in range(3):
+        calls = []
+
+        def killed(*given, at=at, calls=calls):
+            calls.append(given)
+            if len(calls) > at:
+                raise KeyboardInterrupt
+            replaced(*given)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(files.os, "replace", killed)
+            site.write_site(tmp_path)
+        found = [(tmp_path / name).read_bytes() for name in names]
+        assert sum(a == b for a, b in zip(found, whole, strict=True)) >= 3 - at
+        assert found[0] == whole[0]
 
 
 @pytest.mark.parametrize("when", ["execute", "save_notebook", "add_files"])

@@ -1,5 +1,6 @@
 """The command line: every bad request is one line and exit status 2, and nothing was started."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from easel import cli
+from easel.ledger import provenance
 from easel.ledger.store import Store
 from easel.notebook import batch
 from easel.train import cost, ensure as run
@@ -74,6 +76,10 @@ def refused(capsys, *argv: str) -> str:
         ("", "COMMAND"),
         ("data cifar11", "cifar11"),
         ("data ./no/such/folder", "no/such/folder"),
+        ("data ~nouser/x", "'~nouser/x': there is no home folder of that name"),
+        ("run --dataset ~nouser/x", "'~nouser/x': there is no home folder of that name"),
+        ("data ./a\0b", "a path has no zero byte in it"),
+        ("scores --profile " + "x" * 5000, "cannot be a profile's name"),
         ("scores --profile laptop", "run: easel run --profile laptop"),
         ("scores --out easiness.txt", "must end in .parquet or .csv"),
         ("scores --keep 0", "0 is not a share above 0, at most 1"),
@@ -94,13 +100,54 @@ def refused(capsys, *argv: str) -> str:
         ("train --dataset cifar10 --set data=patterns", "the same thing"),
         ("import", "PACK"),
         ("import no/such.zip", "no/such.zip is no pack of records"),
+        ("import no\x1b[2J.zip", r"no\x1b[2J.zip is no pack of records"),
         ("release", "--profile"),
         ("release --profile laptop", "run: easel run --profile laptop"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_one_line_and_starts_nothing(capsys, nothing_starts, tmp_path, argv, message):
-    assert message in refused(capsys, *argv.split())
+    said = refused(capsys, *argv.split())
+    assert message in said
+    assert len(said) <= 301
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(("device", "message"), [("cuda", "has no GPU that CUDA can use"), ("tpu", "one of cpu, cuda")])
+def test_a_gpu_that_is_not_there_was_refused_after_the_data_were_read_and_is_at_once(
+    capsys, nothing_starts, monkeypatch, device, message
+):
+    monkeypatch.setattr(batch, "check_inputs", lambda _: pytest.fail("PyTorch is imported, and data are read"))
+    monkeypatch.setattr(provenance, "_gpus", lambda: 0)
+    monkeypatch.setenv("EASEL_DEVICE", device)
+    assert f"EASEL_DEVICE={device}: " in (said := refused(capsys, "run"))
+    assert message in said
+
+
+@pytest.mark.parametrize("argv", ["run --dataset ./loop", "data ./loop", "audit ./loop", "new ./loop"])
+def test_a_link_to_itself_was_a_traceback_and_is_one_line(capsys, nothing_starts, monkeypatch, tmp_path, argv):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop", tmp_path / "loop")
+    assert "it is a link to itself" in refused(capsys, *argv.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("EFBIG", "a file would be larger than is allowed here (ulimit -f)"),
+        ("EIO", "the disk reports an error"),
+        ("EISDIR", "it is a folder"),
+        ("ESTALE", "the network folder is no longer there"),
+        ("ENOENT", "there is no such file or folder"),
+    ],
+)
+def test_a_system_s_error_while_something_is_read_was_a_traceback_and_is_one_line(capsys, monkeypatch, code, words):
+    number = getattr(errno, code)
+
+    def fails(_):
+        raise OSError(number, os.strerror(number), "store/one.npz")
+
+    monkeypatch.setattr(Store, "keys", fails)
+    assert refused(capsys, "info") == f"easel: store/one.npz: {words}\n"
 
 
 @pytest.mark.parametrize(
