@@ -338,9 +338,6 @@ def test_no_score_takes_the_name_of_a_column(name):
         (lambda: scores.projected(RECORD, sizes=[5, 0]), r"sizes=0: give a whole number"),
         (lambda: scores.projected(RECORD, sizes=[1.5]), r"sizes=1\.5: give a whole number"),
         (lambda: scores.reliability_curve(RECORD, 1, [1.5]), "give a whole number"),
-        (lambda: scores.counts("no", 1), "counts: correct='no': it takes "),
-        (lambda: scores.learnability(None), "learnability: correct=None: it takes "),
-        (lambda: scores.mean_loss(5), "mean_loss: ledger=5: it takes "),
     ],
 )
 def test_wrong_input_is_refused_in_one_line(call, says):

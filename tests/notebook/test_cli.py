@@ -154,7 +154,7 @@ def test_a_system_s_error_while_something_is_read_was_a_traceback_and_is_one_lin
     ("text", "means"),
     [
         ("010", 10), ("1e3", None), ("1:30", None), ("2020-99-99", None), ("0x_", None), ("0x10", None),
-        ("!!int x", None),
+        ("!!int x", None), ("!!bool x", None), ("!!float [1]", None), ("!!int {a: 1}", None),
         ("!!timestamp x", None), ("9" * 5000, None), ("[" * 2000, None), ("{" * 20000, None), ("1_000", 1000), ("+7",
         7),
         ("&a [*a]", None), ("*a", None), ("\x1b[2J", None), ("\ud800", None), ("yes", None), ("\u00b2", None),
@@ -290,6 +290,23 @@ def test_ctrl_c_is_heard_where_a_person_can_send_it_and_not_behind_a_script(fore
     for end in (theirs, ours) if foreground else ():
         os.close(end)
     assert done.returncode == (130 if heard else 7), done.stderr
+
+
+IGNORING = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # as under & or nohup
+
+
+def test_what_is_started_where_ctrl_c_is_ignored_was_deaf_to_a_stop_and_is_not():
+    code = "from easel import warm\nprocess = warm.start(signal.raise_signal, signal.SIGINT)\nprocess.join()\n"
+    code += "print(process.exitcode)"
+    done = subprocess.run([sys.executable, "-c", IGNORING + code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, "KeyboardInterrupt" in done.stderr) == ("1\n", True)
+
+
+def test_tests_started_where_ctrl_c_is_ignored_start_what_hears_it():
+    code = "import conftest\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    tests = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", IGNORING + code], cwd=tests, capture_output=True, text=True)
+    assert done.stdout == "True\n"
 
 
 def test_a_share_that_is_held_out_is_part_of_the_data_set_s_name(monkeypatch, capsys):
