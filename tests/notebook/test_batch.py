@@ -759,6 +759,17 @@ def test_a_receipt_with_null_or_missing_keys_was_a_traceback_and_is_named_on_the
         assert f"The receipt of 00_one is damaged: {said}" in site.write_site(tmp_path).read_text()
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", ["a pipe", "a link to itself", "a folder", "null", "[" * 20000, '{"cells": [{}]}'])
+def test_the_index_waited_for_a_pipe_or_failed_at_what_is_no_notebook_and_leaves_its_question_out(tmp_path, what):
+    make.receipt(tmp_path, "00_one")
+    path = tmp_path / "00_one.ipynb"
+    lay = {"a pipe": os.mkfifo, "a link to itself": lambda path: path.symlink_to(path), "a folder": Path.mkdir}
+    lay.get(what, lambda path: path.write_text(what))(path)
+    assert site.question(path) == ("", "")
+    assert "00_one" in site.write_site(tmp_path).read_text()
+
+
 def test_a_receipt_whose_verdict_was_changed_by_hand_was_believed_and_is_named(tmp_path):
     content = json.loads(make.receipt(tmp_path, "00_one", verdicts=[GOOD | {"verdict": "fails"}]).read_text())
     path = receipts.write(receipts.path_of(tmp_path, "00_one"), content | {"files": {}, "data": [], "variant": ""})

@@ -73,6 +73,7 @@ def refused(capsys, *argv: str) -> str:
         ("run --engine slurm", "invalid choice: 'slurm'"),
         ("run --quickly", "unrecognized arguments: --quickly"),
         ("paint", "invalid choice: 'paint'"),
+        ("p" * 5000, "invalid choice: 'ppp"),
         ("", "COMMAND"),
         ("data cifar11", "cifar11"),
         ("data ./no/such/folder", "no/such/folder"),
@@ -603,7 +604,9 @@ def test_the_net_and_the_notebook_may_be_named_and_the_first_is_no_mlp(trained, 
 # receipts and notes that are damaged ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hurt", ["null", "[]", "{", '{"seconds": null}', '{"seconds": "long"}'])
+@pytest.mark.parametrize(
+    "hurt", ["null", "[]", "{", '{"seconds": null}', '{"seconds": "long"}', '{"seconds": -1}', '{"seconds": 1e300}']
+)
 def test_a_key_json_that_is_null_or_damaged_was_a_traceback_and_is_named(trained, capsys, hurt):
     path = Store().folder / f"{trained[0].key}.json"
     path.write_text(hurt)
