@@ -154,7 +154,8 @@ def test_trials_that_are_all_alike_decide_nothing_and_say_why():
     always = np.ones((4, 20), bool)
     for a, b in ((always, always), (np.repeat(np.arange(20)[None] < 9, 4, axis=0),) * 2):  # also one trial, four times
         rate = intervals.jackknife(a, b, matching.rate)
-        for found in (judge(rate, above=rate.estimate - 1e-17), judge(rate, above=0), judge(rate, below=0.9)):
+        sides = ({"above": rate.estimate - 1e-17}, {"above": 0}, {"below": 1.5}, {"above": 1.5}, {"below": 0})
+        for found in (judge(rate, **side) for side in sides):
             assert (found.verdict, found.reason, found.needed) == ("open", SATURATED, None)
         assert some({"": rate}, above=0)[5:] == ("open", SATURATED, None)
         assert against_print(rate, 0.9)[5:] == ("open", SATURATED, None)

@@ -237,6 +237,19 @@ def test_a_pack_with_a_flipped_bit_gives_its_records_or_names_what_it_lost(tiny,
         assert None not in found or said
 
 
+def test_a_record_whose_note_in_a_pack_is_damaged_is_read_all_the_same(tiny, tmp_path):
+    record, pack = train(tiny()), tmp_path / "tiny.zip"
+    write_pack([record], pack)
+    with zipfile.ZipFile(pack) as archive:
+        at = archive.getinfo(f"{record.key}.json").header_offset + 30 + len(f"{record.key}.json") + 20
+    blob = bytearray(pack.read_bytes())
+    blob[at] ^= 1
+    pack.write_bytes(blob)
+    with pytest.warns(UserWarning, match=f"note {record.key[:12]} in {pack} is damaged"):
+        read = Store(tmp_path / "none", released=tmp_path).read(record.key)
+    assert (read.to_bytes(), read.provenance) == (record.to_bytes(), {"released": "tiny.zip"})
+
+
 @pytest.mark.parametrize("fate", ["removed", "swapped", "cut", "a folder"])
 def test_a_pack_that_changes_after_it_was_looked_at_is_named_once(tiny, tmp_path, fate):
     record, pack = train(tiny()), tmp_path / "tiny.zip"
@@ -288,7 +301,9 @@ def test_what_a_newer_easel_or_somebody_else_wrote_is_named_and_left_alone(store
     assert Store(store.folder, released=tmp_path / "released").get(record.trial) is not None
 
 
-@pytest.mark.parametrize("fault", ["EIO", "EMFILE", "EACCES", "ENOMEM at the arrays", "a folder", "EIO at the arrays"])
+@pytest.mark.parametrize(
+    "fault", ["EIO", "EMFILE", "EACCES", "ENOMEM at the arrays", "a folder", "a pipe", "EIO at the arrays"]
+)
 def test_a_whole_record_that_cannot_be_read_now_was_set_aside_or_trained_over_and_is_left_alone(
     store, tiny, record, monkeypatch, fault
 ):
@@ -303,9 +318,9 @@ def test_a_whole_record_that_cannot_be_read_now_was_set_aside_or_trained_over_an
             raise MemoryError("Unable to allocate 3. GiB")
         raise OSError(number, os.strerror(number))
 
-    if fault == "a folder":
+    if fault in ("a folder", "a pipe"):
         path.rename(store.folder / "kept")
-        path.mkdir()
+        (Path.mkdir if fault == "a folder" else os.mkfifo)(path)
     elif "arrays" in fault:
         monkeypatch.setattr(np, "load", fails)
     else:
@@ -317,8 +332,8 @@ def test_a_whole_record_that_cannot_be_read_now_was_set_aside_or_trained_over_an
         with pytest.raises(UserError, match="is in the way"):
             ask()
     monkeypatch.undo()
-    if fault == "a folder":
-        path.rmdir()
+    if fault in ("a folder", "a pipe"):
+        (Path.rmdir if fault == "a folder" else Path.unlink)(path)
         (store.folder / "kept").rename(path)
     assert path.read_bytes() == blob
     assert not list(store.folder.glob("*.bad"))

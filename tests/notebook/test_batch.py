@@ -827,6 +827,14 @@ def test_last_times_holds_was_shown_after_a_run_that_failed_and_is_marked_as_old
         assert [row["older"] for row in csv.DictReader(file)] == ["2026-01-01T00:00:00+00:00", ""]
 
 
+def test_the_note_of_a_failure_that_was_changed_is_not_believed_and_the_notebook_still_failed(tmp_path):
+    receipts.note_failure(tmp_path, "00_one", "it failed")
+    path = tmp_path / "receipts/00_one.failed.json"
+    assert receipts.failures(tmp_path)["00_one"]["error"] == "it failed"
+    path.write_text(path.read_text().replace("it failed", "it is not"))
+    assert receipts.failures(tmp_path)["00_one"]["error"] == "why is not known: its note cannot be read"
+
+
 def staged(stage: Path, run: str, verdict: str) -> None:
     """A finished run in its stage, whose figure is its own, and its receipt."""
     for name in ("figures/00_one-a.png", "00_one.html", "00_one.ipynb"):
