@@ -154,7 +154,8 @@ def test_trials_that_are_all_alike_decide_nothing_and_say_why():
     always = np.ones((4, 20), bool)
     for a, b in ((always, always), (np.repeat(np.arange(20)[None] < 9, 4, axis=0),) * 2):  # also one trial, four times
         rate = intervals.jackknife(a, b, matching.rate)
-        for found in (judge(rate, above=rate.estimate - 1e-17), judge(rate, above=0), judge(rate, below=0.9)):
+        sides = ({"above": rate.estimate - 1e-17}, {"above": 0}, {"below": 1.5}, {"above": 1.5}, {"below": 0})
+        for found in (judge(rate, **side) for side in sides):
             assert (found.verdict, found.reason, found.needed) == ("open", SATURATED, None)
         assert some({"": rate}, above=0)[5:] == ("open", SATURATED, None)
         assert against_print(rate, 0.9)[5:] == ("open", SATURATED, None)
@@ -219,6 +220,11 @@ def test_a_printed_level_on_the_edge():
         (lambda: against_print({}, 0.5), "0 tie rules"),
         (lambda: against_print(within(0.5, 0.1), np.nan), "printed=nan"),
         (lambda: t_interval([0.1, np.inf]), "not finite"),
+        (lambda: judge("no", above=1), "judge: points='no': it takes intervals by name"),
+        (lambda: judge(within(0, 1), above="no"), "judge: above='no': it takes a number or one a point"),
+        (lambda: some(5, above=0), "some: points=5: it takes intervals by name"),
+        (lambda: against_print(within(0.5, 0.1), "0.7"), "against_print: printed='0.7': it takes a number"),
+        (lambda: t_interval(["a"]), r"t_interval: values=\['a'\]: it takes numbers"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_in_one_line(call, says):

@@ -156,6 +156,9 @@ def test_pixels_after_the_name_are_the_side_and_the_name_stays_plain(drawn):
     assert sets.load("patterns@16", "merged").images.shape == (12_000, 3, 16, 16)
 
 
+ODD = ("", " ", "cifar10\n", "cifar10@\u0661\u0666", "cifar10@\u00b2", "cifar10@" + "9" * 5000, "cifar10\0", "\ud800")
+
+
 def test_only_an_at_and_digits_at_the_end_are_a_size():
     assert sets.Name.of("cifar10@64") == sets.Name("cifar10", 64) == sets.Name.of(sets.Name("cifar10", 64))
     assert sets.Name.of("cifar10") == ("cifar10", None)
@@ -164,7 +167,7 @@ def test_only_an_at_and_digits_at_the_end_are_a_size():
     assert sets.Name.of("./birds@large") == ("./birds@large", None)
     assert sets.Name.of("./birds@48@96") == ("./birds@48", 96)
     assert str(sets.Name.of("patterns@064")) == "patterns@64"
-    for name in ("cifar10@", "cifar10@x", "cifar10@6.4", "cifar10@-8", "cifar10@64 ", "cifar10@8@64", "@64"):
+    for name in ("cifar10@", "cifar10@x", "cifar10@6.4", "cifar10@-8", "cifar10@64 ", "cifar10@8@64", "@64", *ODD):
         assert "no data set" in refusal(sets.Name.of, name)
 
 

@@ -210,6 +210,7 @@ def test_a_file_or_an_impossible_name_in_place_of_the_folder(tmp_path):
     assert "cannot be read" in refused(file)
     assert "cannot be read" in refused("./" + "a" * 300)
     assert "no zero byte" in refused("./a\0b")
+    assert "cannot be read" in refused("./a\ud800b")
 
 
 def test_a_folder_without_train_or_without_class_folders(tmp_path):
@@ -271,6 +272,25 @@ def test_a_text_called_png_and_a_dangling_link_are_named(tmp_path):
     (root / "train/bee/t.png").unlink()
     os.symlink("nowhere.png", root / "train/bee/gone.png")
     assert "gone.png: not a readable image (No such file" in refused(root)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_was_waited_for_without_end_and_is_named_as_a_link_to_itself_is(tmp_path):
+    root = a_set(tmp_path)
+    os.mkfifo(root / "train/bee/pipe.png")
+    assert "pipe.png: not a readable image (it is no ordinary file)" in refused(root)
+    (root / "train/bee/pipe.png").unlink()
+    os.symlink("self.png", root / "train/bee/self.png")
+    assert "self.png: not a readable image (Too many levels" in refused(root)
+    os.symlink("loop", tmp_path / "loop")
+    assert "it is a link to itself" in refused(tmp_path / "loop")
+
+
+def test_a_class_whose_name_is_no_text_failed_in_a_figure_and_is_refused_before_an_image_is_read(tmp_path):
+    root = a_set(tmp_path)
+    for split in ("train", "val"):
+        (root / split / "bee").rename(root / split / os.fsdecode(b"b\xff"))
+    assert r"the class folder 'b\udcff' has a name that is no UTF-8; rename it" in refused(root)
 
 
 @pytest.mark.parametrize("size", [0, 7, 513])

@@ -10,6 +10,7 @@ import pickle
 import shutil
 import tarfile
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -594,6 +595,15 @@ def test_unpacking_onto_a_full_disk_is_one_line(host, monkeypatch):
     monkeypatch.setattr(published.Path, "write_bytes", full)
     assert "No space left on device); make room" in refusal(sets.load, "stl10")
     assert "No space left on device" in refusal(sets.load, "tiny-imagenet-10")
+
+
+def test_what_a_killed_unpacking_left_is_swept_by_the_next(host):
+    for name, dated in ((".stl10.x.part", 1), (".new.x.part", time.time())):
+        (files.data_dir() / name).mkdir(parents=True)
+        (files.data_dir() / name / "half.bin").write_bytes(b"half")
+        os.utime(files.data_dir() / name, (dated, dated))
+    sets.load("stl10")
+    assert [path.name for path in files.data_dir().glob(".*.part")] == [".new.x.part"]
 
 
 # the real ones, where they are ---------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import shutil
 import threading
 import time
 import warnings
@@ -109,6 +111,42 @@ def test_a_full_disk_loses_nothing_and_says_which_folder(store, tiny, record, mo
     assert store.read(record.key).to_bytes() == record.to_bytes()
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("EFBIG", "ulimit -f"), ("EIO", "the disk reports"), ("EISDIR", "it is a folder"), ("ESTALE", "no longer there"),
+     ("ENOLCK", os.strerror(errno.ENOLCK))],
+)  # fmt: skip
+@pytest.mark.parametrize("call", ["fsync", "mkdir", "replace"])
+def test_an_error_of_the_system_was_a_traceback_and_names_the_folder(store, record, monkeypatch, call, code, words):
+    def fails(*_given, **_named):
+        raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, call, fails)
+        with pytest.raises(UserError, match=rf"cannot write to the folder {store.folder}: .*{re.escape(words)}"):
+            store.put(record)
+    store.put(record)
+    assert store.read(record.key).to_bytes() == record.to_bytes()
+
+
+def test_a_store_that_vanishes_was_a_traceback_and_is_named_or_made_anew(store, record, monkeypatch):
+    def vanished(path, content):
+        shutil.rmtree(store.folder)
+        return whole(path, content)
+
+    whole = files.write_atomically
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_atomically", vanished)
+        with pytest.raises(UserError, match="there is no such file or folder"):
+            store.put(record)
+    assert (store.read(record.key), store.keys(), store.latest(), list(store.records())) == (None, [], [], [])
+    store.put(record)
+    keys = store.keys()
+    shutil.rmtree(store.folder)
+    monkeypatch.setattr(store, "keys", lambda: keys)
+    assert (list(store.records()), store.latest()) == ([], [])
+
+
 def test_two_writers_of_one_key_leave_one_valid_winner(store, record):
     def write():
         for _ in range(20):
@@ -183,6 +221,9 @@ def test_a_pack_with_a_flipped_bit_gives_its_records_or_names_what_it_lost(tiny,
     write_pack(records, pack)
     whole, keys = pack.read_bytes(), [record.key for record in records]
     shapes = [whole[:cut] for cut in (0, 1, 40, len(whole) // 2, len(whole) - 1)]
+    entries = [found.start() for found in re.finditer(b"PK\1\2", whole)]  # of the list of content
+    for at, value in ((entries[0] + 6, 99), (entries[1] + 33, 1)):  # zip of version 9.9; a comment that is the rest
+        shapes.append(whole[:at] + bytes([value]) + whole[at + 1 :])
     for blob in (*shapes, *every_flip(whole, 997), *every_flip(whole[-400:], 16)):
         pack.write_bytes(blob if len(blob) > 400 or blob in shapes else whole[:-400] + blob)
         errors._NAMED.clear()
@@ -194,6 +235,19 @@ def test_a_pack_with_a_flipped_bit_gives_its_records_or_names_what_it_lost(tiny,
             assert read is None or read.to_bytes() == record.to_bytes()
             assert read is None or read.provenance.items() - {("released", "tiny.zip")} <= record.provenance.items()
         assert None not in found or said
+
+
+def test_a_record_whose_note_in_a_pack_is_damaged_is_read_all_the_same(tiny, tmp_path):
+    record, pack = train(tiny()), tmp_path / "tiny.zip"
+    write_pack([record], pack)
+    with zipfile.ZipFile(pack) as archive:
+        at = archive.getinfo(f"{record.key}.json").header_offset + 30 + len(f"{record.key}.json") + 20
+    blob = bytearray(pack.read_bytes())
+    blob[at] ^= 1
+    pack.write_bytes(blob)
+    with pytest.warns(UserWarning, match=f"note {record.key[:12]} in {pack} is damaged"):
+        read = Store(tmp_path / "none", released=tmp_path).read(record.key)
+    assert (read.to_bytes(), read.provenance) == (record.to_bytes(), {"released": "tiny.zip"})
 
 
 @pytest.mark.parametrize("fate", ["removed", "swapped", "cut", "a folder"])
@@ -247,7 +301,9 @@ def test_what_a_newer_easel_or_somebody_else_wrote_is_named_and_left_alone(store
     assert Store(store.folder, released=tmp_path / "released").get(record.trial) is not None
 
 
-@pytest.mark.parametrize("fault", ["EIO", "EMFILE", "EACCES", "ENOMEM at the arrays", "a folder", "EIO at the arrays"])
+@pytest.mark.parametrize(
+    "fault", ["EIO", "EMFILE", "EACCES", "ENOMEM at the arrays", "a folder", "a pipe", "EIO at the arrays"]
+)
 def test_a_whole_record_that_cannot_be_read_now_was_set_aside_or_trained_over_and_is_left_alone(
     store, tiny, record, monkeypatch, fault
 ):
@@ -262,9 +318,9 @@ def test_a_whole_record_that_cannot_be_read_now_was_set_aside_or_trained_over_an
             raise MemoryError("Unable to allocate 3. GiB")
         raise OSError(number, os.strerror(number))
 
-    if fault == "a folder":
+    if fault in ("a folder", "a pipe"):
         path.rename(store.folder / "kept")
-        path.mkdir()
+        (Path.mkdir if fault == "a folder" else os.mkfifo)(path)
     elif "arrays" in fault:
         monkeypatch.setattr(np, "load", fails)
     else:
@@ -276,8 +332,8 @@ def test_a_whole_record_that_cannot_be_read_now_was_set_aside_or_trained_over_an
         with pytest.raises(UserError, match="is in the way"):
             ask()
     monkeypatch.undo()
-    if fault == "a folder":
-        path.rmdir()
+    if fault in ("a folder", "a pipe"):
+        (Path.rmdir if fault == "a folder" else Path.unlink)(path)
         (store.folder / "kept").rename(path)
     assert path.read_bytes() == blob
     assert not list(store.folder.glob("*.bad"))

@@ -21,7 +21,7 @@ from PIL import Image
 
 from easel import cli, files
 from easel.errors import UserError
-from easel.notebook import batch, kernel, plan, plan as parameters, receipt as receipts, site
+from easel.notebook import batch, kernel, lab, plan, plan as parameters, receipt as receipts, site
 
 PARAMETERS = """profile = "smoke"  # set by easel run
 data = "patterns"  # the paper: CIFAR-10
@@ -342,6 +342,11 @@ def test_what_the_other_process_answers(monkeypatch, changed, answer):
         assert plan._inspect(*asked) == answer
 
 
+def test_a_notebook_of_two_images_that_nobody_checked_divided_by_zero_and_is_refused():
+    with pytest.raises(UserError, match="2 images of patterns: a notebook takes 20 or more"):
+        lab.begin("01_matching", "smoke", "patterns", 2)
+
+
 # what comes out ---------------------------------------------------------------------------------------------------
 
 MEET = """import time, pathlib
@@ -561,9 +566,14 @@ def test_the_next_run_clears_up_after_a_machine_that_went_down(notebooks, result
     gone.wait()
     for pid in (gone.pid, os.getpid()):
         (results / f".00_one.{platform.node()}.{pid}.stage" / "figures").mkdir(parents=True)
+    for folder in (results, results / "receipts", results / "tables", results.parent / "facts"):
+        folder.mkdir(exist_ok=True)
+        (folder / ".a.x.part").write_bytes(b"half")
+        os.utime(folder / ".a.x.part", (1, 1))
     monkeypatch.setattr(batch, "_run_all", lambda *_: [batch.Outcome("00_one", error="not run")])
     assert batch.run("smoke") == 1
     assert [path.name for path in results.glob(".*")] == [f".00_one.{platform.node()}.{os.getpid()}.stage"]
+    assert list(results.parent.rglob("*.part")) == []
 
 
 # smaller things -------------------------------------------------------------------------------------------------------
@@ -749,6 +759,17 @@ def test_a_receipt_with_null_or_missing_keys_was_a_traceback_and_is_named_on_the
         assert f"The receipt of 00_one is damaged: {said}" in site.write_site(tmp_path).read_text()
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", ["a pipe", "a link to itself", "a folder", "null", "[" * 20000, '{"cells": [{}]}'])
+def test_the_index_waited_for_a_pipe_or_failed_at_what_is_no_notebook_and_leaves_its_question_out(tmp_path, what):
+    make.receipt(tmp_path, "00_one")
+    path = tmp_path / "00_one.ipynb"
+    lay = {"a pipe": os.mkfifo, "a link to itself": lambda path: path.symlink_to(path), "a folder": Path.mkdir}
+    lay.get(what, lambda path: path.write_text(what))(path)
+    assert site.question(path) == ("", "")
+    assert "00_one" in site.write_site(tmp_path).read_text()
+
+
 def test_a_receipt_whose_verdict_was_changed_by_hand_was_believed_and_is_named(tmp_path):
     content = json.loads(make.receipt(tmp_path, "00_one", verdicts=[GOOD | {"verdict": "fails"}]).read_text())
     path = receipts.write(receipts.path_of(tmp_path, "00_one"), content | {"files": {}, "data": [], "variant": ""})
@@ -804,6 +825,14 @@ def test_last_times_holds_was_shown_after_a_run_that_failed_and_is_marked_as_old
     assert 'class="chip holds"' not in index
     with open(tmp_path / "verdicts.csv", newline="") as file:
         assert [row["older"] for row in csv.DictReader(file)] == ["2026-01-01T00:00:00+00:00", ""]
+
+
+def test_the_note_of_a_failure_that_was_changed_is_not_believed_and_the_notebook_still_failed(tmp_path):
+    receipts.note_failure(tmp_path, "00_one", "it failed")
+    path = tmp_path / "receipts/00_one.failed.json"
+    assert receipts.failures(tmp_path)["00_one"]["error"] == "it failed"
+    path.write_text(path.read_text().replace("it failed", "it is not"))
+    assert receipts.failures(tmp_path)["00_one"]["error"] == "why is not known: its note cannot be read"
 
 
 def staged(stage: Path, run: str, verdict: str) -> None:
@@ -914,6 +943,30 @@ def test_the_index_was_written_at_the_end_alone_and_is_true_after_every_notebook
     assert batch.run("smoke", only=["00"]) == 0
     assert "failed" not in text_of((results / "index.html").read_text())
     assert sorted(path.name for path in (results / "receipts").iterdir()) == ["00_one.json", "01_two.json"]
+
+
+def test_an_index_that_cannot_be_written_whole_stays_as_it_was(tmp_path, monkeypatch):
+    receipt_in(tmp_path, "00_one", verdicts=[GOOD])
+    names = ("index.html", "verdicts.csv", "runs.csv")
+    whole = [(site.write_site(tmp_path).parent / name).read_bytes() for name in names]
+    receipts.note_failure(tmp_path, "00_one", "it failed")
+    replaced = os.replace
+    for at in range(3):
+        calls = []
+
+        def killed(*given, at=at, calls=calls):
+            calls.append(given)
+            if len(calls) > at:
+                raise KeyboardInterrupt
+            replaced(*given)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files.os, "replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                site.write_site(tmp_path)
+        found = [(tmp_path / name).read_bytes() for name in names]
+        assert sum(a == b for a, b in zip(found, whole, strict=True)) >= 3 - at
+        assert found[0] == whole[0]
 
 
 @pytest.mark.parametrize("when", ["execute", "save_notebook", "add_files"])

@@ -1,5 +1,6 @@
 """The command line: every bad request is one line and exit status 2, and nothing was started."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from easel import cli
+from easel.ledger import provenance
 from easel.ledger.store import Store
 from easel.notebook import batch
 from easel.train import cost, ensure as run
@@ -71,9 +73,14 @@ def refused(capsys, *argv: str) -> str:
         ("run --engine slurm", "invalid choice: 'slurm'"),
         ("run --quickly", "unrecognized arguments: --quickly"),
         ("paint", "invalid choice: 'paint'"),
+        ("p" * 5000, "invalid choice: 'ppp"),
         ("", "COMMAND"),
         ("data cifar11", "cifar11"),
         ("data ./no/such/folder", "no/such/folder"),
+        ("data ~nouser/x", "'~nouser/x': there is no home folder of that name"),
+        ("run --dataset ~nouser/x", "'~nouser/x': there is no home folder of that name"),
+        ("data ./a\0b", "a path has no zero byte in it"),
+        ("scores --profile " + "x" * 5000, "cannot be a profile's name"),
         ("scores --profile laptop", "run: easel run --profile laptop"),
         ("scores --out easiness.txt", "must end in .parquet or .csv"),
         ("scores --keep 0", "0 is not a share above 0, at most 1"),
@@ -94,20 +101,61 @@ def refused(capsys, *argv: str) -> str:
         ("train --dataset cifar10 --set data=patterns", "the same thing"),
         ("import", "PACK"),
         ("import no/such.zip", "no/such.zip is no pack of records"),
+        ("import no\x1b[2J.zip", r"no\x1b[2J.zip is no pack of records"),
         ("release", "--profile"),
         ("release --profile laptop", "run: easel run --profile laptop"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_one_line_and_starts_nothing(capsys, nothing_starts, tmp_path, argv, message):
-    assert message in refused(capsys, *argv.split())
+    said = refused(capsys, *argv.split())
+    assert message in said
+    assert len(said) <= 301
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(("device", "message"), [("cuda", "has no GPU that CUDA can use"), ("tpu", "one of cpu, cuda")])
+def test_a_gpu_that_is_not_there_was_refused_after_the_data_were_read_and_is_at_once(
+    capsys, nothing_starts, monkeypatch, device, message
+):
+    monkeypatch.setattr(batch, "check_inputs", lambda _: pytest.fail("PyTorch is imported, and data are read"))
+    monkeypatch.setattr(provenance, "_gpus", lambda: 0)
+    monkeypatch.setenv("EASEL_DEVICE", device)
+    assert f"EASEL_DEVICE={device}: " in (said := refused(capsys, "run"))
+    assert message in said
+
+
+@pytest.mark.parametrize("argv", ["run --dataset ./loop", "data ./loop", "audit ./loop", "new ./loop"])
+def test_a_link_to_itself_was_a_traceback_and_is_one_line(capsys, nothing_starts, monkeypatch, tmp_path, argv):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop", tmp_path / "loop")
+    assert "it is a link to itself" in refused(capsys, *argv.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("EFBIG", "a file would be larger than is allowed here (ulimit -f)"),
+        ("EIO", "the disk reports an error"),
+        ("EISDIR", "it is a folder"),
+        ("ESTALE", "the network folder is no longer there"),
+        ("ENOENT", "there is no such file or folder"),
+    ],
+)
+def test_a_system_s_error_while_something_is_read_was_a_traceback_and_is_one_line(capsys, monkeypatch, code, words):
+    number = getattr(errno, code)
+
+    def fails(_):
+        raise OSError(number, os.strerror(number), "store/one.npz")
+
+    monkeypatch.setattr(Store, "keys", fails)
+    assert refused(capsys, "info") == f"easel: store/one.npz: {words}\n"
 
 
 @pytest.mark.parametrize(
     ("text", "means"),
     [
         ("010", 10), ("1e3", None), ("1:30", None), ("2020-99-99", None), ("0x_", None), ("0x10", None),
-        ("!!int x", None),
+        ("!!int x", None), ("!!bool x", None), ("!!float [1]", None), ("!!int {a: 1}", None),
         ("!!timestamp x", None), ("9" * 5000, None), ("[" * 2000, None), ("{" * 20000, None), ("1_000", 1000), ("+7",
         7),
         ("&a [*a]", None), ("*a", None), ("\x1b[2J", None), ("\ud800", None), ("yes", None), ("\u00b2", None),
@@ -243,6 +291,23 @@ def test_ctrl_c_is_heard_where_a_person_can_send_it_and_not_behind_a_script(fore
     for end in (theirs, ours) if foreground else ():
         os.close(end)
     assert done.returncode == (130 if heard else 7), done.stderr
+
+
+IGNORING = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # as under & or nohup
+
+
+def test_what_is_started_where_ctrl_c_is_ignored_was_deaf_to_a_stop_and_is_not():
+    code = "from easel import warm\nprocess = warm.start(signal.raise_signal, signal.SIGINT)\nprocess.join()\n"
+    code += "print(process.exitcode)"
+    done = subprocess.run([sys.executable, "-c", IGNORING + code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, "KeyboardInterrupt" in done.stderr) == ("1\n", True)
+
+
+def test_tests_started_where_ctrl_c_is_ignored_start_what_hears_it():
+    code = "import conftest\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    tests = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", IGNORING + code], cwd=tests, capture_output=True, text=True)
+    assert done.stdout == "True\n"
 
 
 def test_a_share_that_is_held_out_is_part_of_the_data_set_s_name(monkeypatch, capsys):
@@ -539,7 +604,9 @@ def test_the_net_and_the_notebook_may_be_named_and_the_first_is_no_mlp(trained, 
 # receipts and notes that are damaged ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hurt", ["null", "[]", "{", '{"seconds": null}', '{"seconds": "long"}'])
+@pytest.mark.parametrize(
+    "hurt", ["null", "[]", "{", '{"seconds": null}', '{"seconds": "long"}', '{"seconds": -1}', '{"seconds": 1e300}']
+)
 def test_a_key_json_that_is_null_or_damaged_was_a_traceback_and_is_named(trained, capsys, hurt):
     path = Store().folder / f"{trained[0].key}.json"
     path.write_text(hurt)

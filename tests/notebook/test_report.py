@@ -17,7 +17,7 @@ from make_notebooks import read_only
 
 from easel import files
 from easel.errors import UserError
-from easel.notebook import page as figures, page as report, site
+from easel.notebook import page as figures, page as report, receipt as receipts, site
 
 GOOD = {"claim": "Nets agree.", "paper": 0.71, "here": 0.68, "verdict": "holds", "why": "The interval is above chance."}
 
@@ -167,6 +167,7 @@ def test_the_receipt_says_what_was_saved_and_what_was_trained(page):
     two = SimpleNamespace(keys=["k2", "k3"], trained=0, reused=2, diverged=["k3"], records=[merged])
     receipt = receipt_of(page.close([one, two]))
     assert receipt["tables"] == [{"file": "01_matching-t.csv", "caption": "again, by hand"}]
+    assert receipt["files"] == receipts.digests(page.folder, ["tables/01_matching-t.csv"])
     assert receipt["keys"] == ["k1", "k2", "k3"]
     assert (receipt["trained"], receipt["reused"], receipt["diverged"]) == (1, 3, 1)
     assert (receipt["run"], receipt["profile"], receipt["notebook"]) == ("token", "smoke", "01_matching")
@@ -221,6 +222,22 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path, monkeypatch):
         files.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_at_work_is_not_swept_however_old_it_looks(tmp_path, monkeypatch):
+    synced, seen = os.fsync, []
+
+    def swept(descriptor):
+        if not seen:  # while it is written
+            files.sweep_parts(tmp_path)
+            seen.extend(tmp_path.iterdir())
+        synced(descriptor)
+
+    monkeypatch.setattr(files, "PART_S", -1.0)
+    monkeypatch.setattr(os, "fsync", swept)
+    files.write_atomically(tmp_path / "record", b"new")
+    assert [path.suffix for path in seen] == [".part"]
+    assert (tmp_path / "record").read_bytes() == b"new"
 
 
 def test_nothing_stays_behind_when_writing_is_interrupted(tmp_path, monkeypatch):

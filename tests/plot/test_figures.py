@@ -132,6 +132,6 @@ def test_a_projection_stands_beside_what_is_measured_and_printed():
 def test_a_class_with_signs_of_mathematics_in_its_name_is_drawn_as_it_is_called():
     plot.use_style()
     fig, ax = plt.subplots()
-    ax.set_title(r"$\frac$ and $")
+    ax.set_title(r"$\frac$")  # an even number of dollars, or it is no mathematics
     fig.canvas.draw()  # ValueError where the text is parsed
     plt.close(fig)

@@ -351,7 +351,7 @@ def _folder(name: str) -> folders.Folder | Arrays | None:
 
 def own_name(name: str) -> str:
     """What a data set's results are called: a folder's or a file's own name, or the name of a set of ours."""
-    return name if name in names() else root(name).resolve().name.removesuffix(".npz")
+    return name if name in names() else Path(os.path.realpath(root(name))).name.removesuffix(".npz")
 
 
 def files_named(dataset: Dataset) -> list[str] | None:

@@ -111,9 +111,9 @@ def question(notebook: Path, variant: str = "") -> tuple[str, str]:
     where there is none, the first.
     """
     try:
-        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(files.read_regular(Path(notebook)))["cells"]
         text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "", ""
     heading = re.search(r"^#+\s+(.+)$", text, re.MULTILINE)
     below = text[heading.end() :] if heading else text

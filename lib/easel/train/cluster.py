@@ -51,7 +51,7 @@ def train_on_ray(todo: Sequence[Trial], store: Store, progress) -> None:
         where, slots = _where(ray.cluster_resources())
         task = ray.remote(**NEEDS[where], max_retries=RETRIES, retry_exceptions=False)(_task)
         shared = Store(store.folder.resolve(), store.released)
-        home = _Home(os.getcwd(), str(files.data_dir().resolve()), _own_environ())
+        home = _Home(os.getcwd(), os.path.realpath(files.data_dir()), _own_environ())
         waiting, pending = deque(tasks_of(todo, where, slots)), {}
         try:
             while waiting or pending:
