@@ -238,6 +238,8 @@ def _duration(seconds: float) -> str:
 ACTIVE = "script, iframe, frame, object, embed, applet, base, form, link, meta[http-equiv]"
 FORBIDDEN = "script-src 'none'; object-src 'none'; frame-src 'none'; base-uri 'none'; form-action 'none'"
 CONTENTS = "<!-- contents -->"
+NAV = """nav { margin: 10px; padding: 0 max(0px, min(76px, 100vw - 740px)); font-family: sans-serif; line-height: 1.8 }
+nav a { color: var(--jp-content-link-color); text-decoration: underline; white-space: nowrap }"""
 NO_ALTERNATIVE = 'alt="No description has been provided for this image"'  # what nbconvert writes
 
 
@@ -249,7 +251,7 @@ def exporter():
 
     # A reader's dark mode is theirs: Jupyter's dark colours come after the light ones.
     dark = "{{ resources.include_css('static/theme-dark.css').striptags() | safe }}"
-    css = f'{{{{ super() }}}}<style media="(prefers-color-scheme: dark)">{dark}</style>'
+    css = f'{{{{ super() }}}}<style media="(prefers-color-scheme: dark)">{dark}</style><style>{NAV}</style>'
     scripts = ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
     blocks = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in scripts)
     blocks += f"{{% block notebook_css %}}{css}{{% endblock %}}"
@@ -271,8 +273,7 @@ def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
     arrows = zip(beside, ("← {}", "{} →"), strict=True)
     links = [("index", "All results"), *((stem, form.format(stem)) for stem, form in arrows if stem)]
     links = " · ".join(f'<a href="{quote(stem)}.html">{html.escape(words)}</a>' for stem, words in links)
-    style = "margin: 10px 70px; font-family: sans-serif"
-    ends = tuple(f'<nav style="{style}">{links}{more}</nav>' for more in (CONTENTS, ""))
+    ends = tuple(f"<nav>{links}{more}</nav>" for more in (CONTENTS, ""))
     page = exporter().from_filename(str(notebook), resources={"easel": ends})[0]
     parts = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page)
     listed = "".join(f'<li><a href="#{at}">{title}</a></li>' for at, title in parts)
