@@ -2,12 +2,11 @@
 # make results the committed reference results again      make lab    JupyterLab on the notebooks
 # make faults  what is broken on purpose, within an hour; a run that is stopped goes on where it was
 # Needs git, make and Python >= 3.11 with venv (name another with PYTHON=python3.12). Set-up runs once, into .venv.
-# make smoke CPU=1 sets up a PyTorch without CUDA on Linux, from PyTorch's own index: 0.2 GB instead of 5.5
+# make smoke CPU=1 sets up a PyTorch without CUDA on Linux, by uv from PyTorch's own index: 0.2 GB instead of 5.5
 
 PYTHON ?= python3
 VENV   ?= .venv
 CPU    ?=
-TORCH  ?= https://download.pytorch.org/whl/cpu
 READY  := $(VENV)/.ready
 EASEL  := $(VENV)/bin/easel
 
@@ -40,7 +39,8 @@ ifeq ($(CPU),)
 	$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
 else
 	$(MAKE) $(VENV)/cpu.lock
-	$(VENV)/bin/python -m pip install --quiet --no-deps --index-url $(TORCH) \
+	$(VENV)/bin/python -m pip install --quiet uv
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --torch-backend cpu --no-deps \
 	  $$(sed -nE 's/^(torch(vision)?==[0-9.]+).*/\1/p' requirements.lock)
 	$(VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r $(VENV)/cpu.lock
 endif
