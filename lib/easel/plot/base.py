@@ -66,18 +66,16 @@ def net_colour(net: str, at: int = 0) -> tuple:
 
 def looks(labels: Iterable[str]) -> dict[str, dict]:
     """A look for each of many lines: colours, dashes and marks run at different lengths, so that none comes twice."""
-    ways = enumerate(dict.fromkeys(labels))
-    return {label: _look(COLOURS[at % 9], at, MARKS[at % 7]) for at, label in ways}
+    return {
+        label: {"color": COLOURS[at % 9], "linestyle": DASHES[at % 4], "marker": MARKS[at % 7]}
+        for at, label in enumerate(dict.fromkeys(labels))
+    }
 
 
 def net_looks(nets: Iterable[str]) -> dict[str, dict]:
     """A look for each net of a figure: its own colour, a mark and a dash by place."""
-    ways = enumerate(dict.fromkeys(nets))
-    return {net: _look(net_colour(net, at), at, MARKS[at % 9]) for at, net in ways}
-
-
-def _look(colour, at: int, mark: str) -> dict:
-    return {"color": colour, "linestyle": DASHES[at % 4], "marker": mark}
+    own = enumerate(looks(nets).items())
+    return {net: look | {"color": net_colour(net, at), "marker": MARKS[at % 9]} for at, (net, look) in own}
 
 
 def arm_look(arm: str) -> dict:

@@ -17,19 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from easel.data.changes import CHANGES
-from easel.plot.base import (
-    COLOURS,
-    MARKS,
-    MODE_STYLES,
-    WHICH_COLOURS,
-    WIDTH,
-    arm_look,
-    finished,
-    key,
-    looks,
-    net_looks,
-    new,
-)
+from easel.plot.base import COLOURS, MARKS, MODE_STYLES, WHICH_COLOURS, arm_look, finished, key, looks, net_looks, new
 
 # of what is dropped (notebook 08); a label that is none of these takes the next of OTHERS
 HOWS = {
@@ -62,25 +50,15 @@ def draw_line(ax: Axes, x, y, low=None, high=None, *, bars: bool = False, shade:
 
 
 def draw_curves(
-    ax: Axes,
-    table: pd.DataFrame,
-    by: str,
-    x: str,
-    y: str,
-    own: Mapping[str, dict],
-    *,
-    ends: tuple[str, str] | None = ("low", "high"),
-    scale: float = 1,
-    apart: float = 0,
-    **style,
+    ax: Axes, table: pd.DataFrame, by: str, x: str, y: str, own: Mapping, *, scale: float = 1, apart: float = 0, **style
 ) -> None:
     """A line (`draw_line`) for each value of the column `by`, in the table's order, each with its own look.
 
-    ends: columns of the interval, or None; scale: of y and its ends; apart: how far the lines stand beside one another,
-    so that their bars do not hide each other.
+    Its interval is low and high, where the table has them; scale: of y and its ends; apart: how far the lines stand
+    beside one another, so that their bars do not hide each other.
     """
     for at, (name, rows) in enumerate(table.groupby(by, sort=False)):
-        low, high = (scale * rows[end] for end in ends) if ends else (None, None)
+        low, high = (scale * rows[end] if end in rows else None for end in ("low", "high"))
         look = style | {"label": name} | own[name]
         draw_line(ax, rows[x] + apart * (at - (len(own) - 1) / 2), scale * rows[y], low, high, **look)
 
@@ -95,9 +73,8 @@ def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax, table = ax or new(4.6), table.assign(percent=100 * table.fraction)
     own = {pair: look | {"markevery": (at % 6, 6)} for at, (pair, look) in enumerate(looks(table.pair).items())}
-    draw_curves(
-        ax, table, "pair", "percent", "rate", own, shade=min(0.1, 0.5 / len(own))
-    )  # bands that lie on each other
+    shade = min(0.1, 0.5 / len(own))  # bands that lie on each other
+    draw_curves(ax, table, "pair", "percent", "rate", own, shade=shade)
     rows = table[table.pair == table.pair.iloc[-1]]
     ax.plot(rows.percent, rows.chance, ":", color="0.4", label="chance")
     return finished(ax, xlabel="images in the set (%)", ylabel="matching rate", ylim=(0, 1), xlim=(0, 50))
@@ -122,19 +99,17 @@ def reliability(
 ) -> Axes:
     """How alike two disjoint groups of trials are, against their size (Sec. 2.1; `scores.reliability_curve`).
 
-    projected: `scores.projected`, broken lines with open marks on a logarithmic axis. printed: the paper's rate of easy
-    or hard (Table 1, diagonal), level lines.
+    projected: `scores.projected`, broken lines with open marks on a logarithmic axis. printed: Series, the paper's rate
+    of easy or hard (Table 1, diagonal), level lines.
     """
     ax = ax or new(4.4)
-    own = {"spearman": {"color": "0.3", "marker": "D", "label": "Spearman's correlation, all images"}}
-    for which, mark, dash in (("easy", "o", "-"), ("hard", "s", "--")):
-        look = {"color": WHICH_COLOURS[which], "marker": mark, "linestyle": dash}
-        own[which] = look | {"label": f"{which} 10%: matching rate"}
+    own = {which: MODE_STYLES[which] | {"label": f"{which} 10%: matching rate"} for which in ("easy", "hard")}
+    own["spearman"] = {"color": "0.3", "marker": "D", "label": "Spearman's correlation, all images"}
     draw_curves(ax, table, "measure", "trials", "mean", own)
     if projected is not None:
         ahead = {"markerfacecolor": "white", "linestyle": (0, (1, 1))}
         broken = {of: own[of] | ahead | {"label": f"{of} 10%: projected"} for of in ("easy", "hard")}
-        draw_curves(ax, projected, "measure", "trials", "mean", broken, ends=None)
+        draw_curves(ax, projected, "measure", "trials", "mean", broken)
     for which, rate in () if printed is None else printed.items():
         level = {"linewidth": 1.2, "linestyle": (0, (6, 3)), "label": f"{which} 10%: printed"}
         ax.axhline(rate, color=WHICH_COLOURS[which], **level)
@@ -154,9 +129,9 @@ def ablation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     the frame.
     """
     ax = ax or new(4.4)
-    modes = [(mode, look, table[table["mode"] == mode]) for mode, look in MODE_STYLES.items()]
     gap, shifts = _gap(table.rate), {"easy": -0.13, "hard": 0.13, "random": 0}
-    for mode, look, rows in modes:
+    for mode, look in MODE_STYLES.items():
+        rows = table[table["mode"] == mode]
         _trials(ax, rows, "rate", shifts[mode] * gap, 0.045 * gap, look | {"label": mode}, small=4)
     if "chance" in table:
         ax.axhline(100 * table.chance.iloc[0], color="0.4", linestyle=(0, (1, 3)), label="chance")
@@ -254,9 +229,8 @@ def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot([], [], "-.", color="0.4", linewidth=1, label="chance, classes kept")
     ax.plot([], [], "--", color="0.4", linewidth=1, label="most that is possible")
     ax.axhline(0.5, color="0.75", linewidth=1, zorder=0)
-    return finished(
-        ax, xlabel="examples called hard (%)", ylabel="share of the misclassified", xlim=(0, 100), ylim=(0, 1)
-    )
+    words = {"xlabel": "examples called hard (%)", "ylabel": "share of the misclassified"}
+    return finished(ax, **words, xlim=(0, 100), ylim=(0, 1))
 
 
 def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -270,8 +244,8 @@ def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         share = 100 * np.arange(1, len(values) + 1) / len(values)
         look = own[net] | {"marker": None, "linewidth": 2, "label": f"{net}, mean {values.mean():.2f}"}
         ax.step(values, share, where="post", **look)
-    ax.set(xlabel="learnability (share of epochs; higher = easier)", ylabel="images at most that learnable (%)")
-    return finished(ax, xlim=(0, 1), ylim=(0, 100))
+    words = {"xlabel": "learnability (share of epochs; higher = easier)", "ylabel": "images at most that learnable (%)"}
+    return finished(ax, **words, xlim=(0, 1), ylim=(0, 100))
 
 
 def learnability_growth(table: pd.DataFrame) -> np.ndarray:
@@ -322,7 +296,7 @@ def arms_over_updates(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(5)
     means = table.groupby(["arm", "epoch"], sort=False, as_index=False).accuracy.mean()
     own = {arm: arm_look(arm) for arm in dict.fromkeys(table.arm)}
-    draw_curves(ax, means, "arm", "epoch", "accuracy", own, ends=None, scale=100)
+    draw_curves(ax, means, "arm", "epoch", "accuracy", own, scale=100)
     ax.xaxis.get_major_locator().set_params(integer=True)
     words = "updates / number of mini-batches (epochs of plain training)"
     return finished(ax, xlabel=words, ylabel="test accuracy (%)")
@@ -463,6 +437,7 @@ def forest(
     order: list[str] | None = None,
     scale: float = 1,
     ax: Axes | None = None,
+    **labels,
 ) -> Axes:
     """A row a label: estimate and interval, marks beside it, bands behind it, a dotted line to read it against.
 
@@ -470,6 +445,7 @@ def forest(
     are the series of a row, `apart` rows from one another; looks: a Look for each series, in their order, or for None.
     marks: words in the key -> Mark; bands: words -> columns of its two ends; both are left out where the table has no
     such number. zero: where the line is, and its words. order: the rows, else as they come. scale: of all numbers.
+    labels: and limits of the axis, as of `Axes.set`.
     """
     order = order or list(dict.fromkeys(table[label]))
     looks = looks or {None: Style(None)}
@@ -477,10 +453,8 @@ def forest(
     row = {name: at for at, name in enumerate(order)}
     for words, (low, high) in (bands or {}).items():
         once = table.drop_duplicates(label)
-        width = scale * (once[high] - once[low])
-        ax.barh(
-            once[label].map(row), width, left=scale * once[low], height=0.74, color="0.86", linewidth=0, label=words
-        )
+        left, width = scale * once[low], scale * (once[high] - once[low])
+        ax.barh(once[label].map(row), width, left=left, height=0.74, color="0.86", linewidth=0, label=words)
     for at, (series, look) in enumerate(looks.items()):
         rows = table if by is None else table[table[by] == series]
         rows = rows.assign(y=rows[label].map(row) + apart * (at - (len(looks) - 1) / 2))
@@ -498,7 +472,7 @@ def forest(
                 ax.plot(scale * rows[mark.column], rows.y + mark.aside, mark.marker, **style)
     if zero:
         ax.axvline(zero[0], color="0.4", linestyle=":", linewidth=1.6, label=zero[1], zorder=1)
-    ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5))
+    ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5), **labels)
     ax.grid(False, axis="y")
     if ax.get_legend_handles_labels()[1]:
         key(ax, estimates_first=True)
@@ -511,9 +485,8 @@ def pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: pair, which, rate, low, high, stratified_chance, paper (nan where not printed).
     """
     marks = {"chance, classes kept": Mark("stratified_chance", "|", "0.35", 11), "printed": Mark("paper", "x")}
-    ax = forest(table, label="pair", value="rate", by="which", looks=_HERE, marks=marks, zero=(0.1, "chance"), ax=ax)
-    ax.set(xlabel="matching rate", xlim=(-0.02, 1.02))
-    return ax
+    look = {"by": "which", "looks": _HERE, "marks": marks, "zero": (0.1, "chance"), "ax": ax}
+    return forest(table, label="pair", value="rate", **look, xlabel="matching rate", xlim=(-0.02, 1.02))
 
 
 def shares(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -522,10 +495,9 @@ def shares(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: pair, which ("easy" | "hard"), share, low, high, printed (the printed table's own share; nan: none).
     """
     marks, line = {"printed": Mark("printed", "x", size=9)}, (1, "as alike as each net with itself")
-    ax = forest(table, label="pair", value="share", by="which", looks=_HERE, marks=marks, zero=line, ax=ax)
-    seen = [column for column in ("share", "high", "printed") if column in table]
-    ax.set(xlabel="share of the ceiling", xlim=(min(0, table.low.min()), max(1.1, 1.05 * table[seen].max().max())))
-    return ax
+    ends = min(0, table.low.min()), max(1.1, 1.05 * table.filter(["share", "high", "printed"]).max().max())
+    look = {"by": "which", "looks": _HERE, "marks": marks, "zero": line, "ax": ax}
+    return forest(table, label="pair", value="share", **look, xlabel="share of the ceiling", xlim=ends)
 
 
 def tie_rules(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -533,12 +505,10 @@ def tie_rules(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     table: pair, expected, inclusive, index, tie_low, tie_high.
     """
-    marks = {"expected": Mark("expected", "o", COLOURS[0]), "inclusive": Mark("inclusive", "s", COLOURS[1])}
-    marks["index"] = Mark("index", "^", COLOURS[4])
-    bands = {"any tie-breaking": ("tie_low", "tie_high")}
-    ax = forest(table, label="pair", value=None, marks=marks, bands=bands, zero=(0.1, "chance"), ax=ax)
-    ax.set(xlabel="matching rate", xlim=(-0.02, 1.02))
-    return ax
+    ways = {"expected": ("o", COLOURS[0]), "inclusive": ("s", COLOURS[1]), "index": ("^", COLOURS[4])}
+    look = {"marks": {rule: Mark(rule, *way) for rule, way in ways.items()}, "zero": (0.1, "chance"), "ax": ax}
+    look |= {"bands": {"any tie-breaking": ("tie_low", "tie_high")}, "xlabel": "matching rate", "xlim": (-0.02, 1.02)}
+    return forest(table, label="pair", value=None, **look)
 
 
 def batch_norm(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
@@ -552,16 +522,15 @@ def batch_norm(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarr
     if ax is None:
         size = (1.7 + 2 * len(measures), 1.8 + 0.56 * len(named))
         ax = plt.subplots(1, len(measures), figsize=size, sharey=True, layout="constrained")[1]
-    table, looks = table.assign(partner=table.partner.map(named)), {"label": "partner", "value": "difference"}
-    looks |= {"by": "which", "looks": BOTH, "marks": {"printed": Mark("paper", "x")}, "order": list(named.values())}
-    for one, measure in zip(np.atleast_1d(ax), measures, strict=True):
-        forest(table[table.measure == measure], zero=(0, None), ax=one, **looks)
-        one.set(title=measure, xlabel="with batch norm\nless without")
+    ax, table = np.atleast_1d(ax), table.assign(partner=table.partner.map(named))
+    look = {"label": "partner", "value": "difference", "by": "which", "looks": BOTH, "order": list(named.values())}
+    look |= {"marks": {"printed": Mark("paper", "x")}, "zero": (0, None), "xlabel": "with batch norm\nless without"}
+    for one, measure in zip(ax, measures, strict=True):
+        forest(table[table.measure == measure], **look, title=measure, ax=one)
         one.locator_params(axis="x", nbins=4)
         one.get_legend().remove()
-    first = np.atleast_1d(ax)[0]
-    first.figure.legend(*first.get_legend_handles_labels(), ncol=4, loc="outside lower center")
-    return np.atleast_1d(ax)
+    ax[0].figure.legend(*ax[0].get_legend_handles_labels(), ncol=4, loc="outside lower center")
+    return ax
 
 
 def similarity(table: pd.DataFrame, *, by: str = "space", ax: Axes | None = None) -> Axes:
@@ -569,10 +538,9 @@ def similarity(table: pd.DataFrame, *, by: str = "space", ax: Axes | None = None
 
     table: which, ratio, low, high, band_low, band_high, and the column `by`, whose values are the figure's rows.
     """
-    bands = {"random sets (95%)": ("band_low", "band_high")}
-    ax = forest(table, label=by, value="ratio", by="which", looks=BOTH, apart=0.26, bands=bands, zero=(1, None), ax=ax)
-    ax.set(xlabel="distance within the set, random set of the class = 1")
-    return ax
+    look = {"by": "which", "looks": BOTH, "apart": 0.26, "zero": (1, None), "ax": ax}
+    look |= {"bands": {"random sets (95%)": ("band_low", "band_high")}}
+    return forest(table, label=by, value="ratio", **look, xlabel="distance within the set, random set of the class = 1")
 
 
 def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -580,12 +548,10 @@ def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     table: label (a row each, in order), mode (its colour), estimate, low, high (0..1 scale).
     """
-    modes = [mode for mode in MODE_STYLES if (table["mode"] == mode).any()]
-    looks = {mode: Style(mode, MODE_STYLES[mode]["color"], MODE_STYLES[mode]["marker"]) for mode in modes}
-    line = {"zero": (0, None), "scale": 100, "ax": ax}
-    ax = forest(table, label="label", value="estimate", by="mode", looks=looks, apart=0, **line)
-    ax.set(xlabel="difference in accuracy (points)")
-    return ax
+    there = {mode: own for mode, own in MODE_STYLES.items() if (table["mode"] == mode).any()}
+    looks = {mode: Style(mode, own["color"], own["marker"]) for mode, own in there.items()}
+    look = {"by": "mode", "looks": looks, "apart": 0, "zero": (0, None), "scale": 100, "ax": ax}
+    return forest(table, label="label", value="estimate", **look, xlabel="difference in accuracy (points)")
 
 
 def arm_differences(table: pd.DataFrame, *, xlabel: str, value: str = "gain", ax: Axes | None = None) -> Axes:
@@ -596,10 +562,9 @@ def arm_differences(table: pd.DataFrame, *, xlabel: str, value: str = "gain", ax
     table = table.assign(mean=table["mean"].where(np.isfinite(table.low)))
     looks = {arm: Style(None, arm_look(arm)["color"], arm_look(arm)["marker"]) for arm in dict.fromkeys(table.arm)}
     style = {"marks": {"one seed": Mark(value, ".", size=6, aside=0.26)}, "apart": 0, "zero": (0, None)}
-    ax = forest(table, label="arm", value="mean", by="arm", looks=looks, ax=ax, **style)
+    ax = forest(table, label="arm", value="mean", by="arm", looks=looks, ax=ax, xlabel=xlabel, **style)
     ax.plot([], [], ".", color="0.4", label="one seed")
     ax.errorbar([], [], xerr=[], fmt="o", color="0.4", capsize=3, label="mean, 95% interval")
-    ax.set(xlabel=xlabel)
     key(ax, estimates_first=True)
     return ax
 
@@ -610,18 +575,18 @@ def learnability_pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: pair, r, low, high, spearman, online, ceiling, alone (classes alone), paper, paper_in_parentheses (nan where
     not printed).
     """
-    marks = {"Spearman": Mark("spearman", "s", COLOURS[2], 6, -0.24)}
-    marks["Pearson, online hits"] = Mark("online", "^", COLOURS[9], 7, 0.24)
-    marks |= {"printed": Mark("paper", "x", COLOURS[3], 9)}
-    marks["printed in parentheses"] = Mark("paper_in_parentheses", "+", COLOURS[3], 11)
-    marks["ceiling: the nets' own seeds"] = Mark("ceiling", "|", "0.2", 16)
-    marks["classes alone"] = Mark("alone", "|", "0.65", 16)
-    looks = {None: Style("Pearson, with 95% interval")}
-    ax = ax or new(2 + 0.7 * len(table), WIDTH)
-    forest(table, label="pair", value="r", looks=looks, marks=marks, ax=ax)
+    marks = {
+        "Spearman": Mark("spearman", "s", COLOURS[2], 6, -0.24),
+        "Pearson, online hits": Mark("online", "^", COLOURS[9], 7, 0.24),
+        "printed": Mark("paper", "x", COLOURS[3], 9),
+        "printed in parentheses": Mark("paper_in_parentheses", "+", COLOURS[3], 11),
+        "ceiling: the nets' own seeds": Mark("ceiling", "|", "0.2", 16),
+        "classes alone": Mark("alone", "|", "0.65", 16),
+    }
+    look = {"looks": {None: Style("Pearson, with 95% interval")}, "marks": marks, "ax": ax or new(2 + 0.7 * len(table))}
+    words = {"xlabel": "correlation of learnability between two nets"}
     low = min(0, table[["low", "alone", "online"]].min().min() - 0.05)
-    ax.set(xlabel="correlation of learnability between two nets", xlim=(low, 1))
-    return ax
+    return forest(table, label="pair", value="r", **look, **words, xlim=(low, 1))
 
 
 def errors_found(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -631,10 +596,8 @@ def errors_found(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     kinds = dict.fromkeys(table.kind)
     looks = {kind: Style(kind, COLOURS[(0, 1, 2)[at % 3]], "os^"[at % 3]) for at, kind in enumerate(kinds)}
-    line = (float(table.chance.mean()), "chance")
-    ax = forest(table, label="score", value="mean", by="kind", looks=looks, apart=0.22, zero=line, ax=ax)
-    ax.set(xlabel="average precision", xlim=(0, None))
-    return ax
+    look = {"by": "kind", "looks": looks, "apart": 0.22, "zero": (float(table.chance.mean()), "chance"), "ax": ax}
+    return forest(table, label="score", value="mean", **look, xlabel="average precision", xlim=(0, None))
 
 
 def signs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -643,10 +606,9 @@ def signs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table: sign, measure ("AUC" | "AUC within classes"), value, low, high.
     """
     looks = {"AUC": Style("all pairs"), "AUC within classes": Style("within a class", "0.35", "s")}
-    style = {"by": "measure", "looks": looks, "apart": 0.26, "zero": (0.5, "chance")}
-    ax = forest(table, label="sign", value="value", ax=ax, **style)
-    ax.set(xlabel="P(a right example is easier than a wrong one)", xlim=(min(0.45, table.low.min()), 1))
-    return ax
+    look = {"by": "measure", "looks": looks, "apart": 0.26, "zero": (0.5, "chance"), "ax": ax}
+    look |= {"xlabel": "P(a right example is easier than a wrong one)", "xlim": (min(0.45, table.low.min()), 1)}
+    return forest(table, label="sign", value="value", **look)
 
 
 # ---- helpers ---------------------------------------------------------------------------------------------------------
@@ -708,9 +670,9 @@ def _legend_of_rates() -> list:
     return [*own, Patch(color="0.85", label="any tie-breaking"), *rest]
 
 
-def _places(name: str, strengths: pd.Series) -> np.ndarray:
+def _places(name: str, strengths) -> np.ndarray:
     """Where strengths stand on the axis, the plain end on the right: alpha as it is, tiles and radii as logarithms."""
-    x = strengths.to_numpy(dtype=float)
+    x = np.asarray(strengths, dtype=float)
     x = np.log2(x) if CHANGES[name].logarithmic else x
     return x if CHANGES[name].plain_last else -x
 
@@ -720,10 +682,9 @@ def _strengths(ax: Axes, name: str, strengths: pd.Series, *, apart: float) -> No
     change = CHANGES[name]
     plain = max(strengths) if change.plain_last else min(strengths)
     shown = sorted(set(strengths), key=lambda s: abs(s - plain))
-    kept = [shown[0]]
-    span = np.ptp(_places(name, strengths)) or 1
-    for s in shown[1:]:
-        if abs(_places(name, pd.Series([s]))[0] - _places(name, pd.Series([kept[-1]]))[0]) >= apart * span:
-            kept.append(s)
-    labels = [change.plain_tick if change.plain_tick and s == plain else change.tick(s) for s in kept]
-    ax.set_xticks(_places(name, pd.Series(kept)), labels)
+    places, kept = _places(name, shown), [0]
+    for at in range(1, len(shown)):
+        if abs(places[at] - places[kept[-1]]) >= apart * (np.ptp(places) or 1):
+            kept.append(at)
+    labels = [change.plain_tick if change.plain_tick and not at else change.tick(shown[at]) for at in kept]
+    ax.set_xticks(places[kept], labels)
