@@ -382,7 +382,7 @@ def test_swapping_two_nets_changes_nothing(nets):
 def test_the_table_finds_a_cut_once_for_each_group_and_trial_not_for_each_pair(nets, monkeypatch):
     calls = []
     cut = cuts.cut_at
-    monkeypatch.setattr(matching, "cut_at", lambda *args, **more: calls.append(1) or cut(*args, **more))
+    monkeypatch.setattr(cuts, "cut_at", lambda *args, **more: calls.append(1) or cut(*args, **more))
     matching.rate_table(nets, which="easy")
     assert len(calls) == 6 * (2 + 5)  # six groups: with ties open, under the rule, and without each of five trials
 

@@ -127,6 +127,15 @@ def correlation(a: np.ndarray | None, b: np.ndarray | None) -> float:
     return np.nan if a is None or b is None else float(np.clip(_dot(a, b), -1.0, 1.0))
 
 
+def ceiling(own, other) -> np.ndarray:
+    """What two nets can share at most: the geometric mean of what each shares with itself; nan if that is not above 0.
+
+    The ratio to it is freed from the trials' noise (Spearman 1904: disattenuated).
+    """
+    both = np.asarray(own) * other
+    return np.sqrt(np.where(both > 0, both, np.nan))
+
+
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return np.einsum("i,i", a, b)  # not BLAS, whose threads wait for each other on cores that are busy
 
@@ -198,6 +207,11 @@ def labels_of(labels, examples: int) -> np.ndarray:
     if labels.shape != (examples,):
         raise UserError(f"labels of shape {labels.shape}: give one label for each of the {examples} examples")
     return np.unique(labels, return_inverse=True)[1]
+
+
+def classes_of(labels, examples: int) -> np.ndarray:
+    """`labels_of`, or one class for all where there are no labels."""
+    return np.zeros(examples, np.int64) if labels is None else labels_of(labels, examples)
 
 
 def trials_of(correct, *, least: int = 1) -> np.ndarray:

@@ -42,6 +42,9 @@ class Interval(NamedTuple):
         return bool(self.high - self.low > ROUNDING)
 
 
+UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
+
+
 # ---- one interval --------------------------------------------------------------------------------------------------
 
 
@@ -231,12 +234,15 @@ def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str | None = None)
     return points.drop(columns="trial").assign(**columns)
 
 
-def with_intervals(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """The table with columns mean, low, high, n: the t-interval of `accuracy` over the trials of each group of `by`."""
-    rows = {key: t_interval(group.accuracy) for key, group in table.groupby(by, sort=False)}
-    names = ["mean", "low", "high", "n"]
-    index = pd.MultiIndex.from_tuples([key if isinstance(key, tuple) else (key,) for key in rows], names=by)
-    return table.merge(pd.DataFrame(list(rows.values()), columns=names, index=index), left_on=by, right_index=True)
+def with_intervals(table: pd.DataFrame, by: list[str], value: str = "accuracy") -> pd.DataFrame:
+    """The table with columns mean, low, high, n: the t-interval of `value` over the trials of each group of `by`."""
+    return table.merge(means_by(table, by, value), on=by)
+
+
+def means_by(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """A row a group of `by`, in the table's order: mean, low, high, n, the t-interval of the column `value`."""
+    rows = [(*key, *t_interval(group[value])) for key, group in table.groupby(by, sort=False)]
+    return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])
 
 
 def at(table: pd.DataFrame, **where) -> pd.Series:

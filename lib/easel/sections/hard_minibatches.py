@@ -12,7 +12,7 @@ import pandas as pd
 
 from easel.compare import claims
 from easel.compare.claims import Judged
-from easel.compare.intervals import t_interval
+from easel.compare.intervals import t_interval, with_intervals
 from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger
@@ -26,17 +26,8 @@ SHUFFLED, FIXED, GROUPED = "plain, shuffled", "plain, fixed order", "grouped by 
 
 def recipe(precision: str = "fp32", batch_size: int = 512) -> Recipe:
     """HM's recipe [A]: SGD, learning rate .005 without a schedule, momentum .9, fixed mini-batches, no augmentation."""
-    return Recipe(
-        optimizer="sgd",
-        learning_rate=0.005,
-        momentum=0.9,
-        horizon=None,
-        batch_size=batch_size,
-        translation=0,
-        flip=False,
-        precision=precision,
-        batches="fixed",
-    )
+    training = {"optimizer": "sgd", "learning_rate": 0.005, "momentum": 0.9, "horizon": None, "batch_size": batch_size}
+    return Recipe(**training, translation=0, flip=False, precision=precision, batches="fixed")
 
 
 def arms(base: Recipe, deltas: Iterable[float], easiness: np.ndarray | None = None) -> dict[str, dict]:
@@ -49,9 +40,8 @@ def arms(base: Recipe, deltas: Iterable[float], easiness: np.ndarray | None = No
     """
     shares = sorted({float(delta) for delta in deltas if delta != 1}, reverse=True)
     if not shares:
-        raise UserError(
-            f"deltas {list(deltas)}: at least one below 1, or there is nothing to compare with plain training"
-        )
+        below = "at least one below 1, or there is nothing to compare with plain training"
+        raise UserError(f"deltas {list(deltas)}: {below}")
     found = {SHUFFLED: {"recipe": replace(base, batches="shuffled")}, FIXED: {"recipe": base}}
     for kind, word in (("high-loss", "highest loss"), ("random", "random batches")):
         for delta in shares:
@@ -164,13 +154,10 @@ def gains_table(table: pd.DataFrame) -> pd.DataFrame:
 
     of the arm mean, low, high (95% t-interval over seeds), n (seeds). One row a trial. table: `test_curves`'s.
     """
-    parts = []
-    for (model, arm), _ in table[table.arm != FIXED].groupby(["model", "arm"], sort=False):
-        gain = paired_gains(table, model, arm)
-        mean, low, high, n = t_interval(gain)
-        known = {"model": model, "arm": arm, "seed": gain.index, "gain": gain.to_numpy()}
-        parts.append(pd.DataFrame(known | {"mean": mean, "low": low, "high": high, "n": n}))
-    return pd.concat(parts, ignore_index=True)
+    arms = table[table.arm != FIXED].groupby(["model", "arm"], sort=False).groups
+    gains = {(model, arm): paired_gains(table, model, arm) for model, arm in arms}
+    found = pd.concat(gains, names=["model", "arm"]).rename("gain").reset_index()
+    return with_intervals(found, ["model", "arm"], "gain")
 
 
 def targets_table(needed: pd.DataFrame) -> pd.DataFrame:
@@ -179,13 +166,10 @@ def targets_table(needed: pd.DataFrame) -> pd.DataFrame:
     low, high (95% t-interval), n. A run that never arrives has no number, which flatters its arm.
     """
     rows = []
-    for (model, arm), part in needed.groupby(["model", "arm"], sort=False):
-        mean, low, high, n = t_interval(100 * part.fewer)
-        arrived = np.isfinite(part.epochs)
-        typical = float(part.epochs[arrived].mean()) if arrived.any() else np.nan
-        row = {"model": model, "arm": arm, "epochs": typical, "arrived": f"{arrived.sum()} of {len(part)}"}
-        rows.append(row | {"fewer": mean, "low": low, "high": high, "n": n})
-    return pd.DataFrame(rows)
+    for key, part in needed.groupby(["model", "arm"], sort=False):
+        there = part.epochs[np.isfinite(part.epochs)]
+        rows.append((*key, there.mean(), f"{len(there)} of {len(part)}", *t_interval(100 * part.fewer)))
+    return pd.DataFrame(rows, columns=["model", "arm", "epochs", "arrived", "fewer", "low", "high", "n"])
 
 
 # ---- what may be claimed -------------------------------------------------------------------------------------------

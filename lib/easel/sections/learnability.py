@@ -114,7 +114,7 @@ def of_every_kind(runs: Mapping[str, np.ndarray], labels) -> dict[str, Agreement
     runs: {net: (trials, examples)}, trial t of every net from the same seed (`hits`).
     """
     found = {kind: agreement(runs, kind, labels=labels, paired=True) for kind in correlation.CORRELATIONS}
-    return found | {"share within classes": correlation.share_within(runs, labels, paired=True)}
+    return found | {"share within classes": correlation.share_within(found["pearson"], found["classes alone"])}
 
 
 def every_correlation(agreed: Mapping[str, Agreement]) -> pd.DataFrame:
@@ -233,19 +233,16 @@ def by_epoch(
         raise UserError(f"{len(correct)} trial: learnability of one is compared with the others', give two or more")
     for m in m_values:
         scores.counts(correct, m)  # refuses an m that was not recorded
-    learnable = of_trials(correct)
-    pairs = []
+    learnable, pairs = of_trials(correct), []
     for m in m_values:
         right = correct[:, m - 1]
-        others = right.sum(0) - right
-        pairs += [Runs(np.stack(pair), kind, None) for pair in zip(learnable, others, strict=True)]
-    rng, examples = np.random.default_rng(seed), correct.shape[2]
+        pairs += [Runs(np.stack(pair), kind, None) for pair in zip(learnable, right.sum(0) - right, strict=True)]
 
     def curve(weights: np.ndarray) -> np.ndarray:
         return np.array([pair(weights)[0, 1] for pair in pairs]).reshape(len(m_values), -1).mean(1)
 
-    drawn = (np.bincount(rng.integers(examples, size=examples), minlength=examples) for _ in range(resamples))
-    resampled = np.stack([curve(weights.astype(float)) for weights in drawn])
+    examples = correct.shape[2]
+    resampled = correlation.on_resampled(curve, examples, resamples, seed)
     best = np.bincount(np.argmax(np.nan_to_num(resampled, nan=-2), axis=1), minlength=len(m_values)) / resamples
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
     return pd.DataFrame({"m": list(m_values), "r": curve(np.ones(examples)), "low": low, "high": high, "best": best})

@@ -274,12 +274,9 @@ def by_cleanlab(opinions: Opinions) -> dict[str, np.ndarray]:
 
 def over_plantings(table: pd.DataFrame, column: str = "average precision") -> pd.DataFrame:
     """Mean and 95% interval over plantings of one column of `found_errors`, a row a kind, share, judge and score."""
-    rows = []
-    for key, group in table.groupby(["kind", "share", "judge", "score"], sort=False):
-        mean, low, high, n = intervals.t_interval(group[column])
-        row = dict(zip(("kind", "share", "judge", "score"), key, strict=True))
-        rows.append(row | {"mean": mean, "low": low, "high": high, "plantings": n, "chance": group.chance.mean()})
-    return pd.DataFrame(rows)
+    by = ["kind", "share", "judge", "score"]
+    found = intervals.means_by(table, by, column).rename(columns={"n": "plantings"})
+    return found.assign(chance=[group.chance.mean() for _, group in table.groupby(by, sort=False)])
 
 
 def easiness_found(opinions: Opinions, wrong, m_values: Sequence[int]) -> pd.DataFrame:

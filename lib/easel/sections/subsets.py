@@ -108,13 +108,7 @@ def select(
 
 
 def keep(
-    easiness: np.ndarray,
-    share: float,
-    how: str,
-    *,
-    seed: int,
-    labels: np.ndarray | None = None,
-    balanced: bool = False,
+    easiness: np.ndarray, share: float, how: str, *, seed: int, labels: np.ndarray | None = None, balanced: bool = False
 ) -> np.ndarray:
     """The examples that are kept when the others are dropped as `how` says (the module's text): int64, ascending.
 
