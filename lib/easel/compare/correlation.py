@@ -22,7 +22,7 @@ from scipy import stats
 
 from easel.compare import cuts
 from easel.compare.claims import judge
-from easel.compare.intervals import ANY, LEVEL, UNKNOWN, Interval, combined, left_out_doubt
+from easel.compare.intervals import ANY, UNKNOWN, Interval, combined, left_out_doubt
 from easel.errors import UserError
 
 PLAIN = ("pearson", "spearman")
@@ -184,9 +184,7 @@ class Agreement:
         """What stands in the way of a verdict (`claims.judge`): "trials" where intervals do not cover other trials."""
         return "" if self.left_out else "trials"
 
-    def interval(
-        self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], level: float = LEVEL, limits=ANY
-    ) -> Interval:
+    def interval(self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], limits=ANY) -> Interval:
         """Estimate and interval of any function of the matrix; n = trials of the groups at the places `of`.
 
         statistic: (..., groups, groups) -> (...), of those groups. Doubts (`intervals.combined`): images, the variance
@@ -195,14 +193,14 @@ class Agreement:
         images = (np.var(statistic(self.resampled), ddof=1), np.inf)
         doubts = [images, *(left_out_doubt(statistic(one)) for one in self.left_out)]
         n = self.trials[0] if self.paired else sum(self.trials[group] for group in set(of))
-        return combined(float(statistic(self.matrix)), doubts, n, level=level, limits=limits)
+        return combined(float(statistic(self.matrix)), doubts, n, limits=limits)
 
-    def r(self, a: str, b: str, level: float = LEVEL) -> Interval:
+    def r(self, a: str, b: str) -> Interval:
         """Correlation of a run of a with a run of b, mean over pairs; a = b: of two trials of one."""
         i, j = self._at(a, b)
-        return self.interval(lambda matrix: matrix[..., i, j], (i, j), level, (-1, 1))
+        return self.interval(lambda matrix: matrix[..., i, j], (i, j), (-1, 1))
 
-    def ratio(self, a: str, b: str, level: float = LEVEL) -> Interval:
+    def ratio(self, a: str, b: str) -> Interval:
         """Disattenuated correlation r_ab / sqrt(r_aa r_bb); nan where a run says nothing about its own next trial.
 
         About 1: a agrees with b as well as each with itself. Above 1 by noise alone.
@@ -212,9 +210,9 @@ class Agreement:
         def ratio(matrix: np.ndarray) -> np.ndarray:
             return matrix[..., i, j] / cuts.ceiling(matrix[..., i, i], matrix[..., j, j])
 
-        return self.interval(ratio, (i, j), level)
+        return self.interval(ratio, (i, j))
 
-    def lead(self, pair: tuple[str, str], others: Sequence[tuple[str, str]], level: float = LEVEL) -> Interval:
+    def lead(self, pair: tuple[str, str], others: Sequence[tuple[str, str]]) -> Interval:
         """By how much the correlation of one pair exceeds the highest of some others. UserError: no others."""
         if not others:
             raise UserError(f"the lead of {' – '.join(pair)}: give at least one other pair")
@@ -224,7 +222,7 @@ class Agreement:
         def over_the_best(matrix: np.ndarray) -> np.ndarray:
             return matrix[..., *at] - np.max([matrix[..., *one] for one in rest], axis=0)
 
-        return self.interval(over_the_best, tuple(groups), level)
+        return self.interval(over_the_best, tuple(groups))
 
     def table(self) -> pd.DataFrame:
         """One row a pair, a <= b in the order given.
@@ -246,13 +244,7 @@ class Agreement:
 
 
 def agreement(
-    runs: Mapping[str, np.ndarray],
-    kind: str = "pearson",
-    *,
-    labels=None,
-    paired: bool = False,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    runs: Mapping, kind: str = "pearson", *, labels=None, paired: bool = False, resamples: int = RESAMPLES
 ) -> Agreement:
     """How far groups of runs agree with one another, and each with itself.
 
@@ -277,7 +269,7 @@ def agreement(
     trial = np.concatenate([np.arange(size) for size in sizes]) if paired else np.arange(sum(sizes))
     examples = ready.runs.shape[1]
     full = ready(np.ones(examples))
-    resampled = on_resampled(lambda weights: _mean_blocks(ready(weights), owner, trial), examples, resamples, seed)
+    resampled = on_resampled(lambda weights: _mean_blocks(ready(weights), owner, trial), examples, resamples)
     left_out = ()
     if min(sizes) > 2:
         sets = [np.unique(trial)] if paired else [trial[owner == group] for group in range(len(sizes))]
@@ -288,9 +280,9 @@ def agreement(
     return Agreement(tuple(blocks), kind, sizes, _mean_blocks(full, owner, trial), resampled, left_out, paired)
 
 
-def on_resampled(statistic: Callable[[np.ndarray], np.ndarray], examples: int, resamples: int, seed: int) -> np.ndarray:
+def on_resampled(statistic: Callable[[np.ndarray], np.ndarray], examples: int, resamples: int) -> np.ndarray:
     """statistic(weights) on images resampled with replacement, (resamples, ...); weights: how often each was drawn."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = (np.bincount(rng.integers(examples, size=examples), minlength=examples) for _ in range(resamples))
     return np.stack([statistic(weights.astype(float)) for weights in drawn])
 
@@ -324,7 +316,7 @@ def without_ranking(within: Agreement) -> list[str]:
     return [net for net in within.groups if not _positive(within.r(net, net))]
 
 
-def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels=None) -> pd.DataFrame:
+def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman") -> pd.DataFrame:
     """Correlation of two scores of the SAME trial, mean over trials: DataFrame (scores, scores), diagonal 1.
 
     It counts what both took from one run's accidents as agreement; `agreement(paired=True)` does not.
@@ -332,7 +324,7 @@ def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels
     blocks = [vectors(block) for block in runs.values()]
     if len({block.shape for block in blocks}) != 1:
         raise UserError("scores of different shapes: give (trials, examples) of the same trials to each")
-    per_trial = [correlations(np.stack(of_one), kind, labels=labels) for of_one in zip(*blocks, strict=True)]
+    per_trial = [correlations(np.stack(of_one), kind) for of_one in zip(*blocks, strict=True)]
     return pd.DataFrame(np.mean(per_trial, axis=0), index=list(runs), columns=list(runs))
 
 

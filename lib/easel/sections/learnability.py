@@ -15,7 +15,7 @@ import pandas as pd
 from easel.compare import claims, correlation, cuts, scores
 from easel.compare.claims import Judged
 from easel.compare.correlation import RESAMPLES, Agreement, Runs, agreement
-from easel.errors import UserError
+from easel.errors import UserError, is_whole
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Recipe
 from easel.nets.names import build, family, parameters, shown_as
@@ -31,10 +31,8 @@ HALF = 0.50  # of a correlation: learnability is sample-wise if more of it is ab
 
 def printed_order(models: Sequence[str]) -> list[str]:
     """The nets, each once: those of SL's families in its order, others after them."""
-    order = list(PRINTED)
-    return sorted(
-        dict.fromkeys(models), key=lambda net: order.index(family(net)) if family(net) in order else len(order)
-    )
+    place = {of: at for at, of in enumerate(PRINTED)}
+    return sorted(dict.fromkeys(models), key=lambda net: place.get(family(net), len(place)))
 
 
 def whole_schedule(data: str, images: int, epochs: int, learning_rate: float) -> Recipe:
@@ -73,7 +71,7 @@ def of_trials(correct, epochs: int | None = None) -> np.ndarray:
     """
     correct = _record(correct)
     last = correct.shape[1] if epochs is None else epochs
-    if isinstance(last, bool) or not isinstance(last, int | np.integer) or not 1 <= last <= correct.shape[1]:
+    if not is_whole(last, 1) or last > correct.shape[1]:
         raise UserError(f"epochs={epochs!r}: give a whole number in 1..{correct.shape[1]}, the epochs recorded")
     return correct[:, :last].mean(1)
 
@@ -86,12 +84,7 @@ def spaced(epochs: int, most: int = 12) -> list[int]:
 
 
 def correlations_over_epochs(
-    correct: Mapping[str, np.ndarray],
-    epochs: Sequence[int],
-    kind: str = "pearson",
-    *,
-    labels=None,
-    resamples: int = RESAMPLES,
+    correct: Mapping[str, np.ndarray], epochs: Sequence[int], *, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
     """`agreement` of learnability when only the first epochs are counted: its table for each number, column `epochs`.
 
@@ -100,8 +93,7 @@ def correlations_over_epochs(
     parts = []
     for last in epochs:
         runs = {net: of_trials(of_net, last) for net, of_net in correct.items()}
-        found = agreement(runs, kind, labels=labels, paired=True, resamples=resamples)
-        parts.append(found.table().assign(epochs=last))
+        parts.append(agreement(runs, paired=True, resamples=resamples).table().assign(epochs=last))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -218,9 +210,7 @@ def beside_learnability(agreed: Mapping[str, Agreement]) -> pd.DataFrame:
     return table[["net", "score", "another trial", "low", "high", "ceiling", "ratio", "ratio_low", "ratio_high"]]
 
 
-def by_epoch(
-    correct, m_values: Sequence[int], kind: str = "pearson", *, resamples: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
+def by_epoch(correct, m_values: Sequence[int], *, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Which m's easiness agrees best with learnability? One trial's learnability against the OTHER trials' counts at m.
 
     correct: (trials, epochs, examples) bool of one net, two trials or more; every trial is left out once, and the
@@ -236,13 +226,13 @@ def by_epoch(
     learnable, pairs = of_trials(correct), []
     for m in m_values:
         right = correct[:, m - 1]
-        pairs += [Runs(np.stack(pair), kind, None) for pair in zip(learnable, right.sum(0) - right, strict=True)]
+        pairs += [Runs(np.stack(pair), "pearson", None) for pair in zip(learnable, right.sum(0) - right, strict=True)]
 
     def curve(weights: np.ndarray) -> np.ndarray:
         return np.array([pair(weights)[0, 1] for pair in pairs]).reshape(len(m_values), -1).mean(1)
 
     examples = correct.shape[2]
-    resampled = correlation.on_resampled(curve, examples, resamples, seed)
+    resampled = correlation.on_resampled(curve, examples, resamples)
     best = np.bincount(np.argmax(np.nan_to_num(resampled, nan=-2), axis=1), minlength=len(m_values)) / resamples
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
     return pd.DataFrame({"m": list(m_values), "r": curve(np.ones(examples)), "low": low, "high": high, "best": best})

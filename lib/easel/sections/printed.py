@@ -3,7 +3,6 @@
 EH = "Empirical study of easy and hard examples in CNN training" (Kishida & Nakayama, arXiv:1911.10739).
 """
 
-import numpy as np
 import pandas as pd
 
 from easel.data import sets as datasets
@@ -79,24 +78,6 @@ def rates(data: str = "cifar10") -> pd.DataFrame:
 
 # SL = "Comparing sample-wise learnability across deep neural network models" (arXiv:1901.02347): linear correlations of
 # two nets' learnability, and the second number that it prints beside each in parentheses without saying what it is
-def share_of_ceiling(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
-    """The printed rates over the geometric mean of both nets' printed diagonals, for rows with a, b, which: (rows,).
-
-    nan where the table does not say or prints 0 on the diagonal. printed: of `rates`.
-    """
-    rate = {(*sorted((row.a, row.b)), row.which): row.paper for row in printed.itertuples()}
-
-    def of(a: str, b: str, which: str) -> float:
-        return rate.get((*sorted((a, b)), which), np.nan)
-
-    own = np.array([of(r.a, r.a, r.which) * of(r.b, r.b, r.which) for r in _pairs(rows)])
-    return np.array([of(*r) for r in _pairs(rows)]) / np.sqrt(np.where(own > 0, own, np.nan))  # some are printed as 0
-
-
-def _pairs(rows: pd.DataFrame):
-    return rows[["a", "b", "which"]].itertuples(index=False)
-
-
 _LEARNABILITY = [
     ("ResNet-20", "VGG-16", 0.796, 0.867),
     ("ResNet-20", "MobileNet", 0.774, 0.782),
