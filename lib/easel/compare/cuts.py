@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from easel.errors import UserError, one_line
+from easel.errors import UserError, is_whole, one_line
 
 WHICH = ("easy", "hard")
 TIES = ("expected", "inclusive", "index")
@@ -43,7 +43,7 @@ class Cut:
         """int64 (2,): how many are TIED and how many are IN."""
         return np.bitwise_count(self.words).sum(1, dtype=np.int64)
 
-    def membership(self, ties: str) -> np.ndarray:
+    def membership(self, ties: str = "expected") -> np.ndarray:
         """float (examples,): how far each example is in the set, under a tie rule."""
         return np.array([0.0, 1.0 if ties == "inclusive" else self.share, 1.0])[self.code]
 
@@ -81,7 +81,7 @@ def _in_both(a: Cut, b: Cut) -> np.ndarray:
     return np.bitwise_count(a.words[:, None] & b.words).sum(-1, dtype=np.int64)
 
 
-def rate_of(a: Cut, b: Cut, ties: str) -> float:
+def rate_of(a: Cut, b: Cut, ties: str = "expected") -> float:
     """Matching rate of two sets under a tie rule (`matching.rate`), from the table of their codes."""
     both = _in_both(a, b)
     if ties == "inclusive":
@@ -104,7 +104,7 @@ def bounds_of(a: Cut, b: Cut) -> tuple[float, float]:
     return float((met[IN, IN] + least) / a.k), float((met[IN, IN] + most) / a.k)
 
 
-def by_class_of(cut: Cut, labels: np.ndarray, ties: str) -> np.ndarray:
+def by_class_of(cut: Cut, labels: np.ndarray, ties: str = "expected") -> np.ndarray:
     """float (classes,): expected members of each class under a tie rule."""
     return np.bincount(labels, weights=cut.membership(ties))
 
@@ -153,7 +153,7 @@ def chosen(name: str, value: str, allowed: Sequence[str]) -> str:
 
 def whole(name: str, value, low: int, high: int | None = None) -> int:
     """A whole number, low or more, at most high."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= (high or value):
+    if not is_whole(value, low) or (high is not None and value > high):
         reach = f"at least {low}" if high is None else f"in {low}..{high}"
         raise UserError(f"{name}={value!r}: give a whole number, {reach}")
     return int(value)

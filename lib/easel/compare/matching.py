@@ -30,7 +30,7 @@ def inclusion(counts, *, which: str = "easy", fraction: float = 0.10) -> np.ndar
     least 1. Returns float (examples,) in 0..1 with sum k.
     UserError: counts not finite or empty; which or fraction out of range.
     """
-    return cuts.cut_at(cuts.vector(counts), *cuts.asked(which, fraction)).membership("expected")
+    return cuts.cut_at(cuts.vector(counts), *cuts.asked(which, fraction)).membership()
 
 
 @answers(a="numbers", b="numbers", ties="a text")
@@ -68,7 +68,7 @@ def overlap_curve(a, b, *, which: str = "easy") -> pd.DataFrame:
     for fraction in np.arange(1, 51) / 100:
         cut = cuts.asked(which, fraction)
         one, two = cuts.cut_at(a, *cut, ordered=ordered_a), cuts.cut_at(b, *cut, ordered=ordered_b)
-        rows.append((float(fraction), cuts.rate_of(one, two, "expected"), *cuts.bounds_of(one, two), one.k / len(a)))
+        rows.append((float(fraction), cuts.rate_of(one, two), *cuts.bounds_of(one, two), one.k / len(a)))
     return pd.DataFrame(rows, columns=["fraction", "rate", "low", "high", "chance"])
 
 

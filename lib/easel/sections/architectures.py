@@ -113,7 +113,7 @@ def beyond_classes(table: pd.DataFrame, which: str) -> Judged | None:
     if pairs.empty:
         return None
     bars = dict(zip(pairs.pair, pairs.stratified_chance, strict=True))
-    found = claims.judge(_points(pairs, "rate", "low", "high"), above=bars)
+    found = claims.judge(claims.row_points(pairs, pairs.pair, ("rate", "low", "high")), above=bars)
     weakest = pairs[pairs.pair == found.where].iloc[0]
     why = f"weakest: {found.where}; chance with classes kept {weakest.stratified_chance:.2f}; ties: {_ties(weakest)}"
     return Judged(found, why, float(pairs.paper.min()))
@@ -143,7 +143,8 @@ def same_ranking(ranks: pd.DataFrame, groups: Groups, mlp: bool) -> Judged | Non
     between = between[(between.a.isin(plain) | between.b.isin(plain)) == mlp]
     if between.empty:
         return None
-    points = _points(between.assign(pair=between.a + " – " + between.b), "share", "share_low", "share_high")
+    ends = ("share", "share_low", "share_high")
+    points = claims.row_points(between, between.a + " – " + between.b, ends)
     found = claims.judge(points, below=BAR) if mlp else claims.judge(points, above=BAR)
     return Judged(found, "decides: {where}; .90 is our bar", "in words")
 
@@ -298,10 +299,6 @@ def _rows(table: pd.DataFrame) -> list[pd.Series]:
     return [row for _, row in table.iterrows()]
 
 
-def _points(rows: pd.DataFrame, value: str, low: str, high: str) -> dict[str, Interval]:
-    return {row.pair: Interval(row[value], row[low], row[high], row.n) for row in _rows(rows)}
-
-
 def _ties(row: pd.Series) -> str:
     return f"{row.tie_low:.2f} to {row.tie_high:.2f}"
 
@@ -319,17 +316,17 @@ class _Rates:
 
     def __init__(self, counts: Mapping[str, tuple], labels: np.ndarray, cut: tuple[str, float]):
         self.cut = {name: [cuts.cut_at(cuts.vector(c), *cut) for c in pair] for name, pair in counts.items()}
-        self.classes = {n: [cuts.by_class_of(c, labels, "expected") for c in of] for n, of in self.cut.items()}
+        self.classes = {n: [cuts.by_class_of(c, labels) for c in of] for n, of in self.cut.items()}
         self.sizes = np.bincount(labels)
 
     def of(self, measure: str, a: str, b: str) -> float:
         """One of GAINS of two nets."""
-        rate = np.mean([cuts.rate_of(self.cut[a][i], self.cut[b][1 - i], "expected") for i in (0, 1)])
+        rate = np.mean([cuts.rate_of(self.cut[a][i], self.cut[b][1 - i]) for i in (0, 1)])
         if measure == "beyond classes":
             named = [cuts.composition(self.classes[a][i], self.classes[b][1 - i], self.sizes) for i in (0, 1)]
             return rate - np.mean(named)
         if measure == "of the ceiling":
-            return rate / cuts.ceiling(*(cuts.rate_of(*self.cut[net], "expected") for net in (a, b)))
+            return rate / cuts.ceiling(*(cuts.rate_of(*self.cut[net]) for net in (a, b)))
         return rate
 
 

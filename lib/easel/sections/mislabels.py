@@ -227,7 +227,7 @@ def average_precision(score, wrong) -> float:
 def times_chance(score, wrong, share: float) -> float:
     """Wrong examples among the hardest `share`, over what chance puts there, ties in expectation; 1 is chance."""
     cut = cuts.cut_at(cuts.vector(score), "hard", share)
-    return float(cut.membership("expected") @ wrong / cut.k / np.mean(wrong))
+    return float(cut.membership() @ wrong / cut.k / np.mean(wrong))
 
 
 def found_errors(opinions: Opinions, wrong) -> pd.DataFrame:

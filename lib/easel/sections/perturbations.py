@@ -143,7 +143,7 @@ def measure(
     pairs = {view: [_alike(p, c) for p, c in zip(plain, of, strict=True)] for view, of in groups.items()}
     n = plain[0].shape[1]
     draws = min(20, max(1, 40_000 // n)) if draws is None else draws
-    rng, codes, every = np.random.default_rng(seed), _classes(labels, n), _classes(None, n)
+    rng, codes, every = np.random.default_rng(seed), cuts.classes_of(labels, n), np.zeros(n, np.int64)
     turns = [(classes, [_turns(p, classes, rng) for p in plain]) for classes in [every] * draws + [codes] * draws]
 
     def seen(easiness: np.ndarray) -> tuple:
@@ -154,8 +154,8 @@ def measure(
     def quantities(one: tuple, two: tuple) -> list[float]:
         """MEASURED, of two groups as they were seen."""
         (a, rank_a, right_a), (b, rank_b, right_b) = one, two
-        across = [(_rate(a[0], y) + _rate(b[0], x)) / 2 for x, y in zip(a[1:], b[1:], strict=True)]
-        same = (_rate(a[0], a[1]) + _rate(b[0], b[1])) / 2
+        across = [(cuts.rate_of(a[0], y) + cuts.rate_of(b[0], x)) / 2 for x, y in zip(a[1:], b[1:], strict=True)]
+        same = (cuts.rate_of(a[0], a[1]) + cuts.rate_of(b[0], b[1])) / 2
         rank = (cuts.correlation(rank_a[0], rank_b[1]) + cuts.correlation(rank_b[0], rank_a[1])) / 2
         blind, within = np.mean(np.reshape(across[1:], (2, -1)), axis=1) if len(across) > 1 else (across[0],) * 2
         return [same, across[0], rank, blind, within, (right_a + right_b) / 2]
@@ -183,17 +183,9 @@ def _left_out(trials: np.ndarray) -> list[np.ndarray]:
     return [trials, *(np.delete(trials, one, axis=0) for one in range(len(trials)))]
 
 
-def _rate(a: cuts.Cut, b: cuts.Cut) -> float:
-    return cuts.rate_of(a, b, "expected")
-
-
 def _by_classes(a: cuts.Cut, b: cuts.Cut, classes: np.ndarray) -> float:
-    members = (cuts.by_class_of(one, classes, "expected") for one in (a, b))
+    members = (cuts.by_class_of(one, classes) for one in (a, b))
     return cuts.composition(*members, np.bincount(classes))
-
-
-def _classes(labels, n: int) -> np.ndarray:
-    return np.zeros(n, np.int64) if labels is None else cuts.labels_of(labels, n)
 
 
 def _alike(plain: np.ndarray, changed) -> np.ndarray:
@@ -216,7 +208,7 @@ def thinned(plain, changed, *, labels=None, seed: int = 0) -> np.ndarray:
     UserError: arrays of another shape or type.
     """
     plain = cuts.trials_of(plain)
-    changed, classes = _alike(plain, changed), _classes(labels, plain.shape[1])
+    changed, classes = _alike(plain, changed), cuts.classes_of(labels, plain.shape[1])
     return _thin(_turns(plain, classes, np.random.default_rng(seed)), changed, classes)
 
 

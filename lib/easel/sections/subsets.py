@@ -29,7 +29,7 @@ from easel.compare import claims, intervals
 from easel.compare.claims import Judged
 from easel.data import sets as datasets
 from easel.data.sets import Dataset
-from easel.errors import UserError
+from easel.errors import UserError, is_whole
 from easel.ledger.trial import Edit, Recipe, Trial
 from easel.nets import names as models
 
@@ -161,7 +161,7 @@ def random_labels(
 
 def uniform_labels(examples: int, classes: int, rate: float, *, seed: int) -> np.ndarray:
     """A random label for every example, uniform over all classes, drawn from (rate, seed) alone: int64 (examples,)."""
-    if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 2:
+    if not is_whole(classes, 2):
         raise UserError(f"classes={classes!r}: a whole number from 2")
     _count(rate, examples)
     return (_uniform(examples, seed, f"labels {rate:.10g}") * classes).astype(np.int64)
@@ -462,7 +462,7 @@ def _checked(easiness: np.ndarray, seed: int) -> np.ndarray:
     easiness = np.asarray(easiness, dtype=float)
     if easiness.ndim != 1 or not len(easiness) or not np.isfinite(easiness).all():
         raise UserError(f"easiness {easiness.shape}: a finite number for each of at least one example")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed):
         raise UserError(f"seed={seed!r}: a whole number from 0")
     return easiness
 
