@@ -2,15 +2,6 @@
 
 from easel.faces import face
 
-__getattr__, __dir__, __all__ = face(
-    __name__,
-    {
-        "easiness": "scores",
-        "rate": "matching",
-        "spearman": "correlation",
-        "jackknife": "intervals",
-        "t_interval": "intervals",
-        "judge": "claims",
-        "against_print": "claims",
-    },
-)
+_WORDS = {"easiness": "scores", "rate": "matching", "spearman": "correlation"}
+_WORDS |= {"jackknife": "intervals", "t_interval": "intervals", "judge": "claims", "against_print": "claims"}
+__getattr__, __dir__, __all__ = face(__name__, _WORDS)

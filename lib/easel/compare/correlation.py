@@ -53,13 +53,8 @@ def spearman_within(a, b, labels) -> float:
     on which classes are easy scores 0. labels: (examples,). nan where one is constant in every class.
     """
     a, b = cuts.pair_of(a, b)
-    members = members_of(cuts.labels_of(labels, len(a)))
+    members = cuts.members_of(cuts.labels_of(labels, len(a)))
     return cuts.correlation(ranks_within(a, members), ranks_within(b, members))
-
-
-def members_of(classes: np.ndarray) -> list[np.ndarray]:
-    """The positions of each class's examples; classes: 0..classes-1, (examples,)."""
-    return [np.flatnonzero(classes == k) for k in range(classes.max() + 1)]
 
 
 def ranks_within(x: np.ndarray, members: list[np.ndarray]) -> np.ndarray | None:

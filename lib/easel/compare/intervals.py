@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from easel.compare.cuts import ROUNDING, labels_of, level_of, trials_of, vector, whole
+from easel.compare.cuts import ROUNDING, labels_of, level_of, members_of, trials_of, vector, whole
 from easel.errors import UserError, answers
 
 LEVEL = 0.95
@@ -195,8 +195,7 @@ def crossed(
         own = spread(group)
         luck = np.mean([spread(rng.permuted(group, axis=0)) for _ in range(SHUFFLES)], axis=0)
         doubts.append((np.maximum(own - luck, 0), len(group) - 1))
-    members = [np.flatnonzero(labels == c) for c in range(labels.max() + 1)]
-    thetas = []
+    members, thetas = members_of(labels), []
     for _ in range(whole("resamples", resamples, 2)):
         drawn = np.concatenate([of[rng.integers(len(of), size=len(of))] for of in members])
         thetas.append(statistic(*(group[:, drawn] for group in groups), labels[drawn]))

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from easel.compare import cuts
-from easel.compare.correlation import members_of, ranks_within
+from easel.compare.correlation import ranks_within
 from easel.compare.intervals import UNKNOWN, Interval, from_left_out, jackknife_of
 from easel.errors import UserError, answers
 
@@ -79,9 +79,7 @@ def stratified_chance(a, b, labels, *, which: str = "easy", fraction: float = 0.
     chance, k / examples, where the two nets find the same classes easy. labels: (examples,). UserError as in `rate`.
     """
     one, two = _cuts(a, b, which, fraction, ties)
-    labels = cuts.labels_of(labels, len(one.code))
-    members = (cuts.by_class_of(cut, labels, ties) for cut in (one, two))
-    return cuts.composition(*members, np.bincount(labels))
+    return cuts.stratified(one, two, cuts.labels_of(labels, len(one.code)), ties)
 
 
 def _cuts(a, b, which: str, fraction: float, ties: str = "expected") -> list[cuts.Cut]:
@@ -128,19 +126,18 @@ def rate_table(
     by_class = {net: [cuts.by_class_of(one.whole, classes, ties) for one in pair] for net, pair in cut.items()}
     size = {net: [_size(one.whole, ties) for one in pair] for net, pair in cut.items()}
     rows = []
-    for found in agreement_table(cut, lambda one, two: cuts.rate_of(one, two, ties), limits=(0.0, 1.0)):
-        a, b = found["a"], found["b"]
-        row = {"a": a, "b": b, "which": which, "fraction": fraction, "rate": found["value"]}
-        row |= {"low": found["low"], "high": found["high"]}
-        tie_low, tie_high = np.mean([cuts.bounds_of(*pair) for pair in _met(left_open, a, b)], axis=0).tolist()
-        row |= {"tie_low": tie_low, "tie_high": tie_high, "identified": identified(tie_low, tie_high)}
-        row["chance"] = float(np.mean([min(pair) / n for pair in _met(size, a, b)]))
-        mixed = [cuts.composition(*pair, np.bincount(classes)) for pair in _met(by_class, a, b)]
-        row["stratified_chance"] = np.nan if labels is None else float(np.mean(mixed))
-        row["spearman"] = float(np.mean([cuts.correlation(*pair) for pair in _met(ranks, a, b)]))
-        row |= {name: found[name] for name in ("share", "share_low", "share_high")}
-        rows.append(row | {"n_trials": min(map(len, (*sides[a], *sides[b])))})
-    return pd.DataFrame(rows)
+    found = agreement_table(cut, lambda one, two: cuts.rate_of(one, two, ties), limits=(0.0, 1.0))
+    for a, b, rate, low, high, *share in found.itertuples(index=False):
+        ends = np.mean([cuts.bounds_of(*pair) for pair in _met(left_open, a, b)], axis=0).tolist()
+        chance = np.mean([min(pair) / n for pair in _met(size, a, b)])
+        mixed = np.mean([cuts.composition(*pair, np.bincount(classes)) for pair in _met(by_class, a, b)])
+        compared = (chance, np.nan if labels is None else mixed)
+        spearman = np.mean([cuts.correlation(*pair) for pair in _met(ranks, a, b)])
+        n_trials = min(map(len, (*sides[a], *sides[b])))
+        known = (a, b, which, fraction, rate, low, high, *ends, identified(*ends))
+        rows.append((*known, *compared, spearman, *share, n_trials))
+    columns = "a b which fraction rate low high tie_low tie_high identified chance stratified_chance spearman "
+    return pd.DataFrame(rows, columns=(columns + "share share_low share_high n_trials").split())
 
 
 @answers(groups="pairs of arrays by name")
@@ -152,23 +149,23 @@ def rank_table(groups: Mapping[str, tuple], labels=None) -> pd.DataFrame:
     geometric mean of both nets' own), share_low, share_high, n (trials).
     """
     sides, examples = _sides(groups)
-    members = members_of(cuts.classes_of(labels, examples))
+    members = cuts.members_of(cuts.classes_of(labels, examples))
     ready = {net: [_side(of, lambda c: ranks_within(c, members)) for of in pair] for net, pair in sides.items()}
-    found = pd.DataFrame(agreement_table(ready, cuts.correlation, limits=(-1, 1))).rename(columns={"value": "spearman"})
+    found = agreement_table(ready, cuts.correlation, limits=(-1, 1)).rename(columns={"value": "spearman"})
     trials = {net: sum(map(len, pair)) for net, pair in sides.items()}
     return found.assign(n=[sum(trials[net] for net in {a, b}) for a, b in zip(found.a, found.b, strict=True)])
 
 
 def agreement_table(
     sides: Mapping[str, list[Side]], agree: Callable[[object, object], float], *, limits: tuple[float, float]
-) -> list[dict]:
+) -> pd.DataFrame:
     """How alike the rankings of every pair of nets are, and which share that is of what they could be at most.
 
     sides: {net: (Side, Side)}, of two disjoint groups of its trials; agree: of what two sides hold, in `limits`.
     Diagonal: side 1 against side 2; off it the mean of (a's 1, b's 2) and (a's 2, b's 1). share: the agreement over the
     geometric mean of both nets' own, which no pair exceeds but by noise, whatever the number of trials (Spearman 1904;
     nan on the diagonal and where a net does not agree with itself).
-    One dict a pair, a <= b: a, b, value, low, high, share, share_low, share_high; jackknife, every trial deleted once
+    One row a pair, a <= b: a, b, value, low, high, share, share_low, share_high; jackknife, every trial deleted once
     from all that it is part of.
     """
 
@@ -179,7 +176,7 @@ def agreement_table(
 
     own = {net: agree(one.whole, two.whole) for net, (one, two) in sides.items()}
     own_left_out = {net: left_out(*pair) for net, pair in sides.items()}
-    found = []
+    rows = []
     for a, b in combinations_with_replacement(sides, 2):
         value, without, share = own[a], own_left_out[a], UNKNOWN
         if a != b:
@@ -192,10 +189,8 @@ def agreement_table(
             tops = [*((x, own[b]) for x in own_left_out[a]), *((own[a], x) for x in own_left_out[b])]
             shares = [x / cuts.ceiling(*top) for x, top in zip(without, tops, strict=True)]
             share = from_left_out(float(value / cuts.ceiling(own[a], own[b])), shares)
-        here = from_left_out(float(value), without, limits=limits)
-        row = {"a": a, "b": b, "value": here.estimate, "low": here.low, "high": here.high}
-        found.append(row | {"share": share.estimate, "share_low": share.low, "share_high": share.high})
-    return found
+        rows.append((a, b, *from_left_out(float(value), without, limits=limits)[:3], *share[:3]))
+    return pd.DataFrame(rows, columns=["a", "b", "value", "low", "high", "share", "share_low", "share_high"])
 
 
 @answers(groups="pairs of arrays by name", pairs="pairs", others="pairs", ties="a text")

@@ -113,28 +113,26 @@ def epochs_to(accuracy: np.ndarray, target: float) -> float:
     return at + (target - before) / (after - before)
 
 
-def to_target(table: pd.DataFrame, against: str = FIXED, share: float = 0.95) -> pd.DataFrame:
+def to_target(table: pd.DataFrame, share: float = 0.95) -> pd.DataFrame:
     """How many epochs each trial needs to come as far as plain training comes: one row a trial.
 
-    table: `test_curves`'s. The target of a net is `share` of the mean accuracy that the arm `against` ends with.
+    table: `test_curves`'s. The target of a net is `share` of the mean accuracy that plain training ends with.
     Columns: model, arm, seed, target, epochs (inf: not within the budget), against (the epochs that the same seed's
     plain trial needs; nan where there is none), fewer = 1 - epochs / against (HM's "fewer epochs", below 0: more; nan
     where either never arrives).
     """
     last = table[table.epoch == table.epoch.max()]
-    ends = last[last.arm == against].groupby("model").accuracy.mean() * share
+    ends = last[last.arm == FIXED].groupby("model").accuracy.mean() * share
     rows = []
     for (model, arm, seed), one in table.groupby(["model", "arm", "seed"], sort=False):
         if model in ends:
             curve = one.sort_values("epoch").accuracy.to_numpy()
             rows.append((model, arm, seed, ends[model], epochs_to(curve, ends[model])))
     found = pd.DataFrame(rows, columns=["model", "arm", "seed", "target", "epochs"])
-    plain = found[found.arm == against].set_index(["model", "seed"]).epochs
-    pairs = pd.MultiIndex.from_frame(found[["model", "seed"]])
-    found["against"] = plain.reindex(pairs).to_numpy()
-    both = np.isfinite(found.epochs) & np.isfinite(found.against)
-    found["fewer"] = np.where(both, 1 - found.epochs / found.against.where(both, 1.0), np.nan)
-    return found
+    plain = found[found.arm == FIXED].set_index(["model", "seed"]).epochs
+    found["against"] = plain.reindex(pd.MultiIndex.from_frame(found[["model", "seed"]])).to_numpy()
+    both_arrive = np.isfinite(found.epochs) & np.isfinite(found.against)
+    return found.assign(fewer=(1 - found.epochs / found.against).where(both_arrive))
 
 
 def paired_gains(

@@ -58,9 +58,9 @@ def sizes_and_accuracies(ledger: Ledger, models: Sequence[str]) -> pd.DataFrame:
     rows = []
     for net, word in shown_as(models).items():
         right = ledger.where(model=net).correct().mean((0, 2))
-        row = {"net": word, "model": net, "parameters": parameters(build(net))}
-        rows.append(row | {"right after the first epoch": right[0], "right after the last": right[-1]})
-    return pd.DataFrame(rows)
+        rows.append((word, net, parameters(build(net)), right[0], right[-1]))
+    columns = ["net", "model", "parameters", "right after the first epoch", "right after the last"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def of_trials(correct, epochs: int | None = None) -> np.ndarray:
@@ -142,13 +142,12 @@ def two_readings(runs: Mapping[str, np.ndarray], online: Mapping[str, np.ndarray
     for net, of_net in runs.items():
         both = {"pass": of_net, "online": online[net]}
         views = agreement(both, paired=True)
-        row = {"net": net} | {f"mean, {view}": hit.mean() for view, hit in both.items()}
-        row["same trial"] = correlation.same_trial(both, "pearson").loc["pass", "online"]
-        row |= {f"ceiling, {view}": views.r(view, view).estimate for view in both}
-        ratio = views.ratio("pass", "online")
-        row |= {"another trial": views.r("pass", "online").estimate, "ratio": ratio.estimate}
-        rows.append(row | {"ratio_low": ratio.low, "ratio_high": ratio.high})
-    return pd.DataFrame(rows)
+        means = [hit.mean() for hit in both.values()]
+        same = correlation.same_trial(both, "pearson").loc["pass", "online"]
+        apart = [views.r(*pair).estimate for pair in (("pass", "pass"), ("online", "online"), ("pass", "online"))]
+        rows.append((net, *means, same, *apart, *views.ratio("pass", "online")[:3]))
+    columns = ["net", "mean, pass", "mean, online", "same trial", "ceiling, pass", "ceiling, online", "another trial"]
+    return pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high"])
 
 
 # ---- learnability and the other scores -----------------------------------------------------------------------------

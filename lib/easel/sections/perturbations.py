@@ -172,8 +172,9 @@ def measure(
         if labels is None and view != UNCHANGED:
             found.within[view] = np.full_like(found.other[view], np.nan)
         (p1, c1), (p2, c2) = first[0][0][:2], second[0][0][:2]
-        found.ties[view] = tuple(np.mean([cuts.bounds_of(p1, c2), cuts.bounds_of(p2, c1)], axis=0).tolist())
-        by_class = (_by_classes(p1, c2, codes) + _by_classes(p2, c1, codes)) / 2
+        met = (p1, c2), (p2, c1)
+        found.ties[view] = tuple(np.mean([cuts.bounds_of(*pair) for pair in met], axis=0).tolist())
+        by_class = np.mean([cuts.stratified(*pair, codes) for pair in met])
         found.stratified[view] = np.nan if labels is None else by_class
     return found
 
@@ -181,11 +182,6 @@ def measure(
 def _left_out(trials: np.ndarray) -> list[np.ndarray]:
     """A group's trials: all of them, then without each."""
     return [trials, *(np.delete(trials, one, axis=0) for one in range(len(trials)))]
-
-
-def _by_classes(a: cuts.Cut, b: cuts.Cut, classes: np.ndarray) -> float:
-    members = (cuts.by_class_of(one, classes) for one in (a, b))
-    return cuts.composition(*members, np.bincount(classes))
 
 
 def _alike(plain: np.ndarray, changed) -> np.ndarray:

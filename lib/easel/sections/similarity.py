@@ -37,9 +37,8 @@ from easel.train.loop import Run
 
 SPACES = ("pixels", "colours", "untrained net", "trained net")
 GROUPS = 20  # of trials at most, each left out once for an interval
-IMAGES_AT_ONCE = (
-    256  # images looked at together: large ones as whole numbers of 8 bytes would not fit into memory all at once
-)
+# images looked at together: large ones as whole numbers of 8 bytes would not fit into memory all at once
+IMAGES_AT_ONCE = 256
 
 
 # ---- spaces --------------------------------------------------------------------------------------------------------
@@ -50,14 +49,12 @@ def pixels(images: Tensor, side: int = 32) -> np.ndarray:
 
     images: uint8 (n, 3, H, W); those larger than `side` pixels are averaged down to it first.
     """
-    found = None
-    for at, part in enumerate(images.split(IMAGES_AT_ONCE)):
+    size = side * side if max(images.shape[2:]) > side else images[0, 0].numel()
+    found = torch.empty(len(images), 3 * size)  # of all photographs: hundreds of MB
+    for part, into in zip(images.split(IMAGES_AT_ONCE), found.split(IMAGES_AT_ONCE), strict=True):
         x = part.float()
         small = (F.adaptive_avg_pool2d(x, side) if max(x.shape[2:]) > side else x).flatten(1)
-        found = (
-            torch.empty(len(images), small.shape[1]) if found is None else found
-        )  # of all photographs: hundreds of MB
-        torch.div(small, small.shape[1] ** 0.5, out=found[at * IMAGES_AT_ONCE : at * IMAGES_AT_ONCE + len(small)])
+        torch.div(small, small.shape[1] ** 0.5, out=into)
     return found.numpy()
 
 
@@ -245,10 +242,8 @@ def average(images, counts, labels, *, which: str = "easy", fraction: float = 0.
     images: uint8 (n, 3, H, W); counts, labels: (n,); classes in the order of labels. Equal counts: the class mean.
     """
     images, counts = np.asarray(images), cuts.vector(counts)
-    codes = cuts.labels_of(labels, len(counts))
     means = []
-    for label in range(codes.max() + 1):
-        of = np.flatnonzero(codes == label)
+    for of in cuts.members_of(cuts.labels_of(labels, len(counts))):
         weight = matching.inclusion(counts[of], which=which, fraction=fraction)
         used = of[weight > 0]
         means.append(np.tensordot(weight[weight > 0] / weight.sum(), images[used].astype(np.float32), 1))

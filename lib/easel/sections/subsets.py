@@ -184,10 +184,7 @@ def decile_left(easiness: np.ndarray, keep: np.ndarray | None, deciles: int = 10
     that lie across a border count for both sides alike (the expectation over random ties).
     """
     easiness = _checked(easiness, 0)
-    kept = np.ones(len(easiness))
-    if keep is not None:
-        kept[:] = 0
-        kept[keep] = 1
+    kept = np.ones(len(easiness)) if keep is None else np.bincount(keep, minlength=len(easiness))
     _, level, size = np.unique(easiness, return_inverse=True, return_counts=True)
     left = np.bincount(level, kept) / size  # share of each level of easiness, lowest first
     cumulated = np.concatenate([[0], np.repeat(left, size).cumsum()])
