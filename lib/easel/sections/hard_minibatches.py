@@ -214,14 +214,12 @@ def batch_losses(ledger: Ledger, plan: dict[str, list[Trial]]) -> pd.DataFrame:
     From the losses of single images (record=("loss",)) at the end of every epoch. Arms without fixed batches have no
     rows: there is nothing whose loss could be kept.
     """
-    parts = []
+    rows = []
     for arm, trial, record in _trained(ledger, plan):
         if trial.recipe.batches == "shuffled":
             continue
         batches = [index.numpy() for index in fixed_order(trial).split(trial.recipe.batch_size)]
-        for epoch, row in enumerate(record.values("loss"), start=1):
-            loss = [float(row[index].mean()) for index in batches]
-            known = {"model": trial.model, "arm": arm, "seed": trial.seed, "epoch": epoch}
-            parts.append(pd.DataFrame({"batch": range(len(loss)), "loss": loss}).assign(**known))
-    columns = ["model", "arm", "seed", "epoch", "batch", "loss"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+        for epoch, loss in enumerate(record.values("loss"), start=1):
+            known = (trial.model, arm, trial.seed, epoch)
+            rows += [(*known, batch, float(loss[index].mean())) for batch, index in enumerate(batches)]
+    return pd.DataFrame(rows, columns=["model", "arm", "seed", "epoch", "batch", "loss"])

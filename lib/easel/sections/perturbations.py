@@ -277,9 +277,8 @@ def halfway(measured: Mapping[str, Mapping[str, Measured]], grids: Mapping[str, 
     rows = []
     for (net, found), (change, grid) in product(nets, grids.items()):
         at = found.interval(falls_to(found, change, grid), limits=(min(grid), max(grid)))
-        row = {"net": net, "which": found.which, "change": change, "ceiling": found.other[UNCHANGED][0]}
-        rows.append(row | {"half at": at.estimate, "low": at.low, "high": at.high, "n": at.n})
-    return pd.DataFrame(rows)
+        rows.append((net, found.which, change, found.other[UNCHANGED][0], *at))
+    return pd.DataFrame(rows, columns=["net", "which", "change", "ceiling", "half at", "low", "high", "n"])
 
 
 # ---- places on the curves ------------------------------------------------------------------------------------------

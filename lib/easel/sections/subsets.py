@@ -92,8 +92,7 @@ def select(
     one, unless balanced, where single examples may differ. UserError for anything outside.
     """
     easiness = _checked(easiness, seed)
-    if mode not in MODES:
-        raise UserError(f"mode {mode!r}: one of {', '.join(MODES)}")
+    _one_of("mode", mode, MODES)
     if deterministic and mode == "random":
         raise UserError("mode 'random' with deterministic=True: only easy and hard have a top of the ranking")
     count, (tie, exponential) = _count(rate, len(easiness)), lots(len(easiness), seed)
@@ -274,9 +273,8 @@ def sweep(
     class). Arms share their seeds: trial i of each has the same initial weights, streams, lots and random labels.
     Columns: change, control, mode, rate, trial; rate 0 is the plain trial in every mode. UserError as in `drop`.
     """
-    for what, value, allowed in (("change", change, TREATMENTS), ("control", control, CONTROLS)):
-        if value not in allowed:
-            raise UserError(f"{what} {value!r}: one of {', '.join(allowed)}")
+    _one_of("change", change, TREATMENTS)
+    _one_of("control", control, CONTROLS)
     labels, classes = plain.examples.labels.numpy(), len(plain.examples.classes)
     make, more = (drop, {}) if change == "drop" else (random_labels, {"classes": classes})
     rows = []
@@ -334,8 +332,7 @@ def epochs_for(trial: Trial, kept: int, budget: str) -> int:
     budget "epochs": the trial's own; "updates": its epochs x batches over the batches of the subset, rounded, at least
     1. A batch is the recipe's, the last of an epoch may be smaller. UserError: kept outside 1..examples, other budgets.
     """
-    if budget not in BUDGETS:
-        raise UserError(f"budget {budget!r}: one of {', '.join(BUDGETS)}")
+    _one_of("budget", budget, BUDGETS)
     examples = len(trial.examples)
     if not 1 <= kept <= examples:
         raise UserError(f"kept={kept}: from 1 to the {examples} examples that there are")
@@ -443,6 +440,11 @@ def _cells(a: float, b: float, count: int) -> np.ndarray:
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+def _one_of(what: str, value: str, allowed: Iterable[str]) -> None:
+    if value not in allowed:
+        raise UserError(f"{what} {value!r}: one of {', '.join(allowed)}")
 
 
 def _number(value: object) -> bool:
