@@ -1,17 +1,28 @@
-"""Any folder of images, train/CLASS/… and val/CLASS/…, as one uint8 array. It writes nothing.
+"""Somebody's own images: folders of them, and arrays and other libraries' sets as one .npz that is a data set.
 
-val/ may be called valid/, validation/ or test/, or be missing; without train/ its own folders are the classes, or
-one .csv in it says which file has which label. What is in it and not read is counted and named (`remarks`).
+A folder is train/CLASS/… and val/CLASS/…, and nothing is written to it. val/ may be called valid/, validation/ or
+test/, or be missing; without train/ its own folders are the classes, or one .csv in it says which file has which label.
+What is in it and not read is counted and named (`remarks`).
 Order is by class name, then by file path inside the class, so an example's id means the same file on every machine.
 A picture is read as an eye would see it: rotated as its EXIF says, transparency on white, 16 bits brought down to 8.
+
+    from easel.data.own import save_arrays
+    save_arrays("./digits.npz", MNIST("data"), test=MNIST("data", train=False))    # torchvision.datasets.MNIST
+    Trial(data="./digits.npz", ...)                # or: easel run --dataset ./digits.npz, easel audit ./digits.npz
+
+The file holds train_images, train_labels, classes and, where there are any, test_images and test_labels: uint8
+(n, 3, H, W) and int64 (n,). Its fingerprint is that of its content, as of every data set.
 """
 
 import csv
 import hashlib
+import io
 import os
 import sys
+import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,8 +32,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, features
 
+from easel import files
 from easel.errors import UserError
-from easel.files import open_regular, why
 
 with suppress(ImportError):  # the plug-in for HEIC, where it is installed
     from pillow_heif import register_heif_opener
@@ -251,7 +262,7 @@ def _entries(folder: Path) -> list[os.DirEntry]:
     except FileNotFoundError as error:
         raise UserError(f"{folder}: no such folder; it should hold train/CLASS/… and val/CLASS/…") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        what = why(error) if isinstance(error, OSError) else error
+        what = files.why(error) if isinstance(error, OSError) else error
         raise UserError(f"{str(folder)!r}: cannot be read ({what}); name a readable folder") from error
 
 
@@ -275,7 +286,7 @@ def _is_dir(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:  # a link to itself, a network folder that is gone
-        raise UserError(f"{entry.path!r}: cannot be read ({why(error)}); repair it or take it away") from error
+        raise UserError(f"{entry.path!r}: cannot be read ({files.why(error)}); repair it or take it away") from error
 
 
 def _is_text(name: str) -> bool:
@@ -383,7 +394,7 @@ def squared(image: Image.Image, size: int, crop: float = 1.0) -> np.ndarray:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image file, decoded only on demand; every way in which PIL can fail on it becomes one UserError."""
     try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+        with files.open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UserError:
         raise
@@ -407,3 +418,183 @@ def rgb(image: Image.Image, path: Path | str = "image") -> Image.Image:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, image).convert("RGB")
     return image.convert("RGB")
+
+
+# arrays, and the sets of other libraries ------------------------------------------------------------------------------
+
+PREFIX = {"train": "train_", "test": "test_"}
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A file of `save_arrays`, as `Folder` is a folder of images: the methods that data sets ask for."""
+
+    root: Path
+
+    def split(self, split: str) -> Path | None:
+        """The file, if it holds the split; UserError where there is no such file, or another kind of file."""
+        return self.root if f"{PREFIX[split]}images" in self._arrays() else None
+
+    def listing(self, split: str) -> dict[str, list[Path]]:
+        """{class: the file}; UserError without that split."""
+        arrays = self._arrays()
+        if f"{PREFIX[split]}images" not in arrays:
+            raise UserError(f"{self.root} holds no {split} images; save_arrays(..., test=...) puts them there")
+        return {str(name): [self.root] for name in arrays["classes"]}
+
+    def paths(self, split: str) -> list[Path]:
+        """The one file."""
+        return [self.root]
+
+    def stats(self) -> list[tuple[str, int, int, int]]:
+        """As `Folder.stats`, of the one file."""
+        return stats_of([self.root])
+
+    def side(self) -> int:
+        """The images' own short side, 8..224."""
+        return int(np.clip(min(self._arrays()["train_images"].shape[2:]), SMALLEST, LARGEST))
+
+    def remarks(self) -> str:
+        """Nothing: what is in the file is what was put there."""
+        return ""
+
+    def read(self, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        """As `Folder.read`."""
+        self.listing(split)
+        arrays = self._arrays()
+        images, labels = arrays[f"{PREFIX[split]}images"], arrays[f"{PREFIX[split]}labels"]
+        check_memory(self.root, len(images), size)
+        if images.shape[2:] != (size, size):
+            pictures = (Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in images)
+            images = np.stack([squared(picture, size).transpose(2, 0, 1) for picture in pictures])
+        return np.ascontiguousarray(images), labels.astype(np.int64), tuple(map(str, arrays["classes"]))
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        try:
+            check_archive(self.root)
+            with np.load(self.root, allow_pickle=False) as archive:
+                found = {name: archive[name] for name in archive.files}
+            checks = [found["train_images"].shape[1] == 3, found["train_images"].dtype == np.uint8]
+            checks += [found["train_labels"].max() < len(found["classes"]), found["train_images"].ndim == 4]
+        except UserError:
+            raise
+        except FileNotFoundError:
+            raise UserError(f"{self.root}: no such file; easel.data.own.save_arrays writes one") from None
+        except (OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
+            why = " ".join(str(fault).split())
+            raise UserError(f"{self.root}: not a file of easel.data.own.save_arrays ({why})") from None
+        if not all(checks):
+            raise UserError(f"{self.root}: train_images must be uint8 (n, 3, H, W) with a class for every label")
+        return found
+
+
+def check_archive(path: Path) -> None:
+    """UserError for a file whose arrays would not fit into three quarters of this machine's memory."""
+    with files.open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        check_bytes(path, sum(one.file_size for one in archive.infolist()), "arrays", "give fewer images")
+
+
+def save_arrays(path, train: Iterable, test: Iterable | None = None, classes: Sequence[str] | None = None) -> Path:
+    """Writes (image, label) pairs as a data set and returns the file's path; test: the test split.
+
+    train, test: any data set of pairs, of {"image": …, "label": …}, or (images, labels) as two arrays. An image is a
+    Pillow image, or an array or tensor (H, W), (H, W, 1 | 3) or (1 | 3, H, W), uint8 or float in 0..1; all get the
+    smallest short side of them, at most 224. classes: names, by label; the data set's own `classes`, else the numbers.
+    UserError: what is no such image, no images, labels that are not whole numbers from 0.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise UserError(f"{path}: the file's name must end in .npz")
+    own = classes or getattr(train, "classes", None)
+    arrays = {}
+    for split, pairs in (("train", train), ("test", test)):
+        if pairs is not None:
+            pictures, labels = zip(*((_picture(image), label) for image, label in _pairs(pairs)), strict=True)
+            side = min(LARGEST, *(min(picture.size) for picture in pictures))
+            arrays[f"{PREFIX[split]}images"] = np.stack([squared(one, side).transpose(2, 0, 1) for one in pictures])
+            arrays[f"{PREFIX[split]}labels"] = np.array([_label(label) for label in labels], np.int64)
+    count = max(int(arrays[name].max()) for name in arrays if name.endswith("labels")) + 1
+    if own is not None and len(own) < count:
+        raise UserError(f"{len(own)} names of classes for labels up to {count - 1}: one for each label")
+    buffer = io.BytesIO()
+    np.savez(buffer, classes=np.array([str(name) for name in own or range(count)]), **arrays)
+    return files.write_atomically(files.make_folder(path.absolute().parent) / path.name, buffer.getvalue())
+
+
+def _pairs(of) -> Iterable[tuple]:
+    """(image, label) pairs, whatever the data set calls them."""
+    if isinstance(of, tuple) and len(of) == 2:
+        of = list(zip(*of, strict=True))
+    items = [of[i] for i in range(len(of))] if hasattr(of, "__getitem__") else list(of)
+    if not items:
+        raise UserError("no images: give at least one pair of an image and its label")
+    for item in items:
+        if isinstance(item, dict):
+            image = next((item[name] for name in ("image", "img") if name in item), None)
+            item = (image, next((item[name] for name in ("label", "fine_label") if name in item), None))
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise UserError(f"{type(item).__name__}: give pairs of an image and its label")
+        yield tuple(item)
+
+
+def _picture(image) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return rgb(image)
+    values = np.asarray(image)
+    if values.ndim == 3 and values.shape[0] in (1, 3) and values.shape[2] not in (1, 3):
+        values = values.transpose(1, 2, 0)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 1:
+        values = np.round(values * 255).astype(np.uint8)
+    if values.dtype != np.uint8 or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3):
+        raise UserError(
+            f"an image of {values.dtype} and shape {values.shape}: give uint8 or float in 0..1, in one colour or three"
+        )
+    return Image.fromarray(np.ascontiguousarray(values)).convert("RGB")
+
+
+def _label(label) -> int:
+    if int(label) != label or label < 0:
+        raise UserError(f"label {label!r}: a whole number from 0")
+    return int(label)
+
+
+# pictures that look the same ------------------------------------------------------------------------------------------
+
+# Two pictures are alike if of the 64 signs of their difference hash (each grey pixel of 9x8 brighter than its right
+# neighbour; Krawetz 2013, "dHash") at most BITS differ, and their colours at 8x8 do not differ by more than LEVELS on
+# average. The second condition is for plain pictures, whose signs are noise.
+BITS = 6  # of 64 signs; unrelated pictures differ in 32, give or take 4 (and more where they are smooth)
+LEVELS = 10  # of 255: mean difference of colours at 8x8
+_ROWS = 1000  # pictures that are held against all others at once
+
+
+def look_alikes(images: np.ndarray) -> np.ndarray:
+    """The position of the first picture that looks the same as each, its own if there is none before it.
+
+    images: uint8 (n, 3, H, W). int64 (n,). Likeness is handed on: a like b and b like c puts all three together.
+    """
+    from scipy import sparse
+
+    signs, colours = (np.stack(parts) for parts in zip(*map(_marks, images), strict=True))
+    pairs = [np.empty((2, 0), int)]
+    for start in range(0, len(images), _ROWS):
+        apart = (signs.shape[1] - signs[start : start + _ROWS] @ signs.T) / 2
+        one, other = np.nonzero(apart <= BITS)
+        one, other = (side[one + start < other] for side in (one + start, other))
+        near = np.abs(colours[one] - colours[other]).mean(1) <= LEVELS
+        pairs.append(np.stack([one[near], other[near]]))
+    one, other = np.concatenate(pairs, axis=1)
+    graph = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(len(images),) * 2)
+    _, group = sparse.csgraph.connected_components(graph, directed=False)
+    _, first = np.unique(group, return_index=True)
+    return first[group].astype(np.int64)
+
+
+def _marks(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """64 signs (-1 or 1), and the colours at 8x8: float32 (64,) and (192,)."""
+    whole = Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0)))
+    grey = np.asarray(whole.convert("L").resize((9, 8), Image.Resampling.BOX), np.float32)
+    colours = np.asarray(whole.resize((8, 8), Image.Resampling.BOX), np.float32)
+    return np.where(grey[:, 1:] > grey[:, :-1], 1, -1).astype(np.float32).ravel(), colours.ravel()
