@@ -54,13 +54,10 @@ ENDINGS = {  # Pillow's name of a format: how its files end, as far as the insta
 }
 SUFFIXES = {suffix for suffixes in ENDINGS.values() for suffix in suffixes}
 FORMATS = tuple(kind for kind, suffixes in ENDINGS.items() if suffixes)
-FIXES = {".heic": "pip install pillow-heif reads them", ".heif": "pip install pillow-heif reads them"}
+FIXES = dict.fromkeys((".heic", ".heif"), "pip install pillow-heif reads them")
 LARGEST = 224  # pixels: the side images get unless they all share a smaller one (the paper's mini-ImageNet size)
 SMALLEST = 8  # pixels: what is smaller is stretched to it
-FOLDER_SPLITS = {  # ours: the folder's, the first that is there
-    "train": ("train",),
-    "test": ("val", "valid", "validation", "test"),
-}
+FOLDER_SPLITS = {"train": ("train",), "test": ("val", "valid", "validation", "test")}  # theirs: the first that is there
 FILE_COLUMNS = ("file", "filename", "path", "image", "id")  # of a table of labels
 LABEL_COLUMNS = ("label", "class", "category", "target")
 PIXELS, PER_BYTE = 2 * 10**10, 100  # that a folder may hold, and more for every byte: photographs have a tenth of that
@@ -87,8 +84,7 @@ class Folder:
         """
         there = self._named(split)
         if there is None and split == "train" and self._named("test") is None:
-            bare = self.labels or any(e.is_dir() and not e.name.startswith(".") for e in _entries(self.root))
-            there = self.root if bare else None
+            there = self.root if self.labels or _class_folders(self.root) else None
         if split == "test" and self.hold_out:
             if there is not None:
                 raise UserError(f"{there} is the test split; --hold-out is for a folder without one")
@@ -98,11 +94,7 @@ class Folder:
     @property
     def labels(self) -> Path | None:
         """The table of labels of a folder without class folders: its only .csv file; None if there is none."""
-        if not self.root.is_dir() or any(
-            (self.root / name).is_dir() for names in FOLDER_SPLITS.values() for name in names
-        ):
-            return None
-        tables = sorted(self.root.glob("*.csv"))
+        tables = [] if any(map(self._named, FOLDER_SPLITS)) else list(self.root.glob("*.csv"))
         return tables[0] if len(tables) == 1 else None
 
     def listing(self, split: str) -> dict[str, list[Path]]:
@@ -126,18 +118,18 @@ class Folder:
         _entries(self.root)  # says so where the root itself is missing or unreadable
         folder = self.split(split)
         if folder is None:
-            known = FOLDER_SPLITS[split]
-            names = " or ".join(f"{name}/" for name in dict.fromkeys((known[0], known[-1])))
-            fix = "; --hold-out 0.2 takes a fifth of train/" * (split == "test")
+            names, fix = "train/", ""
+            if split == "test":
+                names, fix = "val/ or test/", "; --hold-out 0.2 takes a fifth of train/"
             raise UserError(f"{self.root}: no folder {names} in it; images lie in train/CLASS/…, val/CLASS/…{fix}")
         if folder == self.root and self.labels:
             return _by_table(self.labels)
-        here = sorted(e.name for e in _entries(folder) if _is_dir(e) and not e.name.startswith("."))
+        here = _class_folders(folder)
         if not here:
             raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
-        odd = [name for name in here if not _is_text(name)]
-        if odd:
-            raise UserError(f"{folder}: the class folder {odd[0]!r} has a name that is no UTF-8; rename it")
+        for name in here:
+            if name != name.encode(errors="replace").decode():  # bytes that are no UTF-8, as Python keeps them
+                raise UserError(f"{folder}: the class folder {name!r} has a name that is no UTF-8; rename it")
         if len(here) == 1 and not self.classes:
             raise UserError(f"{folder}: only one class ({here[0]}); telling classes apart takes two folders or more")
         missing = sorted(set(self.classes) - set(here))
@@ -159,22 +151,12 @@ class Folder:
         Asked for whenever a trial is named, so it makes no Path of a file and sorts strings: a tenth of `paths`' time.
         """
         _entries(self.root)
-        if self.split("train") is None or self.labels:
-            paths = [path for split in FOLDER_SPLITS if self.split(split) for path in self.paths(split)]
-            return stats_of(paths or self.paths("train"))
-        found, waiting = [], []
-        for top in dict.fromkeys(filter(None, map(self.split, FOLDER_SPLITS))):
-            own = [entry.path for entry in _entries(top) if not entry.name.startswith(".") and _is_dir(entry)]
-            waiting += [os.path.join(top, name) for name in self.classes] or own
-        while waiting:
-            for entry in _entries(waiting.pop()):
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                    found.append((entry.path, *_stat(entry)))
-        return sorted(found)
+        if self.labels or self.split("train") is None:
+            whole = self._whole("train")
+            return stats_of([self.labels, *(path for group in whole.values() for path in group)])
+        tops = dict.fromkeys(filter(None, map(self.split, FOLDER_SPLITS)))
+        folders = [os.path.join(top, name) for top in tops for name in self.classes or _class_folders(top)]
+        return sorted((entry.path, *_stat(entry)) for entry in _files(folders) if _ending(entry) in SUFFIXES)
 
     def side(self) -> int:
         """Side of the square images in pixels: the short side that all files to train on share, 8..224, else 224."""
@@ -192,9 +174,11 @@ class Folder:
         Files that are not read, by kind; odd sizes, which set the size of all; 16 bits that come out near black.
         """
         paths, said = self.paths("train"), []
-        for kind, count in sorted(_passed_over(self.split("train"), self.labels).items()):
-            said.append(f"{count} {kind} {'file is' if count == 1 else 'files are'} not read")
-            said[-1] += f" ({FIXES[kind]})" if kind in FIXES else ""
+        others = (entry for entry in _files([self.split("train")]) if entry.path != str(self.labels))
+        kinds = Counter(_ending(entry) or entry.name for entry in others if _ending(entry) not in SUFFIXES)
+        for kind, count in sorted(kinds.items()):
+            fix = f" ({FIXES[kind]})" if kind in FIXES else ""
+            said.append(f"{count} {kind} {'file is' if count == 1 else 'files are'} not read{fix}")
         sides, dark = [], []
         for path in paths:
             with _opened(path) as image:
@@ -226,8 +210,7 @@ class Folder:
                 which = "; ".join(odd[:5])
                 raise UserError(f"{self.root}: its splits have different classes ({which}); give both the same folders")
         paths = [path for group in files.values() for path in group]
-        check_memory(self.root, len(paths), size)
-        images = np.empty((len(paths), 3, size, size), np.uint8)
+        images = no_images(self.root, len(paths), size)
         pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # decoding releases the GIL
         most = PIXELS + PER_BYTE * sum(_stat(path)[0] for path in paths)
         try:
@@ -282,30 +265,39 @@ def _stat(file: os.DirEntry | Path) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
-def _is_dir(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError as error:  # a link to itself, a network folder that is gone
-        raise UserError(f"{entry.path!r}: cannot be read ({files.why(error)}); repair it or take it away") from error
+def _class_folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, but for hidden ones."""
+    names = []
+    for entry in _entries(folder):
+        try:
+            if not entry.name.startswith(".") and entry.is_dir():
+                names.append(entry.name)
+        except OSError as error:  # a link to itself, a network folder that is gone
+            why = files.why(error)
+            raise UserError(f"{entry.path!r}: cannot be read ({why}); repair it or take it away") from error
+    return sorted(names)
 
 
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # bytes that are no UTF-8, as Python keeps them
-        return False
-    return True
+def _files(folders: Iterable[Path | str]) -> Iterator[os.DirEntry]:
+    """All files below some folders, but for hidden ones."""
+    waiting = list(folders)
+    while waiting:  # class folders may hold folders (Tiny ImageNet's original: train/WNID/images/)
+        for entry in _entries(waiting.pop()):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            else:
+                yield entry
+
+
+def _ending(file: os.DirEntry) -> str:
+    return os.path.splitext(file.name)[1].lower()
 
 
 def _images(folder: Path) -> list[Path]:
-    found = [path for path in _files(folder) if path.suffix.lower() in SUFFIXES]
+    found = (Path(entry.path) for entry in _files([folder]) if _ending(entry) in SUFFIXES)
     return sorted(found, key=lambda path: path.relative_to(folder).parts)
-
-
-def _passed_over(folder: Path, table: Path | None) -> Counter:
-    """How many files of each other kind lie there, by how they end, hidden ones and the table of labels apart."""
-    others = (path for path in _files(folder) if path.suffix.lower() not in SUFFIXES and path != table)
-    return Counter(path.suffix.lower() or path.name for path in others)
 
 
 def _by_table(table: Path) -> dict[str, list[Path]]:
@@ -334,27 +326,25 @@ def _by_table(table: Path) -> dict[str, list[Path]]:
     return {name: sorted(set(found[name])) for name in sorted(found)}
 
 
-def _files(folder: Path) -> list[Path]:
-    """All files below a folder, but for hidden ones."""
-    found, waiting = [], [folder]
-    while waiting:  # class folders may hold folders (Tiny ImageNet's original: train/WNID/images/)
-        for entry in _entries(waiting.pop()):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(Path(entry.path))
-            else:
-                found.append(Path(entry.path))
+def no_images(where: object, images: int, size: int) -> np.ndarray:
+    """Room for so many images of a side, uint8 (images, 3, size, size); UserError as `_check_bytes`."""
+    what, fix = f"{images} images of {size}x{size}", "load them with a smaller size (@PIXELS after the name)"
+    _check_bytes(where, images * 3 * size * size, what, fix)
+    return np.empty((images, 3, size, size), np.uint8)
+
+
+def resized(where: object, images: np.ndarray, size: int) -> np.ndarray:
+    """Images uint8 (n, 3, H, W) brought to a side as `squared` does; UserError as `no_images`."""
+    if images.shape[2:] == (size, size):
+        return np.ascontiguousarray(images)
+    found = no_images(where, len(images), size)
+    for row, image in enumerate(images):
+        picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+        found[row] = squared(picture, size).transpose(2, 0, 1)
     return found
 
 
-def check_memory(where: object, images: int, size: int) -> None:
-    """UserError where so many images of a side would not fit into three quarters of this machine's memory."""
-    what, fix = f"{images} images of {size}x{size}", "load them with a smaller size (@PIXELS after the name)"
-    check_bytes(where, images * 3 * size * size, what, fix)
-
-
-def check_bytes(where: object, need: int, what: str, fix: str) -> None:
+def _check_bytes(where: object, need: int, what: str, fix: str) -> None:
     """UserError where so many bytes are more than three quarters of this machine's memory."""
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
     if need > 0.75 * have:
@@ -422,8 +412,6 @@ def rgb(image: Image.Image, path: Path | str = "image") -> Image.Image:
 
 # arrays, and the sets of other libraries ------------------------------------------------------------------------------
 
-PREFIX = {"train": "train_", "test": "test_"}
-
 
 @dataclass(frozen=True)
 class Arrays:
@@ -433,18 +421,11 @@ class Arrays:
 
     def split(self, split: str) -> Path | None:
         """The file, if it holds the split; UserError where there is no such file, or another kind of file."""
-        return self.root if f"{PREFIX[split]}images" in self._arrays() else None
+        return self.root if f"{split}_images" in self._arrays("train") else None
 
     def listing(self, split: str) -> dict[str, list[Path]]:
         """{class: the file}; UserError without that split."""
-        arrays = self._arrays()
-        if f"{PREFIX[split]}images" not in arrays:
-            raise UserError(f"{self.root} holds no {split} images; save_arrays(..., test=...) puts them there")
-        return {str(name): [self.root] for name in arrays["classes"]}
-
-    def paths(self, split: str) -> list[Path]:
-        """The one file."""
-        return [self.root]
+        return {str(name): [self.root] for name in self._arrays(split)["classes"]}
 
     def stats(self) -> list[tuple[str, int, int, int]]:
         """As `Folder.stats`, of the one file."""
@@ -452,7 +433,7 @@ class Arrays:
 
     def side(self) -> int:
         """The images' own short side, 8..224."""
-        return int(np.clip(min(self._arrays()["train_images"].shape[2:]), SMALLEST, LARGEST))
+        return int(np.clip(min(self._arrays("train")["train_images"].shape[2:]), SMALLEST, LARGEST))
 
     def remarks(self) -> str:
         """Nothing: what is in the file is what was put there."""
@@ -460,22 +441,20 @@ class Arrays:
 
     def read(self, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         """As `Folder.read`."""
-        self.listing(split)
-        arrays = self._arrays()
-        images, labels = arrays[f"{PREFIX[split]}images"], arrays[f"{PREFIX[split]}labels"]
-        check_memory(self.root, len(images), size)
-        if images.shape[2:] != (size, size):
-            pictures = (Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in images)
-            images = np.stack([squared(picture, size).transpose(2, 0, 1) for picture in pictures])
-        return np.ascontiguousarray(images), labels.astype(np.int64), tuple(map(str, arrays["classes"]))
+        arrays = self._arrays(split)
+        images = resized(self.root, arrays[f"{split}_images"], size)
+        return images, arrays[f"{split}_labels"].astype(np.int64), tuple(map(str, arrays["classes"]))
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def _arrays(self, split: str) -> dict[str, np.ndarray]:
         try:
-            check_archive(self.root)
+            with files.open_regular(self.root) as file, zipfile.ZipFile(file) as archive:
+                need = sum(one.file_size for one in archive.infolist())
+            _check_bytes(self.root, need, "arrays", "give fewer images")
             with np.load(self.root, allow_pickle=False) as archive:
                 found = {name: archive[name] for name in archive.files}
-            checks = [found["train_images"].shape[1] == 3, found["train_images"].dtype == np.uint8]
-            checks += [found["train_labels"].max() < len(found["classes"]), found["train_images"].ndim == 4]
+            images = found["train_images"]
+            good = images.ndim == 4 and images.shape[1] == 3 and images.dtype == np.uint8
+            good = good and found["train_labels"].max() < len(found["classes"])
         except UserError:
             raise
         except FileNotFoundError:
@@ -483,15 +462,11 @@ class Arrays:
         except (OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
             why = " ".join(str(fault).split())
             raise UserError(f"{self.root}: not a file of easel.data.own.save_arrays ({why})") from None
-        if not all(checks):
+        if not good:
             raise UserError(f"{self.root}: train_images must be uint8 (n, 3, H, W) with a class for every label")
+        if f"{split}_images" not in found:
+            raise UserError(f"{self.root} holds no {split} images; save_arrays(..., test=...) puts them there")
         return found
-
-
-def check_archive(path: Path) -> None:
-    """UserError for a file whose arrays would not fit into three quarters of this machine's memory."""
-    with files.open_regular(path) as file, zipfile.ZipFile(file) as archive:
-        check_bytes(path, sum(one.file_size for one in archive.infolist()), "arrays", "give fewer images")
 
 
 def save_arrays(path, train: Iterable, test: Iterable | None = None, classes: Sequence[str] | None = None) -> Path:
@@ -511,8 +486,8 @@ def save_arrays(path, train: Iterable, test: Iterable | None = None, classes: Se
         if pairs is not None:
             pictures, labels = zip(*((_picture(image), label) for image, label in _pairs(pairs)), strict=True)
             side = min(LARGEST, *(min(picture.size) for picture in pictures))
-            arrays[f"{PREFIX[split]}images"] = np.stack([squared(one, side).transpose(2, 0, 1) for one in pictures])
-            arrays[f"{PREFIX[split]}labels"] = np.array([_label(label) for label in labels], np.int64)
+            arrays[f"{split}_images"] = np.stack([squared(one, side).transpose(2, 0, 1) for one in pictures])
+            arrays[f"{split}_labels"] = np.array([_label(label) for label in labels], np.int64)
     count = max(int(arrays[name].max()) for name in arrays if name.endswith("labels")) + 1
     if own is not None and len(own) < count:
         raise UserError(f"{len(own)} names of classes for labels up to {count - 1}: one for each label")
@@ -528,10 +503,10 @@ def _pairs(of) -> Iterable[tuple]:
     items = [of[i] for i in range(len(of))] if hasattr(of, "__getitem__") else list(of)
     if not items:
         raise UserError("no images: give at least one pair of an image and its label")
+    keys = ("image", "img"), ("label", "fine_label")
     for item in items:
         if isinstance(item, dict):
-            image = next((item[name] for name in ("image", "img") if name in item), None)
-            item = (image, next((item[name] for name in ("label", "fine_label") if name in item), None))
+            item = tuple(next((item[name] for name in names if name in item), None) for names in keys)
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise UserError(f"{type(item).__name__}: give pairs of an image and its label")
         yield tuple(item)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 import torch
-from PIL import Image, features
+from PIL import features
 
 from easel import files
 from easel.data import download, own, patterns
@@ -175,8 +175,8 @@ def _load(name: str, split: str, size: int, marks: tuple) -> Dataset:
     if name not in names() and split == "train":
         notice = _folder(name).remarks()
     images, labels = torch.from_numpy(pixels), torch.from_numpy(labels)
-    ids, mark = np.arange(len(labels)), fingerprint(images, labels, classes)
-    return Dataset(name, split, images, labels, ids, classes, mean, std, mark, notice, kinds)
+    mark = fingerprint(images, labels, classes)
+    return Dataset(name, split, images, labels, np.arange(len(labels)), classes, mean, std, mark, notice, kinds)
 
 
 def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
@@ -197,13 +197,11 @@ def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
     if images == len(dataset):
         return dataset
     labels = dataset.labels.numpy()
-    bits = np.random.PCG64([int(seed), *b"subset"])  # raw bits, which no NumPy version changes
-    bits = bits.random_raw(len(labels) + len(dataset.classes))
-    lot, class_lot = bits[: len(labels)], bits[len(labels) :]
-    turn = np.empty(len(labels), np.int64)  # an example's place in its class' own order
-    for label in range(len(dataset.classes)):
-        rows = np.flatnonzero(labels == label)
-        turn[rows[np.argsort(lot[rows], kind="stable")]] = np.arange(len(rows))
+    generator = np.random.PCG64([int(seed), *b"subset"])  # raw bits, which no NumPy version changes
+    lot, class_lot = generator.random_raw(len(labels)), generator.random_raw(len(dataset.classes))
+    order = np.lexsort((lot, labels))  # class by class, each in an order of its own
+    turn = np.empty(len(labels), np.int64)  # an example's place in it
+    turn[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
     drawn = np.lexsort((class_lot[labels], turn))[: int(images)]  # a round for every class, classes in drawn order
     return dataset.take(np.sort(drawn))
 
@@ -245,20 +243,17 @@ def describe(name: str | os.PathLike) -> dict:
     It downloads nothing: what is not on disk has ready=False and where says why. Raises UserError for an unknown name.
     """
     name = Name.of(name)
-    found = {"name": str(name), "where": str(root(name.plain)), "ready": False}
+    found = {"name": str(name), "ready": False}
     try:
         if not on_disk(name.plain):
             return found | {"where": missing(name.plain)}
         train = load(name)
     except UserError as error:
         return found | {"where": str(error)}
-    images = {"train": len(train)}
-    if has_tests(name):
-        images["test"] = len(load(name, "test"))
-    if name.plain == "patterns":
-        found["where"] = "drawn by easel itself"
-    about = {"classes": train.classes, "size": train.images.shape[-1], "fingerprint": train.fingerprint}
-    return found | {"ready": True, "images": images} | about | {"notice": train.notice}
+    where = "drawn by easel itself" if name.plain == "patterns" else str(root(name.plain))
+    images = {split: len(load(name, split)) for split in ("train", "test")[: 1 + has_tests(name)]}
+    found |= {"where": where, "ready": True, "images": images, "classes": train.classes}
+    return found | {"size": train.images.shape[-1], "fingerprint": train.fingerprint, "notice": train.notice}
 
 
 # on disk or not ------------------------------------------------------------------------------------------------------
@@ -358,9 +353,7 @@ def own_name(name: str) -> str:
 
 def files_named(dataset: Dataset) -> list[str] | None:
     """The file of each example, as a path in its split's folder; None for sets that are no folder of images."""
-    found = [
-        files_of(dataset.name, split) for split in SPLITS if dataset.split in (split, "merged") and split != "merged"
-    ]
+    found = [files_of(dataset.name, split) for split in ("train", "test") if dataset.split in (split, "merged")]
     if None in found:
         return None
     names = [path.relative_to(folder).as_posix() for folder, paths in found for path in paths]
@@ -420,16 +413,8 @@ def read_split(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray
         images, labels, kinds = _drawn(split)
         classes = patterns.CLASSES
     else:
-        images, labels, classes = PUBLISHED[name].read(PUBLISHED[name], files.data_dir(), split)
-        kinds = None
-    own.check_memory(name, len(images), size)
-    if size != images.shape[-1]:
-        resized = np.empty((len(images), 3, size, size), np.uint8)
-        for row, image in enumerate(images):
-            picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-            resized[row] = own.squared(picture, size).transpose(2, 0, 1)
-        images = resized
-    return images, labels, classes, kinds
+        kinds, (images, labels, classes) = None, PUBLISHED[name].read(PUBLISHED[name], files.data_dir(), split)
+    return own.resized(name, images, size), labels, classes, kinds
 
 
 _drawn = lru_cache(maxsize=2)(patterns.draw)  # 2 s saved for every further size
@@ -440,9 +425,8 @@ def statistics(images: np.ndarray) -> tuple[tuple, tuple]:
     mean, std = [], []
     values = np.arange(256)
     for channel in range(3):
-        counts = np.zeros(256, np.int64)
-        for rows in range(0, len(images), 1000):
-            counts += np.bincount(images[rows : rows + 1000, channel].ravel(), minlength=256)
+        parts = (images[row : row + 1000, channel].ravel() for row in range(0, len(images), 1000))
+        counts = sum(np.bincount(part, minlength=256) for part in parts)
         n, total, squares = int(counts.sum()), int(counts @ values), int(counts @ values**2)
         mean.append(round(total / n / 255, 4))
         std.append(max(round(math.sqrt((n * squares - total**2) / n**2) / 255, 4), 0.0001))  # a flat channel: not 0
