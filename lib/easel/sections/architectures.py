@@ -13,7 +13,7 @@ import pandas as pd
 from easel.compare import claims, matching
 from easel.compare.claims import Judged
 from easel.compare.intervals import Interval
-from easel.ledger.groups import Groups
+from easel.ledger.store import Groups
 from easel.nets.names import family
 from easel.sections import printed
 

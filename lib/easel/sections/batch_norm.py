@@ -20,7 +20,7 @@ from easel.compare import claims, cuts
 from easel.compare.claims import Judged
 from easel.compare.intervals import Interval, jackknife_of
 from easel.errors import UserError
-from easel.ledger.groups import Groups
+from easel.ledger.store import Groups
 from easel.nets import names as models
 from easel.sections import printed
 
