@@ -1,6 +1,6 @@
 """Ways to run a net: the same parameters, random draws and mathematics by other kernels. Measured, and chosen once.
 
-A way is "plain" (PyTorch's own kernels, one after another) or some of CHANGES in their order, joined by +:
+A way is "plain" (PyTorch's own kernels, one after another) or several of WAYS in their order, joined by +:
 
     groups-apart    grouped convolutions as ordinary ones on contiguous parts
     group-products  the weights' gradient of grouped convolutions on small maps as one matrix product a group
@@ -35,9 +35,9 @@ from easel.ledger.trial import Trial
 from easel.nets.layers import DenseLayer
 
 PLAIN, MEASURED = "plain", "measured"
-PAYS = 1.03  # a change must make a step so many times as fast
+FASTER = 1.03  # a change must make a step so many times as fast
 NEAR = 0.05  # and its mean loss over the steps that are timed must be that of the plain way, to this share
-SHARE = 0.1  # of the time that the waiting training would take plain: what measuring may take
+PART_OF_TIME = 0.1  # of the time that the waiting training would take plain: what measuring may take
 SMALL_MAP = 64  # positions of a map on which a grouped convolution's gradient is a product (8 x 8: measured, H200)
 
 
@@ -167,7 +167,7 @@ def _dense(net: nn.Module) -> bool:
 
 
 @dataclass(frozen=True)
-class Change:
+class Way:
     """One change of how a net runs."""
 
     make: Callable[[nn.Module], None]  # in place, before the net's first step
@@ -175,28 +175,28 @@ class Change:
     seconds: float  # what the first steps after it are expected to take
 
 
-CHANGES = {
-    "groups-apart": Change(groups_apart, _grouped, 3.0),
-    "group-products": Change(group_products, _grouped, 3.0),
-    "compiled": Change(compiled, _convolves, 60.0),
-    "shared-norms": Change(shared_norms, _dense, 60.0),
+WAYS = {
+    "groups-apart": Way(groups_apart, _grouped, 3.0),
+    "group-products": Way(group_products, _grouped, 3.0),
+    "compiled": Way(compiled, _convolves, 60.0),
+    "shared-norms": Way(shared_norms, _dense, 60.0),
 }
 
 
 def changes_of(way: str) -> list[str]:
-    """The changes of a way, in the order of CHANGES; UserError for a word that is none."""
+    """The changes of a way, in the order of WAYS; UserError for a word that is none."""
     words = [] if way == PLAIN else way.split("+")
-    if unknown := [word for word in words if word not in CHANGES]:
-        there = ", ".join([MEASURED, PLAIN, *CHANGES])
+    if unknown := [word for word in words if word not in WAYS]:
+        there = ", ".join([MEASURED, PLAIN, *WAYS])
         raise UserError(f"EASEL_WAY: no way {unknown[0]!r:.60}; there are: {there}, several changes joined by +")
-    return [name for name in CHANGES if name in words]
+    return [name for name in WAYS if name in words]
 
 
 def run_in(net: nn.Module, way: str) -> None:
     """Has a net run in a way from now on; a change that it has nothing for is none."""
     for name in changes_of(way):
-        if CHANGES[name].has(net):
-            CHANGES[name].make(net)
+        if WAYS[name].has(net):
+            WAYS[name].make(net)
 
 
 # the choice ----------------------------------------------------------------------------------------------------------
@@ -248,15 +248,15 @@ def choose_way(
 ) -> tuple[str, dict[str, float], list[str]]:
     """The fastest way of a net that gives the plain loss; seconds a step of each way that was timed; what was dropped.
 
-    The changes are tried one upon the other, each kept if it pays (PAYS). What fails or gives another loss (NEAR) is
-    dropped. steps: that wait; a change is not begun that would bring measuring above SHARE of their time, going by what
+    The changes are tried one upon the other, each kept if it pays (FASTER). What fails or gives another loss (NEAR) is
+    dropped. steps: that wait; a change is not begun that would bring measuring above PART_OF_TIME of their time, going by what
     the last of its kind took.
     """
     plain, began = probe(PLAIN), clock()
     way, took, dropped, pace = PLAIN, {PLAIN: plain.seconds}, [], 1.0
     for name in _tries(net):
-        before, expected = clock(), pace * CHANGES[name].seconds
-        if before - began + expected > SHARE * steps * plain.seconds:
+        before, expected = clock(), pace * WAYS[name].seconds
+        if before - began + expected > PART_OF_TIME * steps * plain.seconds:
             dropped.append(f"{name} not tried: too little to train")
             continue
         tried = "+".join(changes_of(name if way == PLAIN else f"{way}+{name}"))
@@ -265,18 +265,18 @@ def choose_way(
         except Exception as fault:  # no compiler, no memory, a kernel that is missing: there is always the plain way
             dropped.append(f"{name} failed: {one_line(f'{type(fault).__name__}: {fault}', 120)}")
             continue
-        pace = (clock() - before) / CHANGES[name].seconds
+        pace = (clock() - before) / WAYS[name].seconds
         if not abs(found.loss - plain.loss) <= NEAR * abs(plain.loss):  # nor nan
             dropped.append(f"{name} is wrong: a loss of {found.loss:.4g}, not {plain.loss:.4g}")
             continue
         took[tried] = found.seconds
-        if found.seconds * PAYS < took[way]:
+        if found.seconds * FASTER < took[way]:
             way = tried
     return way, took, dropped
 
 
 def _tries(net: nn.Module) -> list[str]:
-    return [name for name, change in CHANGES.items() if change.has(net)]
+    return [name for name, change in WAYS.items() if change.has(net)]
 
 
 def _kind(trial: Trial, device: str) -> str:
