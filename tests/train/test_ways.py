@@ -1,18 +1,13 @@
 """Ways to run a net: each gives what the plain way gives, and the fastest is chosen by what was measured."""
 
 import copy
-import itertools
-import json
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from easel.errors import UserError
-from easel.ledger.trial import Recipe
 from easel.nets import names
-from easel.train import loop, ways
-from easel.train.ways import PLAIN, Probe
+from easel.train import ways
 
 NETS = {"densenet-bc-16-8": "shared-norms", "resnext-11-4x8d": "groups-apart+group-products"}
 
