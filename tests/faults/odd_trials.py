@@ -14,11 +14,11 @@ from harness import fault, said
 
 from easel import files
 from easel.compare import matching, scores
-from easel.data.arrays import save_arrays
+from easel.data.own import save_arrays
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Recipe
-from easel.notebook import receipt as receipts, site
+from easel.notebook import page as receipts, site
 from easel.train import budget, gpu
 from easel.train.ensure import Progress, ensure
 from easel.train.loop import Run, train

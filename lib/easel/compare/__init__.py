@@ -1,6 +1,6 @@
 """Pure functions on what trials knew: scores of images, how alike two rankings are, intervals, and claims."""
 
-from easel.faces import face
+from easel import face
 
 _WORDS = {"easiness": "scores", "rate": "matching", "spearman": "correlation"}
 _WORDS |= {"jackknife": "intervals", "t_interval": "intervals", "judge": "claims", "against_print": "claims"}

@@ -19,8 +19,7 @@ from easel.compare import intervals
 from easel.compare.claims import Judged
 from easel.data import sets as datasets
 from easel.data.sets import Dataset
-from easel.ledger.groups import Groups
-from easel.ledger.store import Ledger
+from easel.ledger.store import Groups, Ledger
 from easel.ledger.trial import Recipe, Trial, two_groups
 from easel.notebook import page as report, plan
 from easel.train import ensure as run

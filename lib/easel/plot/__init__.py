@@ -1,6 +1,6 @@
 """One function a figure: a tidy table and an axis in, the axis out. Nothing here loads, trains, computes or saves."""
 
-from easel.faces import face
+from easel import face
 
 _WORDS = {
     "base": "COLOURS NETS WHICH_COLOURS WRONG_RIGHT beside changed_images images key labelled_rows net_colour "

@@ -22,7 +22,7 @@ from torch import nn
 from easel.compare import claims, cuts, matching
 from easel.compare.claims import Judged
 from easel.compare.intervals import ANY, Interval, jackknife_of
-from easel.ledger.groups import Groups
+from easel.ledger.store import Groups
 from easel.nets.names import build, check, family
 from easel.sections import printed
 
