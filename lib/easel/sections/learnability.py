@@ -22,7 +22,7 @@ from easel.nets.names import build, family, parameters, shown_as
 from easel.sections import printed
 
 PRINTED = {"resnet": "ResNet-20", "vgg": "VGG-16", "mobilenet": "MobileNet"}  # {family: SL's net}, in its order
-NEAR = 0.90  # of the ceiling: from there on we call two nets highly correlated
+HIGH = 0.90  # of the ceiling: from there on we call two nets highly correlated
 HALF = 0.50  # of a correlation: learnability is sample-wise if more of it is about images than about classes
 
 
@@ -263,8 +263,8 @@ def as_correlated(row: pd.Series, agreed: Mapping[str, Agreement]) -> Judged:
 
 
 def near_the_ceiling(agreed: Mapping[str, Agreement]) -> Judged:
-    """Every pair of nets correlates at `NEAR` of what their own seeds give, or more."""
-    return _of_every_pair(agreed, agreed["pearson"].ratio, NEAR, "highly correlated between nets")
+    """Every pair of nets correlates at `HIGH` of what their own seeds give, or more."""
+    return _of_every_pair(agreed, agreed["pearson"].ratio, HIGH, "highly correlated between nets")
 
 
 def about_images(agreed: Mapping[str, Agreement]) -> Judged:
