@@ -3,6 +3,8 @@
 EH = "Empirical study of easy and hard examples in CNN training" (Kishida & Nakayama, arXiv:1911.10739).
 """
 
+from itertools import chain, combinations_with_replacement
+
 import pandas as pd
 
 from easel.data import sets as datasets
@@ -66,13 +68,11 @@ def rates(data: str = "cifar10") -> pd.DataFrame:
     """
     plain = datasets.Name.of(data).plain
     printed = stands_for(data) if plain == "cifar10" or plain in PHOTOGRAPHS else ""
-    rows = [
-        (nets[i], nets[i + j], which, rate)
-        for (of, which), (nets, triangle) in TABLE_1.items()
-        if of == printed
-        for i, row in enumerate(triangle)
-        for j, rate in enumerate(row)
-    ]
+    rows = []
+    for (of, which), (nets, triangle) in TABLE_1.items():
+        if of == printed:
+            cells = zip(combinations_with_replacement(nets, 2), chain(*triangle), strict=True)
+            rows += [(a, b, which, rate) for (a, b), rate in cells]
     return pd.DataFrame(rows, columns=["a", "b", "which", "paper"])
 
 
