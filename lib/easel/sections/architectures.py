@@ -44,7 +44,7 @@ def every_pair(groups: Groups, data: str, m: int = 1) -> pd.DataFrame:
     RULE_low and RULE_high; paper (the printed value, nan: none); n (trials); mlp (one is an MLP); verdict on the level.
     data: a name of easel.data, to find what is printed.
     """
-    rules = {ties: _rates(groups, m, ties) for ties in TIE_RULES}
+    rules = {ties: _table_1(groups, m, ties) for ties in TIE_RULES}
     table = rules["expected"].merge(printed.rates(data), on=["a", "b", "which"], how="left")
     for ties, frame in rules.items():
         table[ties], table[f"{ties}_low"], table[f"{ties}_high"] = frame.rate, frame.low, frame.high
@@ -59,7 +59,7 @@ def every_pair(groups: Groups, data: str, m: int = 1) -> pd.DataFrame:
 def over_m(groups: Groups, epochs: int) -> pd.DataFrame:
     """Expected matching rates of every pair after 1, 2, 3, 5, 10 and all epochs: `rate_table`, with m and pair."""
     chosen = sorted({1, 2, 3, 5, 10, epochs} & set(range(1, epochs + 1)))
-    table = pd.concat([_rates(groups, m, "expected").assign(m=m) for m in chosen], ignore_index=True)
+    table = pd.concat([_table_1(groups, m, "expected").assign(m=m) for m in chosen], ignore_index=True)
     return table.assign(pair=table.a + " – " + table.b)
 
 
@@ -214,8 +214,6 @@ def gain_table(groups: Mapping[str, tuple], nets: Mapping[str, str], labels, *, 
     for pair in twins(list(nets.values())):
         plain, normal = (shown[model] for model in pair)
         partners = _partners([name for name in names if name not in (plain, normal)], nets)
-        if not partners:
-            continue
 
         def levels(counts, plain=plain, normal=normal, partners=partners):
             found = _Rates(dict(zip(names, zip(counts[::2], counts[1::2], strict=True), strict=True)), codes, cut)
@@ -278,7 +276,7 @@ def printed_difference(table: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
 # ---- helpers ---------------------------------------------------------------------------------------------------------
 
 
-def _rates(groups: Groups, m: int, ties: str) -> pd.DataFrame:
+def _table_1(groups: Groups, m: int, ties: str) -> pd.DataFrame:
     asked = {"ties": ties, "labels": groups.labels}
     parts = [matching.rate_table(groups.right(m), which=which, **asked) for which in cuts.WHICH]
     return pd.concat(parts, ignore_index=True)
