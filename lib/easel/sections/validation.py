@@ -171,10 +171,9 @@ def rules_table(images: TestImages) -> pd.DataFrame:
     for rule, wrong in {"one net": share, "most nets": share > 0.5, "every net": share == 1}.items():
         for net, right in images.right.items():
             found = curve(right.sum(axis=0), wrong, images.labels, FRACTIONS)
-            row = {"misclassified by": rule, "images": wrong.mean(), "easiness of": net}
-            row |= {f"hard {one.fraction:.0%}": one.share for one in found.itertuples()}
-            rows.append(row | {"most at 10%": found.most[0], "AUC": auc(right.sum(axis=0), wrong)})
-    return pd.DataFrame(rows)
+            rows.append((rule, wrong.mean(), net, *found.share, found.most[0], auc(right.sum(axis=0), wrong)))
+    hard = [f"hard {fraction:.0%}" for fraction in FRACTIONS]
+    return pd.DataFrame(rows, columns=["misclassified by", "images", "easiness of", *hard, "most at 10%", "AUC"])
 
 
 # ---- with intervals over trials, nets and images -------------------------------------------------------------------
