@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from easel.errors import UserError
+from easel.errors import UserError, reason
 from easel.files import make_folder, publish, write_atomically
 
 HAND = "lay it there by hand (data/README.md), name another mirror in EASEL_MIRRORS, or use the data set 'patterns'"
@@ -90,7 +90,7 @@ def fetch(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float =
             if not path.exists():
                 download.from_any(urls)
     except OSError as error:  # the folder, not the network: that has become Left
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); {WRITABLE}") from error
+        raise UserError(f"{path}: cannot be written ({reason(error)}); {WRITABLE}") from error
 
 
 def fetch_unchecked(urls: Sequence[str], path: Path, made: Callable[[bytes], bytes]) -> Path:
@@ -244,9 +244,7 @@ def _reason(error: BaseException) -> str:
     """A network error in a few words: of the errors that libraries wrap around it, the innermost."""
     while below := error.__cause__ or error.__context__:
         error = below
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return "no answer in time" if isinstance(error, TimeoutError) else reason(error)
 
 
 # one file ------------------------------------------------------------------------------------------------------------

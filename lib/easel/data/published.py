@@ -39,7 +39,7 @@ import numpy as np
 
 from easel import files
 from easel.data import download
-from easel.errors import UserError
+from easel.errors import UserError, reason
 from easel.warm import share
 
 CHOICES = ("auto", "photographs")  # names that stand for one of several sets: easel.data.sets.choose says which
@@ -95,7 +95,7 @@ class Published:
         try:
             (self.unpack or _unpack_files)(self, root)
         except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-            what = f"cannot be unpacked into {root / self.folder} ({getattr(error, 'strerror', None) or error})"
+            what = f"cannot be unpacked into {root / self.folder} ({reason(error)})"
             raise UserError(f"{archive}: {what}; {download.WRITABLE}") from error
 
     def content(self, root: Path, file: str, md5: str) -> bytes:
@@ -109,7 +109,7 @@ class Published:
                 content = file.read() if hold else b""
                 found = download.md5_of(io.BytesIO(content) if hold else file)
         except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); run: easel data {self.name}") from error
+            raise UserError(f"{path}: cannot be read ({reason(error)}); run: easel data {self.name}") from error
         if found != md5:
             fix = f"delete this file and run: easel data {self.name}"
             raise UserError(f"{path}: wrong bytes, MD5 is {found}, expected {md5}; {fix}")
@@ -243,7 +243,7 @@ def read_cifar_pickle(content: bytes) -> dict:
     except UserError:
         raise
     except Exception as error:  # a damaged pickle may raise whatever it happens to ask for
-        raise UserError(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise UserError(f"damaged: {reason(error)}") from error
 
 
 # STL-10 --------------------------------------------------------------------------------------------------------------
@@ -313,8 +313,7 @@ def _places(this: Published, zipped: zipfile.ZipFile) -> dict[str, str]:
     for split, rows in (("train", this.rows["train"]), ("val", this.rows["test"])):
         each = rows // len(this.classes)
         for wnid in this.classes:
-            images = found[f"{split}/{wnid}"]
-            if images != each:
+            if (images := found[f"{split}/{wnid}"]) != each:
                 why = f"{images} images of {wnid} for {split}/, not {each}"
                 raise UserError(f"{zipped.filename}: {why}; download it anew")
     return places
@@ -324,7 +323,7 @@ def _places(this: Published, zipped: zipfile.ZipFile) -> dict[str, str]:
 # Byte-identical copies that others have verified; CIFAR's official host last: it has given about 70 kB/s since June
 # 2026. Whatever a mirror sends, it is the MD5 that decides. MD5s of files as in torchvision.
 
-register_set(
+for _set in (
     Published(
         name="cifar10",
         archive="cifar-10-python.tar.gz",
@@ -352,9 +351,7 @@ register_set(
         beside=(("batches.meta", "5ff9c542aee3614f3951f8cda6e48888"),),  # for torchvision
         read=_cifar10,
         channels=((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),  # [A, notes]
-    )
-)
-register_set(
+    ),
     Published(
         name="cifar100",  # its 100 fine classes
         archive="cifar-100-python.tar.gz",
@@ -375,9 +372,7 @@ register_set(
             "meta": (("meta", "7973b15100ade9c7d40fb424638fde48"),),
         },
         read=_cifar100,
-    )
-)
-register_set(
+    ),
     Published(
         name="stl10",
         archive="stl10_binary.tar.gz",
@@ -402,9 +397,7 @@ register_set(
             ),
         },
         read=_stl10,
-    )
-)
-register_set(
+    ),
     Published(
         name="tiny-imagenet-10",
         archive="tiny-imagenet-200.zip",
@@ -434,8 +427,9 @@ register_set(
             "tiny-imagenet-10: real photographs of Tiny ImageNet, 64x64 pixels, in ten classes of which two (Persian "
             "cat and bow tie) are the paper's; they stand in for its mini ImageNet"
         ),
-    )
-)
+    ),
+):
+    PUBLISHED[_set.name] = _set
 
 
 # scores of others -----------------------------------------------------------------------------------------------------
@@ -485,6 +479,11 @@ class Outside:
     made: Callable[[bytes], bytes]  # raises whatever it likes where the file is not what it should be
     source: str
 
+    @property
+    def path(self) -> Path:
+        """Where it lies, or would."""
+        return files.data_dir() / self.kept
+
 
 SOURCES = {
     "cifar10n": Outside(
@@ -511,23 +510,18 @@ SOURCES = {
 def fetch_source(name: str) -> Path:
     """The file of one of SOURCES in the data folder, downloaded if it is not there. UserError where it cannot be."""
     one = SOURCES[name]
-    path = files.data_dir() / one.kept
-    return path if path.is_file() else download.fetch_unchecked(_urls(one), path, one.made)
-
-
-def _urls(one: Outside) -> tuple[str, ...]:
-    return download.mirrors(one.url.rpartition("/")[2], (one.url,))
+    urls = download.mirrors(one.url.rpartition("/")[2], (one.url,))
+    return one.path if one.path.is_file() else download.fetch_unchecked(urls, one.path, one.made)
 
 
 def _read(name: str, dataset, split: str) -> bytes | None:
-    path = files.data_dir() / SOURCES[name].kept
+    path = SOURCES[name].path
     return path.read_bytes() if (dataset.name, dataset.split) == ("cifar10", split) and path.is_file() else None
 
 
 def _in_order(name: str, theirs: np.ndarray, labels: np.ndarray) -> None:
     if (theirs != labels).any():
-        path = os.fspath(files.data_dir() / SOURCES[name].kept)
-        raise UserError(f"{path}: its labels are not CIFAR-10's in its order; take the file away")
+        raise UserError(f"{SOURCES[name].path}: its labels are not CIFAR-10's in its order; take the file away")
 
 
 def human_labels(dataset) -> dict[str, np.ndarray] | None:
@@ -574,6 +568,5 @@ def scores(dataset) -> dict[str, np.ndarray]:
 
 def where_is(name: str) -> str:
     """One line on one of SOURCES: where it is, or how to get it."""
-    path = files.data_dir() / SOURCES[name].kept
-    where = str(path) if path.is_file() else f"not here: easel data {name}"
-    return f"{name + ' ':<18}{SOURCES[name].source}; {where}"
+    one = SOURCES[name]
+    return f"{name + ' ':<18}{one.source}; {one.path if one.path.is_file() else f'not here: easel data {name}'}"

@@ -24,7 +24,7 @@ import numpy as np
 
 from easel import files
 from easel.data.sets import Dataset
-from easel.errors import UserError, answers, name_once, one_line, refuse_other_kinds
+from easel.errors import UserError, answers, name_once, one_line, reason, refuse_other_kinds
 from easel.ledger.provenance import note_bytes, note_of
 from easel.ledger.record import BadRecord, Record, UnknownRecord
 from easel.ledger.trial import Trial
@@ -109,9 +109,14 @@ class Store:
         if record is not None:
             yield record
         for pack in self._packs.get(key, ()):
-            record = self._read_released(key, pack)
-            if record is not None:
-                yield record
+            try:
+                record = _out_of(pack, key)
+            except Exception as fault:  # as in `_out_of`
+                name_once(f"{key[:12]} in {pack} is damaged ({reason(fault)}) and not used")
+                continue
+            record.provenance |= {"released": pack.name}
+            record.path = pack
+            yield record
 
     def _read_own(self, key: str) -> Record | None:
         path = self.path(key)
@@ -127,10 +132,9 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, MemoryError, UnknownRecord) as fault:  # it may be whole, so no other may take its place
-            self.strange[key] = (
-                f"it cannot be read: {files.why(fault)}" if isinstance(fault, OSError) else _words(fault)
-            )
-            name_once(f"{path} is left alone: {self.strange[key]}")
+            why = f"it cannot be read: {files.why(fault)}" if isinstance(fault, OSError) else reason(fault)
+            self.strange[key] = why
+            name_once(f"{path} is left alone: {why}")
             return None
         record.path, record.provenance = path, self.note(key)
         return record
@@ -188,41 +192,28 @@ class Store:
                 found.setdefault(key, []).append(pack_path)
         return found
 
-    def _read_released(self, key: str, pack: Path) -> Record | None:
-        try:
-            record = _out_of(pack, key)
-        except Exception as fault:
-            name_once(f"{key[:12]} in {pack} is damaged ({_words(fault)}) and not used")
-            return None
-        record.provenance |= {"released": pack.name}
-        record.path = pack
-        return record
-
     def keys(self) -> list[str]:
         """Keys of the records in the folder, unread; files of other names are none of ours."""
         return sorted(path.stem for path in self.folder.glob("*.npz") if KEY.fullmatch(path.stem))
 
     def latest(self) -> list[str]:
         """`keys`, those written last first."""
-        dated = []
+        dated = {}
         for key in self.keys():
             with suppress(OSError):  # removed meanwhile
-                dated.append((self.path(key).stat().st_mtime_ns, key))
-        return [key for _, key in sorted(dated, reverse=True)]
+                dated[key] = self.path(key).stat().st_mtime_ns
+        return sorted(dated, key=dated.get, reverse=True)
 
     def records(self) -> Iterator[Record]:
         """Every verified record of the folder."""
-        return (record for record in map(self.read, self.keys()) if record is not None)
+        return filter(None, map(self.read, self.keys()))
 
     def found(self, keys: Iterable[str]) -> list[Record]:
         """The verified records of these keys; KeyError names the first that is missing."""
-        records = []
-        for key in keys:
-            record = self.read(key)
-            if record is None:
-                raise KeyError(key)
-            records.append(record)
-        return records
+        records = {key: self.read(key) for key in keys}
+        if missing := [key for key, record in records.items() if record is None]:
+            raise KeyError(missing[0])
+        return list(records.values())
 
     def take(self, source: Path) -> "Taken":
         """Bring the records of a pack, or of another store's folder, into this store, each verified.
@@ -247,10 +238,6 @@ class Store:
         return taken
 
 
-def _words(fault: Exception) -> str:
-    return " ".join(str(fault).split()) or type(fault).__name__
-
-
 def _content(archive: zipfile.ZipFile, name: str) -> bytes:
     """A file out of a zip; ValueError for one that is made to fill memory."""
     if (size := archive.getinfo(name).file_size) > MOST_BYTES:
@@ -268,8 +255,9 @@ def _out_of(pack: Path, key: str) -> Record:
         try:
             record.provenance = note_of(_content(archive, f"{key}.json"))
         except Exception as fault:  # as above
-            why = _words(fault)
-            name_once(f"note {key[:12]} in {pack} is damaged ({why}) and not used; the record beside it is whole")
+            name_once(
+                f"note {key[:12]} in {pack} is damaged ({reason(fault)}) and not used; the record beside it is whole"
+            )
     return record
 
 
@@ -351,7 +339,7 @@ def _found_in(source: Path) -> Iterator[tuple[str, Record | Exception]]:
             with files.open_regular(source) as file, zipfile.ZipFile(file) as archive:
                 names = sorted(name[:-4] for name in archive.namelist() if name.endswith(".npz"))
         except Exception as fault:  # what zipfile raises on spoilt bytes is of many kinds
-            raise UserError(f"{source} is no pack of records ({_words(fault)}); easel release makes them") from None
+            raise UserError(f"{source} is no pack of records ({reason(fault)}); easel release makes them") from None
     if not names:
         raise UserError(f"{source} holds no records")
     for name in names:
