@@ -36,7 +36,7 @@ from easel.ledger.provenance import machine
 from easel.ledger.store import Store
 from easel.ledger.trial import Edit, Recipe, Trial
 from easel.nets.names import build, check, family
-from easel.notebook import plan, receipt as receipts
+from easel.notebook import page as receipts, plan
 from easel.train import cost, ensure as run, roofline
 from easel.train.batches import stream
 from easel.train.gpu import Lane, Pack, width

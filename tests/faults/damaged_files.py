@@ -14,7 +14,7 @@ from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Store, write_pack
 from easel.ledger.trial import Recipe, Trial
-from easel.notebook import inventory, plan, receipt as receipts, site
+from easel.notebook import inventory, page as receipts, plan, site
 from easel.train import cost
 from easel.train.loop import Run, train
 

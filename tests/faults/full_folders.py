@@ -21,7 +21,7 @@ from easel import files
 from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Store, write_pack
-from easel.notebook import batch, receipt as receipts, site
+from easel.notebook import batch, page as receipts, site
 from easel.train.loop import Run
 
 NEW_USER, NEW_MOUNTS = 0x10000000, 0x00020000  # CLONE_… of sched.h

@@ -32,7 +32,7 @@ from easel.data import own, sets
 from easel.data.published import PUBLISHED, read_cifar_pickle
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store, write_pack
-from easel.notebook import explorer, plan, receipt as receipts, site
+from easel.notebook import explorer, page as receipts, plan, site
 from easel.train.loop import train
 
 

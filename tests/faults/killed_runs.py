@@ -25,7 +25,7 @@ from harness import fault, forking, said
 from easel import warm
 from easel.data.own import save_arrays
 from easel.ledger.store import Store
-from easel.notebook import batch, page, plan, receipt as receipts, site
+from easel.notebook import batch, page, page as receipts, plan, site
 
 TRAIN = """from easel.ledger.trial import Recipe, Trial
 from easel.train.ensure import ensure

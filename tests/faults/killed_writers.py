@@ -20,7 +20,7 @@ from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Store, write_pack
 from easel.ledger.trial import Recipe
-from easel.notebook import receipt as receipts, site
+from easel.notebook import page as receipts, site
 from easel.train.loop import Run, train
 
 

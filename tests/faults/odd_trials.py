@@ -18,7 +18,7 @@ from easel.data.own import save_arrays
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Recipe
-from easel.notebook import receipt as receipts, site
+from easel.notebook import page as receipts, site
 from easel.train import budget, gpu
 from easel.train.ensure import Progress, ensure
 from easel.train.loop import Run, train

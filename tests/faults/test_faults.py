@@ -12,7 +12,7 @@ import pytest
 from easel import cli, errors, files
 from easel.data import published
 from easel.ledger import store
-from easel.notebook import receipt as receipts, site
+from easel.notebook import page as receipts, site
 from easel.train import gpu
 
 _ = all_faults

@@ -21,7 +21,7 @@ from PIL import Image
 
 from easel import cli, files
 from easel.errors import UserError
-from easel.notebook import batch, kernel, lab, plan, plan as parameters, receipt as receipts, site
+from easel.notebook import batch, kernel, lab, page as receipts, plan, plan as parameters, site
 
 PARAMETERS = """profile = "smoke"  # set by easel run
 data = "patterns"  # the paper: CIFAR-10

@@ -17,7 +17,7 @@ from make_notebooks import read_only
 
 from easel import files
 from easel.errors import UserError
-from easel.notebook import page as figures, page as report, receipt as receipts, site
+from easel.notebook import page as figures, page as receipts, page as report, site
 
 GOOD = {"claim": "Nets agree.", "paper": 0.71, "here": 0.68, "verdict": "holds", "why": "The interval is above chance."}
 

@@ -10,7 +10,7 @@ import pytest
 
 from easel.files import ROOT
 
-SCRIPT = ROOT / "notebooks" / "ray.sbatch"
+SCRIPT = ROOT / "notebooks" / "cluster" / "ray.sbatch"
 FAKES = {
     "scontrol": 'test "$*" = "show hostnames node[1-2]" && printf "127.0.0.2\\n127.0.0.3\\n"',
     # one task a node, until it is told to end; options of its own come first

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from easel import files, warm
 from easel.errors import UserError
-from easel.notebook import kernel, receipt as receipts, site
+from easel.notebook import kernel, page as receipts, site
 from easel.notebook.plan import PRELOAD, Job, check_inputs, planned
 
 DRAFTS = ("draft.ipynb", "log.txt")  # of a stage; not results

@@ -17,7 +17,7 @@ from easel.errors import UserError, choices
 from easel.ledger.store import Ledger, Store, write_packs
 from easel.ledger.trial import Recipe
 from easel.nets import names as models
-from easel.notebook import explorer, plan, receipt as receipts
+from easel.notebook import explorer, page as receipts, plan
 from easel.sections import subsets
 
 PARQUET = {  # small and exact, but easiness, which is a quotient: examples as differences, what repeats once

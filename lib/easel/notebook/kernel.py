@@ -3,6 +3,11 @@
 It executes the notebook into the job's stage folder and exits with 0 only if papermill returned; the stage then holds
 STEM.ipynb and STEM.html. Otherwise `outcome.json` says in one line what went wrong. Nothing else is written outside the
 stage. When the caller is gone, it stops and removes the stage.
+
+What notebooks need and need not each make anew is made once, in the process that theirs are forked from: `warm.context`
+imports this module there, last of all. Data sets lie in memory, fonts, templates and patterns are found and compiled; a
+fork has them for nothing. It asks anew whether a data set's files are still the same (`sets.marks`), so that nothing
+stale is ever looked at. Whatever is wrong there is said where it is wanted; nothing is downloaded.
 """
 
 import contextlib
@@ -16,12 +21,13 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
 from easel import files, warm
 from easel.errors import UserError, one_line
-from easel.notebook.plan import Job
+from easel.notebook.plan import WARMED, Job
 
 PID = "kernel-process"  # a file kernel-process.<id> in the scratch folder names the kernel's process
 SAVE_S = 10.0  # between two states of a notebook at work: whoever looks into its stage sees how far it is
@@ -77,13 +83,13 @@ def attempt(job: Job, stage: Path) -> int:
 
 def save(draft: Path, job: Job, stage: Path) -> None:
     """Leaves the executed notebook and its page in the stage, and their digests in the receipt."""
-    from easel.notebook import receipt, site
+    from easel.notebook import page as receipts, site
 
     notebook, page = stage / f"{job.stem}.ipynb", stage / f"{job.stem}.html"
     save_notebook(draft, notebook, job)
     page.write_text(site.notebook_html(notebook, job.beside), encoding="utf-8")
-    with contextlib.suppress(FileNotFoundError, receipt.Damaged):  # what is wrong with it, the caller says
-        receipt.add_files(receipt.path_of(stage, job.stem), [notebook.name, page.name], job.effective)
+    with contextlib.suppress(FileNotFoundError, receipts.Damaged):  # what is wrong with it, the caller says
+        receipts.add_files(receipts.path_of(stage, job.stem), [notebook.name, page.name], job.effective)
 
 
 def execute(job: Job, draft: Path) -> None:
@@ -248,3 +254,61 @@ def _kernel(argv: list[str]) -> None:
     if "matplotlib" in sys.modules:  # imported before there was a choice; found by name at the first figure
         sys.modules["matplotlib"].rcParams["backend"] = os.environ["MPLBACKEND"]
     launch_new_instance(argv=[*argv, f"--IPKernelApp.parent_handle={os.getppid()}"])  # without it, it explains itself
+
+
+# before the fork -----------------------------------------------------------------------------------------------------
+
+
+def load_sets(names: Iterable[str]) -> None:
+    """Reads both splits of these data sets, of those that are on this machine."""
+    from easel.data import sets
+
+    for name in names:
+        with contextlib.suppress(Exception):  # a folder of somebody's own may hold anything
+            if sets.Name.of(name, or_choice=True).plain == "auto" and not sets.on_disk("cifar10"):
+                continue  # to choose would be to download
+            chosen = sets.Name.of(sets.choose(name))
+            if sets.on_disk(chosen.plain):
+                sets.load(chosen)
+                if sets.has_tests(chosen):
+                    sets.load(chosen, "test")
+
+
+def draw_figure() -> None:
+    """A figure with most of what figures have, thrown away; style and backend stay as they were."""
+    from matplotlib import pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from easel.notebook import page
+    from easel.plot import base
+
+    with plt.rc_context():
+        base.use_style()
+        figure = Figure(layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        axes.errorbar([0, 1], [0, 1], yerr=0.1, label="a net")
+        base.finished(axes, title="a", xlabel="b", ylabel="c")
+        page.figure_bytes(figure)
+
+
+def render_page() -> None:
+    """A page with a cell of each kind."""
+    import nbformat
+
+    from easel.notebook import site
+
+    cells = [nbformat.v4.new_markdown_cell("## A heading\n\n*with* `text`"), nbformat.v4.new_code_cell("f = 1  # one")]
+    cells[1].outputs = [nbformat.v4.new_output("display_data", {"text/markdown": "text", "text/html": "<b>text</b>"})]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    site.exporter().from_notebook_node(notebook, resources={"easel": ("", "")})
+
+
+if WARMED in os.environ:  # elsewhere importing this makes nothing
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C: who started this one ends it
+    draw_figure()
+    render_page()
+    load_sets(json.loads(os.environ[WARMED]))
+    signal.signal(signal.SIGINT, interrupt)

@@ -41,9 +41,9 @@ PRELOAD = (
     "torchvision",
     "easel.notebook.lab",
     "easel.plot.base",
-    "easel.notebook.warmed",
+    "easel.notebook.kernel",
 )
-WARMED = "EASEL_WARMED"  # JSON of names of data sets, to easel.notebook.warmed
+WARMED = "EASEL_WARMED"  # JSON of names of data sets, to easel.notebook.kernel
 _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: model, models, target_model, ...
 _IS_SOURCE = re.compile(r".+\.ipynb|profiles\.yaml|README\.md").fullmatch  # of what lies beside notebooks
 WORD = re.compile(r"[a-z0-9]+")  # of a variant

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from easel import files
 from easel.compare import claims
 from easel.errors import UserError, one_line
-from easel.notebook import page as report, receipt as receipts
+from easel.notebook import page as receipts
 
 VERDICT_COLUMNS = ("notebook", "claim", "paper", "here", "low", "high", "n", "verdict", "reason", "needed", "why")
 OLDER = "older"  # a further column: from when a row is, where the notebook's last run failed, or its files are others
@@ -199,7 +199,7 @@ def _card(folder: Path, stem: str, receipt: dict | None, failure: dict | None) -
     kinds = {verdict: "older" if card["older"] else verdict.replace(" ", "-") for verdict in claims.VERDICTS}
     card["counts"] = [(kinds[verdict], words) for verdict, words in _counts(receipt["verdicts"])]
     for row in receipt["verdicts"]:
-        claim, paper, here, verdict, why = report.verdict_cells(row)
+        claim, paper, here, verdict, why = receipts.verdict_cells(row)
         here = here.replace("n = ", "n\u00a0=\u00a0")
         verdict = f"{verdict}, {card['older']}" if card["older"] else verdict
         card["verdicts"].append((kinds[row["verdict"]], claim, paper, here, verdict, why))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from easel.data import own, sets
-from easel.notebook import plan, warmed
+from easel.notebook import kernel, plan
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def test_what_was_read_before_is_not_read_again_unless_a_file_changes(folder, monkeypatch):
-    warmed.load_sets([str(folder)])
+    kernel.load_sets([str(folder)])
     read, whole = [], own.Folder.read
     monkeypatch.setattr(own.Folder, "read", lambda self, *asked: read.append(asked) or whole(self, *asked))
     before = [sets.load(str(folder), split).images.max() for split in ("train", "test")]
@@ -40,15 +40,15 @@ def test_what_was_read_before_is_not_read_again_unless_a_file_changes(folder, mo
 def test_a_data_set_that_is_not_there_or_is_damaged_is_passed_over_in_silence(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path / "nothing"))
     (folder / "train" / "dark" / "0.png").write_bytes(b"no image")
-    warmed.load_sets(["auto", "cifar100", "no such", str(tmp_path / "no folder"), str(folder)])
+    kernel.load_sets(["auto", "cifar100", "no such", str(tmp_path / "no folder"), str(folder)])
     assert capsys.readouterr() == ("", "")
     assert not (tmp_path / "nothing").exists()
 
 
 def test_what_is_drawn_and_rendered_beforehand_leaves_no_trace():
     style = dict(matplotlib.rcParams)
-    warmed.draw_figure()
-    warmed.render_page()
+    kernel.draw_figure()
+    kernel.render_page()
     assert dict(matplotlib.rcParams) == style
 
 
@@ -59,7 +59,7 @@ def test_a_forked_process_has_the_data_sets_that_were_asked_for(folder):
         "def seen(name): sets.load(name); print(sets._load.cache_info().misses)\n"
     )
     code = f"import sys; sys.path.insert(0, {str(folder.parent)!r}); import there; from easel import warm\n"
-    code += f"one = warm.start(there.seen, {str(folder)!r}, preload=['there', 'easel.notebook.warmed']); one.join()"
+    code += f"one = warm.start(there.seen, {str(folder)!r}, preload=['there', 'easel.notebook.kernel']); one.join()"
     (folder.parent / "there.py").write_text(asked)
     for names, misses in (([str(folder)], "2"), ([], "1")):
         environ = os.environ | {plan.WARMED: json.dumps(names), "PYTHONPATH": os.pathsep.join(sys.path)}
