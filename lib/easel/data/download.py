@@ -336,24 +336,20 @@ class _Download:
             return
         path = self.part.with_name(f".{self.part.name}.lock")
         while True:
-            with open(path, "a") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
-                        continue  # of another lock's file now: ours was removed while we waited
-                except FileNotFoundError:
-                    continue
-                except BlockingIOError:
-                    if time.monotonic() > self.deadline:
-                        why = "another process is downloading it and is not done in time"
-                        raise UserError(f"{self.path}: {why}") from None
-                    time.sleep(0.1)
-                    continue
-                try:
-                    yield
-                finally:
-                    os.unlink(path)
-                return
+            lock = open(path, "a")  # noqa: SIM115 - closed below, and by any death of this process
+            with suppress(BlockingIOError, FileNotFoundError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:  # else ours was removed while we waited
+                    break
+            lock.close()
+            if time.monotonic() > self.deadline:
+                raise UserError(f"{self.path}: another process is downloading it and is not done in time")
+            time.sleep(0.1)
+        with lock:
+            try:
+                yield
+            finally:
+                os.unlink(path)
 
     def progress(self, count: int, rate: float, url: str) -> None:
         terminal = sys.stderr.isatty()

@@ -14,6 +14,7 @@ import re
 import warnings
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields as dataclass_fields
@@ -173,7 +174,7 @@ class Store:
     @cached_property
     def _packs(self) -> dict[str, list[Path]]:
         """key -> the released packs that hold a record of it. A pack whose list of content is odd is named."""
-        found: dict[str, list[Path]] = {}
+        found: dict[str, list[Path]] = defaultdict(list)
         for pack_path in sorted(self.released.glob("*.zip")) if self.released else []:
             try:
                 with files.open_regular(pack_path) as file, zipfile.ZipFile(file) as archive:
@@ -189,7 +190,7 @@ class Store:
             if odd := sorted(alone) + swollen:
                 name_once(f"released records {pack_path} are damaged: they lack a record beside {odd[0][:80]}")
             for key in keys:
-                found.setdefault(key, []).append(pack_path)
+                found[key].append(pack_path)
         return found
 
     def keys(self) -> list[str]:
@@ -278,16 +279,15 @@ _MEMBERS = 600  # bytes that a zip spends on a record besides its content: two h
 
 def write_pack(records: Iterable[Record], path: Path) -> int:
     """One zip of records, for `results/ledgers/`, the same bytes for the same records; returns how many."""
-    buffer, count = io.BytesIO(), 0
+    buffer, records = io.BytesIO(), sorted(records, key=lambda record: record.key)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for record in sorted(records, key=lambda r: r.key):
+        for record in records:
             for name, blob in ((".npz", record.to_bytes()), (".json", note_bytes(record.provenance))):
                 member = zipfile.ZipInfo(record.key + name, (1980, 1, 1, 0, 0, 0))
                 archive.writestr(member, blob, zipfile.ZIP_DEFLATED)
-            count += 1
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, buffer.getvalue())
-    return count
+    return len(records)
 
 
 def write_packs(records: Iterable[Record], path: Path) -> list[tuple[Path, int]]:
@@ -300,8 +300,7 @@ def write_packs(records: Iterable[Record], path: Path) -> list[tuple[Path, int]]
         blobs = (record.to_bytes(), note_bytes(record.provenance))
         more = sum(len(zlib.compress(blob, 9)) for blob in blobs) + _MEMBERS
         if parts[-1] and size + more > PACK_BYTES:
-            parts.append([])
-            size = 0
+            parts, size = [*parts, []], 0
         parts[-1].append(record)
         size += more
     older = _parts_of(path)
@@ -388,23 +387,24 @@ class Ledger:
         return list(dict.fromkeys(r.identity["model"] for r in self.records))
 
     @property
-    def _first(self) -> Record:
+    def _some(self) -> list[Record]:
         if not self.records:
             fate = "all of its trials diverged: take a lower learning rate" if self.diverged else "it was made of none"
             raise UserError(f"there is no trial in this ledger; {fate}")
-        return self.records[0]
+        return self.records
 
     @property
     def epochs(self) -> int:
         """Epochs of each trial. UserError where there is none, as of all below."""
-        return self._first.epochs
+        return self._some[0].epochs
 
     @cached_property
     def examples(self) -> Dataset:
         """The images that the trials were trained on, in the order of every array here."""
-        examples, wanted = self._first.trial.examples, self._first.identity["fingerprint"]
-        if examples.fingerprint != wanted:
-            raise UserError(f"{self._first.data['data']} is not what the trials were trained on: its files changed")
+        first = self._some[0]
+        examples = first.trial.examples
+        if examples.fingerprint != first.identity["fingerprint"]:
+            raise UserError(f"{first.data['data']} is not what the trials were trained on: its files changed")
         return examples
 
     @property
@@ -430,7 +430,7 @@ class Ledger:
 
     def correct(self, view: str = "train") -> np.ndarray:
         """bool (trials, epochs, examples)."""
-        return np.stack([r.correct(view) for r in (self._first, *self.records[1:])])
+        return np.stack([r.correct(view) for r in self._some])
 
     def has(self, quantity: str, view: str = "train") -> bool:
         """Whether every trial recorded this quantity of this view."""
@@ -438,7 +438,7 @@ class Ledger:
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
         """(trials, epochs, examples): float32 of "margin", "loss", "probability"; "features": (…, d) float16."""
-        return np.stack([r.values(quantity, view) for r in (self._first, *self.records[1:])])
+        return np.stack([r.values(quantity, view) for r in self._some])
 
     def predictions(self, view: str = "train") -> np.ndarray:
         """int64 (trials, epochs, examples): the class that each trial named, where the trials record "prediction"."""
@@ -447,7 +447,7 @@ class Ledger:
     @property
     def loss(self) -> np.ndarray:
         """float32 (trials, epochs): mean training loss."""
-        return np.stack([r.arrays["loss"] for r in (self._first, *self.records[1:])])
+        return np.stack([r.arrays["loss"] for r in self._some])
 
     @property
     def seconds(self) -> float:
