@@ -269,9 +269,8 @@ class Changed(Dataset):
     """
 
     def __init__(self, source: Dataset, view: str):
-        check_view(view, source.images.shape[-1])
-        version = CHANGES[view.partition("=")[0]].version or VERSION
-        mark = hashlib.sha256(f"{version}/{view}/{source.fingerprint}/".encode())
+        kind, _strength = check_view(view, source.images.shape[-1])
+        mark = hashlib.sha256(f"{kind.version or VERSION}/{view}/{source.fingerprint}/".encode())
         mark.update(source.ids.astype("<i8").tobytes())
         inherited = {name: value for name, value in vars(source).items() if name != "images"}
         self.__dict__.update(inherited, fingerprint=mark.hexdigest(), source=source, view=view, change=parse(view))

@@ -159,34 +159,25 @@ def _unpack_files(this: Published, root: Path) -> None:
 # CIFAR ---------------------------------------------------------------------------------------------------------------
 
 
-def _cifar10(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    return *_pixels(this, root, split, "labels", 10, "a CIFAR-10 batch"), this.classes
-
-
-def _cifar100(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    what = "a file of CIFAR-100"
-    images, labels = _pixels(this, root, split, "fine_labels", 100, what)
-    ((meta, md5),) = this.files["meta"]
-    with _table(this, root, meta, md5, what) as table:
-        names = tuple(table["fine_label_names"])
-        if len(set(names)) != 100:
-            raise UserError(f"it holds {len(set(names))} names, not 100")
-    return images, labels, names
-
-
-def _pixels(this: Published, root: Path, split: str, key: str, classes: int, what: str):
-    """Images (n, 3, 32, 32) uint8 and labels (n,) int64 of a split's files, in the official order."""
-    files = this.files[split]
-    each = this.rows[split] // len(files)
-    images, labels = [], []
-    for file, md5 in files:
+def _cifar(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """In the official order; of CIFAR-100 the fine classes, whose names are in a file of their own."""
+    kind = ("fine_labels", 100, "a file of CIFAR-100") if "meta" in this.files else ("labels", 10, "a CIFAR-10 batch")
+    key, classes, what = kind
+    names, images, labels = this.classes, [], []
+    each = this.rows[split] // len(this.files[split])
+    for file, md5 in this.files[split]:
         with _table(this, root, file, md5, what) as table:
             data, marks = table["data"], np.asarray(table[key], np.int64)
             if data.shape != (each, 3072) or marks.shape != (each,) or marks.min() < 0 or marks.max() >= classes:
                 raise UserError(f"it holds {data.shape} pixels and {marks.shape} labels, not {each} images")
         images.append(data.reshape(each, 3, this.side, this.side))
         labels.append(marks)
-    return np.concatenate(images), np.concatenate(labels)
+    for file, md5 in this.files.get("meta", ()):
+        with _table(this, root, file, md5, what) as table:
+            names = tuple(table["fine_label_names"])
+            if len(set(names)) != 100:
+                raise UserError(f"it holds {len(set(names))} names, not 100")
+    return np.concatenate(images), np.concatenate(labels), names
 
 
 @contextmanager
@@ -349,7 +340,7 @@ for _set in (
             "test": (("test_batch", "40351d587109b95175f43aff81a1287e"),),
         },
         beside=(("batches.meta", "5ff9c542aee3614f3951f8cda6e48888"),),  # for torchvision
-        read=_cifar10,
+        read=_cifar,
         channels=((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),  # [A, notes]
     ),
     Published(
@@ -371,7 +362,7 @@ for _set in (
             "test": (("test", "f0ef6b0ae62326f3e7ffdfab6717acfc"),),
             "meta": (("meta", "7973b15100ade9c7d40fb424638fde48"),),
         },
-        read=_cifar100,
+        read=_cifar,
     ),
     Published(
         name="stl10",
@@ -403,10 +394,7 @@ for _set in (
         archive="tiny-imagenet-200.zip",
         md5="90528d7ca1a48142e341f4ef8d21d0de",
         bytes=248_100_043,
-        urls=(
-            "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-            "https://image-net.org/data/tiny-imagenet-200.zip",
-        ),
+        urls=("http://cs231n.stanford.edu/tiny-imagenet-200.zip", "https://image-net.org/data/tiny-imagenet-200.zip"),
         folder="tiny-imagenet-10",
         side=64,
         rows={"train": 5_000, "test": 500},
