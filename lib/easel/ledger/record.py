@@ -169,8 +169,7 @@ class Record:
         """Whether two records of one key agree in every number of which both have a row."""
         if self.key != other.key:
             return False
-        shared = [name for name in self.arrays if name in other.arrays]
-        pairs = [(self.arrays[name], other.arrays[name]) for name in shared]
+        pairs = [(self.arrays[name], other.arrays[name]) for name in self.arrays.keys() & other.arrays]
         cut = [(a[: len(b)], b[: len(a)]) if a.ndim else (a, b) for a, b in pairs]
         return all(a.dtype != b.dtype or np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in cut)
 
@@ -178,7 +177,7 @@ class Record:
         """This record with what an older one of the same run has besides: further views, quantities, epochs."""
         arrays = {
             name: max((r.arrays[name] for r in (self, older) if name in r.arrays), key=np.size)
-            for name in {**older.arrays, **self.arrays}
+            for name in older.arrays | self.arrays
         }
         longer = max(self, older, key=lambda record: record.epochs)
         return replace(self, arrays=arrays, views=older.views | self.views, status=longer.status)

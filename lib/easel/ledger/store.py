@@ -423,7 +423,9 @@ class Ledger:
         if other := sorted({*fields} - {*names}):
             raise UserError(f"no trial has a field {other[0]!r}; they have: {', '.join(names)}")
         wanted = {k: v if isinstance(v, list | tuple | set | range) else [v] for k, v in fields.items()}
-        chosen = [r for r in self.records if all(_among(getattr(r.trial, k), v) for k, v in wanted.items())]
+        chosen = []
+        with suppress(ValueError):  # arrays, of which one cannot say whether they are equal
+            chosen = [r for r in self.records if all(getattr(r.trial, k) in v for k, v in wanted.items())]
         if not chosen:
             raise UserError(f"no trial in this ledger has {one_line(fields, 100)}")
         return Ledger(chosen)
@@ -453,14 +455,6 @@ class Ledger:
     def seconds(self) -> float:
         """Seconds that the trials took, summed, wherever they ran."""
         return float(sum(r.provenance.get("seconds", 0.0) for r in self.records))
-
-
-def _among(value: object, wanted: Iterable) -> bool:
-    for one in wanted:
-        with suppress(ValueError):  # arrays, of which one cannot say whether they are equal
-            if one == value:
-                return True
-    return False
 
 
 class Groups:
