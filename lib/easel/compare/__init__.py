@@ -2,6 +2,13 @@
 
 from easel import face
 
-_WORDS = {"easiness": "scores", "rate": "matching", "spearman": "correlation"}
-_WORDS |= {"jackknife": "intervals", "t_interval": "intervals", "judge": "claims", "against_print": "claims"}
-__getattr__, __dir__, __all__ = face(__name__, _WORDS)
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        "scores": "easiness",
+        "matching": "rate",
+        "correlation": "spearman",
+        "intervals": "jackknife t_interval",
+        "claims": "judge against_print",
+    },
+)
