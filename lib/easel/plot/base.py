@@ -90,12 +90,17 @@ def arm_look(arm: str) -> dict:
 
 def new(height: float = 4, width: float = WIDTH) -> Axes:
     """An empty axis of its own figure, inches."""
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    return panels(1, 1, width, height)[0, 0]
 
 
-def beside(count: int = 2) -> np.ndarray:
-    """So many empty axes side by side, for figures that are read together: (count,) Axes."""
-    return plt.subplots(1, count, figsize=(5.2 * count, 4.6), layout="constrained")[1]
+def beside() -> np.ndarray:
+    """Two empty axes side by side, for figures that are read together: (2,) Axes."""
+    return panels(1, 2, 10.4, 4.6)[0]
+
+
+def panels(down: int, across: int, width: float, height: float, **shared) -> np.ndarray:
+    """Empty axes of one figure, inches: (down, across) Axes; shared: sharex, sharey of `plt.subplots`."""
+    return plt.subplots(down, across, figsize=(width, height), layout="constrained", squeeze=False, **shared)[1]
 
 
 def key(ax: Axes, *, estimates_first: bool = False, **options) -> Legend:

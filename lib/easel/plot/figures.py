@@ -33,6 +33,7 @@ from easel.plot.base import (
     looks,
     net_looks,
     new,
+    panels,
 )
 
 # of what is dropped (notebook 08); a label that is none of these takes the next of OTHERS
@@ -182,7 +183,7 @@ def figure_4(dropped: pd.DataFrame, noisy: pd.DataFrame, *, ax: np.ndarray | Non
     `noisy` with chance); without accuracy (tables as saved) means and intervals stand alone. Returns the Axes, (2,).
     """
     if ax is None:
-        ax = plt.subplots(1, 2, sharey=True, figsize=(8.4, 4.4), layout="constrained")[1]
+        ax = panels(1, 2, 8.4, 4.4, sharey=True)[0]
     ablation(dropped, ax=ax[0]).set(xlabel="drop rate", title="(a) examples dropped")
     ablation(noisy, ax=ax[1]).set(xlabel="random-label rate", ylabel="", title="(c) labels drawn at random")
     for panel in ax:
@@ -274,10 +275,9 @@ def learnability_growth(table: pd.DataFrame) -> np.ndarray:
     own, others = table[table.a == table.b], table[table.a != table.b]
     pairs, shades = list(others.groupby(["a", "b"], sort=False)), net_looks(own.a)
     across, down = min(3, len(pairs)), -(-len(pairs) // 3)
-    shape = {"figsize": (3.3 * across, 4.6 * down), "sharey": True, "squeeze": False, "layout": "constrained"}
-    panels = plt.subplots(down, across, **shape)[1].ravel()
+    all_panels = panels(down, across, 3.3 * across, 4.6 * down, sharey=True).ravel()
     low = max(-1, min(0, table.r.min(), others.low.min()) - 0.05)
-    for ax, ((a, b), rows) in zip(panels, pairs, strict=False):
+    for ax, ((a, b), rows) in zip(all_panels, pairs, strict=False):
         draw_line(ax, rows.epochs, rows.r, rows.low, rows.high, color="0.15", marker="o", label="the two nets (95%)")
         for net in (a, b):
             alone = own[own.a == net]
@@ -286,9 +286,9 @@ def learnability_growth(table: pd.DataFrame) -> np.ndarray:
         _ticks(ax, table.epochs)
         first = {"ylabel": "Pearson's correlation"} if ax.get_subplotspec().is_first_col() else {}
         finished(ax, title=f"{a} – {b}", xlabel="epochs counted", ylim=(low, 1), **first)
-    for ax in panels[len(pairs) :]:
+    for ax in all_panels[len(pairs) :]:
         ax.remove()
-    return panels[: len(pairs)]
+    return all_panels[: len(pairs)]
 
 
 def learnability_by_m(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -349,8 +349,7 @@ def figure_2(table: pd.DataFrame, *, value: str = "other", ax: np.ndarray | None
     """
     names, looks = list(dict.fromkeys(table.change)), net_looks(table.net)
     if ax is None:
-        size = {"figsize": (2.7 * len(names) + 0.3, 4), "sharey": True, "layout": "constrained"}
-        ax = plt.subplots(1, len(names), squeeze=False, **size)[1][0]
+        ax = panels(1, len(names), 2.7 * len(names) + 0.3, 4, sharey=True)[0]
     for letter, one, name in zip(ascii_lowercase, ax, names, strict=False):
         for (net, which), rows in table[table.change == name].groupby(["net", "which"], sort=False):
             hard = {"linestyle": "--", "markerfacecolor": "white"} if which == "hard" else {"linestyle": "-"}
@@ -378,8 +377,7 @@ def changed_rates(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.nd
     """
     names = list(dict.fromkeys(table.change))
     if ax is None:
-        shape = {"figsize": (2.8 * len(names) + 0.4, 9), "sharex": "col", "sharey": True, "layout": "constrained"}
-        ax = plt.subplots(3, len(names), squeeze=False, **shape)[1]
+        ax = panels(3, len(names), 2.8 * len(names) + 0.4, 9, sharex="col", sharey=True)
     for column, name in zip(ax.T, names, strict=True):
         for one, which in zip(column, ("easy", "hard"), strict=False):
             _rates(one, table[(table.change == name) & (table.which == which)], name, which)
@@ -538,8 +536,7 @@ def batch_norm(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarr
     measures, has = list(dict.fromkeys(table.measure)), table.drop_duplicates("partner").set_index("partner").normalised
     named = {name: f"{name}{' (BN)' if has[name] and not name.startswith('nets') else ''}" for name in has.index}
     if ax is None:
-        size = (1.7 + 2 * len(measures), 1.8 + 0.56 * len(named))
-        ax = plt.subplots(1, len(measures), figsize=size, sharey=True, layout="constrained")[1]
+        ax = panels(1, len(measures), 1.7 + 2 * len(measures), 1.8 + 0.56 * len(named), sharey=True)[0]
     ax, table = np.atleast_1d(ax), table.assign(partner=table.partner.map(named))
     look = {"label": "partner", "value": "difference", "by": "which", "looks": BOTH, "order": list(named.values())}
     look |= {"marks": {"printed": Mark("paper", "x")}, "zero": (0, None), "xlabel": "with batch norm\nless without"}
@@ -643,8 +640,8 @@ def table_1(best: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
     nets = list(dict.fromkeys([*best.a, *best.b]))
     if ax is None:
         down, across = (1, len(sets)) if len(nets) < 5 else (len(sets), 1)
-        size = (WIDTH * (1 if across > 1 or len(nets) > 4 else 0.6), 0.9 + down * (0.9 + 0.74 * len(nets)))
-        ax = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)[1].ravel()
+        width = WIDTH * (1 if across > 1 or len(nets) > 4 else 0.6)
+        ax = panels(down, across, width, 0.9 + down * (0.9 + 0.74 * len(nets))).ravel()
     ax = np.atleast_1d(ax)
     for one, which in zip(ax, sets, strict=True):
         _nets(one, nets)
