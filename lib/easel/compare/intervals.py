@@ -158,12 +158,7 @@ def left_out_doubt(left_out) -> tuple[np.ndarray, int]:
 
 
 def crossed(
-    statistic: Callable[..., Sequence[float]],
-    *groups: np.ndarray,
-    labels,
-    limits: tuple[float, float] = (0.0, 1.0),
-    resamples: int = 200,
-    seed: int = 0,
+    statistic: Callable[..., Sequence[float]], *groups, labels, limits=(0.0, 1.0), resamples: int = 200, seed: int = 0
 ) -> list[Interval]:
     """Intervals of statistic(*groups, labels), a sequence of numbers, over other trials, other nets and other images.
 

@@ -109,17 +109,11 @@ def over_epochs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return finished(ax, xlabel="m, epochs before counting", ylabel="matching rate", ylim=(0, 1))
 
 
-def reliability(
-    table: pd.DataFrame,
-    *,
-    projected: pd.DataFrame | None = None,
-    printed: pd.Series | None = None,
-    ax: Axes | None = None,
-) -> Axes:
+def reliability(table: pd.DataFrame, *, projected=None, printed=None, ax: Axes | None = None) -> Axes:
     """How alike two disjoint groups of trials are, against their size (Sec. 2.1; `scores.reliability_curve`).
 
-    projected: `scores.projected`, broken lines with open marks on a logarithmic axis. printed: Series, the paper's rate
-    of easy or hard (Table 1, diagonal), level lines.
+    projected: table of `scores.projected`, broken lines with open marks on a logarithmic axis. printed: Series,
+    the paper's rate of easy or hard (Table 1, diagonal), level lines.
     """
     ax = ax or new(4.4)
     own = {which: MODE_STYLES[which] | {"label": f"{which} 10%: matching rate"} for which in ("easy", "hard")}

@@ -121,13 +121,7 @@ def measure_nets(groups: Groups, grids: Mapping[str, Grid], m: int) -> dict[str,
 
 
 def measure(
-    groups: Mapping[str, tuple],
-    labels=None,
-    *,
-    which: str = "easy",
-    fraction: float = 0.10,
-    draws: int | None = None,
-    seed: int = 0,
+    groups: Mapping[str, tuple], labels=None, *, which: str = "easy", fraction: float = 0.10, draws=None, seed: int = 0
 ) -> Measured:
     """Every view of one net against its plain counts: the module's quantities.
 

@@ -7,7 +7,7 @@ closed form; a random set is one in which everyone is tied, so its value comes f
 It never draws a figure, and never breaks a tie by chance.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -113,14 +113,7 @@ def measured(names, trial: Trial, *, store: Store | None = None) -> tuple[dict[s
 
 
 def similarity_table(
-    correct: Mapping,
-    labels,
-    spaces: Mapping[str, np.ndarray],
-    *,
-    classes=None,
-    fraction: float = 0.10,
-    draws: int = 200,
-    only: Mapping[str, Collection] | None = None,
+    correct: Mapping, labels, spaces: Mapping, *, classes=None, fraction: float = 0.10, draws: int = 200, only=None
 ) -> pd.DataFrame:
     """How alike the easiest and hardest images of each class are, against random sets of that class and size.
 

@@ -75,14 +75,7 @@ def lots(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def select(
-    easiness: np.ndarray,
-    rate: float,
-    mode: str,
-    *,
-    seed: int,
-    labels: np.ndarray | None = None,
-    balanced: bool = False,
-    deterministic: bool = False,
+    easiness, rate: float, mode: str, *, seed: int, labels=None, balanced: bool = False, deterministic: bool = False
 ) -> np.ndarray:
     """The floor(rate K) examples that a mode takes: int64 positions, ascending.
 
@@ -106,9 +99,7 @@ def select(
     return np.sort(np.concatenate(taken))
 
 
-def keep(
-    easiness: np.ndarray, share: float, how: str, *, seed: int, labels: np.ndarray | None = None, balanced: bool = False
-) -> np.ndarray:
+def keep(easiness, share: float, how: str, *, seed: int, labels=None, balanced: bool = False) -> np.ndarray:
     """The examples that are kept when the others are dropped as `how` says (the module's text): int64, ascending.
 
     easiness: (examples,), higher = easier; share: 0 < share <= 1, of which at least one example is left; how: one of
