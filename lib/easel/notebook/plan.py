@@ -320,7 +320,7 @@ def check_inputs(plans: list[Job], here: bool = False) -> None:
     """
     sets = list(dict.fromkeys(job.effective["data"] for job in plans if "data" in job.effective))
     values = [job.effective for job in plans]
-    nets = list(dict.fromkeys(net for given in values for net in _nets(given)))
+    nets = list(dict.fromkeys(net for given in values for net in nets_of(given)))
     if not sets and not nets:
         return
     chosen = _inspect(sets, nets, values) if here else _inspected(sets, nets, values)
@@ -362,7 +362,7 @@ def check_enough(data: str, images: int) -> int:
     return images
 
 
-def _nets(values: dict) -> list[str]:
+def nets_of(values: dict) -> list[str]:
     """The names of nets among a notebook's parameters; a default of None names none."""
     found = [value for name, value in values.items() if _NETS.fullmatch(name) and value]
     return [net for one in found for net in (one if isinstance(one, list) else [one])]
@@ -392,7 +392,7 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
             continue
         name = chosen[given["data"]]
         size, most = data.load(name).images.shape[-1], len(data.load(name))
-        for net in _nets(given):
+        for net in nets_of(given):
             models.check(net, size)
         for tiles in given.get("tiles", []):
             changes.check_view(f"shuffle={tiles}", size)
