@@ -48,7 +48,7 @@ _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: mode
 _IS_SOURCE = re.compile(r".+\.ipynb|profiles\.yaml|README\.md").fullmatch  # of what lies beside notebooks
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
-PLAIN = bool | int | float | str | None  # a parameter, or each of a list of them
+_PLAIN = bool | int | float | str | None  # a parameter, or each of a list of them
 TWO_NETS, TESTS = "two nets", "test images"  # what a notebook may say that it needs, in metadata.easel.needs
 
 
@@ -425,7 +425,7 @@ def parameters_of(notebook: Path) -> dict[str, object]:
         raise UserError(f"{notebook}: data = {_BRIEF.repr(found['data'])} in its parameters cell is no data set's name")
     for name, default in found.items():
         for one in default if isinstance(default, list) else [default]:
-            if not isinstance(one, PLAIN):
+            if not isinstance(one, _PLAIN):
                 what = f"{name} = {_BRIEF.repr(one)}"
                 raise UserError(f"{notebook}: its parameters cell has {what}; texts, numbers, True, False, None, lists")
     return found
@@ -497,7 +497,7 @@ def _scalar(name: str, value: object, default: object, where: str, of: str = "")
     if isinstance(default, float) and type(value) is int:
         value = float(value) if abs(value) < 2**53 else float("inf")
     within, words = _bound(name, default)
-    fits = isinstance(value, PLAIN) if default is None else type(value) is type(default)
+    fits = isinstance(value, _PLAIN) if default is None else type(value) is type(default)
     if fits and type(value) in (int, float):
         fits = abs(value) < 1e300 and within(value)  # not so for nan
     if fits and isinstance(value, str):
