@@ -41,7 +41,7 @@ FOLDER = ROOT / "lib" / "easel" / "compare"
 TESTS = ROOT / "tests" / "compare"
 BESIDE = {"distances": "tests/test_similarity.py"}  # of a module, tests that stand in another room
 ARGUED = Path(__file__).with_suffix(".toml")
-MODULES = ("claims", "intervals", "matching", "cuts", "paired", "scores", "correlation", "consistency", "distances")
+MODULES = ("claims", "intervals", "matching", "cuts", "scores", "correlation", "consistency", "distances")
 LIMIT = 60  # seconds of processor time a mutant, however busy the machine is
 
 COMPARISONS = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}

@@ -6,7 +6,7 @@ from scipy import stats
 
 from easel.compare import intervals, matching
 from easel.errors import UserError
-from easel.sections import batch_norm, printed
+from easel.sections import architectures, printed
 
 NETS = {"MLP": "mlp-1x8", "AlexNet": "alexnet", "VGG": "vgg11", "VGG-BN": "vgg11_bn", "ResNet": "resnet18"}
 
@@ -24,17 +24,17 @@ LABELS = np.arange(200) % 10
 
 
 def test_nets_with_batch_norm_and_twins_are_known_by_name():
-    assert [batch_norm.normalised(net) for net in NETS.values()] == [False, False, False, True, True]
-    assert batch_norm.normalised("wrn-10-1")
-    assert batch_norm.twins(list(NETS.values())) == [("vgg11", "vgg11_bn")]
-    assert batch_norm.twins(["vgg11-0.25x", "vgg11_bn-0.25x"]) == [("vgg11-0.25x", "vgg11_bn-0.25x")]
-    assert batch_norm.twins(["vgg11-0.5x", "vgg11_bn-0.25x", "resnet18"]) == []
+    assert [architectures.normalised(net) for net in NETS.values()] == [False, False, False, True, True]
+    assert architectures.normalised("wrn-10-1")
+    assert architectures.twins(list(NETS.values())) == [("vgg11", "vgg11_bn")]
+    assert architectures.twins(["vgg11-0.25x", "vgg11_bn-0.25x"]) == [("vgg11-0.25x", "vgg11_bn-0.25x")]
+    assert architectures.twins(["vgg11-0.5x", "vgg11_bn-0.25x", "resnet18"]) == []
     with pytest.raises(UserError):
-        batch_norm.normalised("vgg")
+        architectures.normalised("vgg")
 
 
 def test_rates_are_those_of_table_1_and_the_difference_is_between_them(groups):
-    found = batch_norm.gain_table(groups, NETS, LABELS).set_index(["partner", "measure"])
+    found = architectures.gain_table(groups, NETS, LABELS).set_index(["partner", "measure"])
     table = matching.rate_table(groups, which="hard", labels=LABELS)
     rate = {frozenset((row.a, row.b)): row for row in table.itertuples()}
     for partner in ("ResNet", "AlexNet", "MLP"):
@@ -52,7 +52,7 @@ def test_rates_are_those_of_table_1_and_the_difference_is_between_them(groups):
 
 def test_means_are_over_the_normalised_nets_and_over_the_other_cnns_without_the_mlp(groups):
     nets = NETS | {"DenseNet": "densenet121"}
-    found = batch_norm.gain_table(groups | {"DenseNet": groups["MLP"][::-1]}, nets, LABELS)
+    found = architectures.gain_table(groups | {"DenseNet": groups["MLP"][::-1]}, nets, LABELS)
     over = found.drop_duplicates("partner").set_index("partner").over
     assert over["nets with batch norm"] == "ResNet, DenseNet"
     assert over["CNNs without"] == "AlexNet"
@@ -63,18 +63,18 @@ def test_means_are_over_the_normalised_nets_and_over_the_other_cnns_without_the_
 
 
 def test_what_normalisation_changes_is_found_and_what_it_does_not_is_not(groups):
-    found = batch_norm.gain_table(groups, NETS, LABELS)
+    found = architectures.gain_table(groups, NETS, LABELS)
     rate = found[found.measure == "rate"].set_index("partner")
     assert rate.low["nets with batch norm"] > 0.1  # built to share its hard images with ResNet
     assert rate.low["CNNs without"] < 0 < rate.high["CNNs without"]
     swapped = {"VGG": "vgg11_bn", "VGG-BN": "vgg11"}  # the same numbers, the other way round
-    turned = batch_norm.gain_table(groups, NETS | swapped, LABELS)
+    turned = architectures.gain_table(groups, NETS | swapped, LABELS)
     turned = turned[turned.measure == "rate"].set_index("partner")
     assert turned.high["nets with batch norm"] < -0.1
 
 
 def test_the_interval_is_the_jackknife_over_all_trials_written_out(groups):
-    row = batch_norm.gain_table(groups, NETS, LABELS).query("partner == 'ResNet' and measure == 'rate'").iloc[0]
+    row = architectures.gain_table(groups, NETS, LABELS).query("partner == 'ResNet' and measure == 'rate'").iloc[0]
     names = ["VGG", "VGG-BN", "ResNet"]
     counts = {(net, i): groups[net][i].sum(0) for net in names for i in (0, 1)}
 
@@ -98,17 +98,17 @@ def test_the_interval_is_the_jackknife_over_all_trials_written_out(groups):
 
 def test_without_a_twin_there_is_nothing_to_say(groups):
     some = {net: groups[net] for net in ("MLP", "VGG", "ResNet")}
-    assert batch_norm.gain_table(some, {net: NETS[net] for net in some}, LABELS).empty
+    assert architectures.gain_table(some, {net: NETS[net] for net in some}, LABELS).empty
     alone = {net: groups[net] for net in ("VGG", "VGG-BN")}
-    assert batch_norm.gain_table(alone, {net: NETS[net] for net in alone}, LABELS).empty
+    assert architectures.gain_table(alone, {net: NETS[net] for net in alone}, LABELS).empty
     with pytest.raises(UserError, match="which='best'"):
-        batch_norm.gain_table(groups, NETS, LABELS, which="best")
+        architectures.gain_table(groups, NETS, LABELS, which="best")
 
 
 def test_the_printed_differences_are_those_of_table_1_d(groups):
     nets = NETS | {"DenseNet": "densenet121"}
-    found = batch_norm.gain_table(groups | {"DenseNet": groups["MLP"][::-1]}, nets, LABELS)
-    printed_d = batch_norm.printed_difference(printed.rates("tiny-imagenet-10@64"), found)
+    found = architectures.gain_table(groups | {"DenseNet": groups["MLP"][::-1]}, nets, LABELS)
+    printed_d = architectures.printed_difference(printed.rates("tiny-imagenet-10@64"), found)
     value = dict(zip(zip(found.partner, found.measure, strict=True), printed_d, strict=True))
     assert value["ResNet", "rate"] == pytest.approx(0.46 - 0.45)
     assert value["nets with batch norm", "rate"] == pytest.approx((0.46 + 0.42) / 2 - (0.45 + 0.26) / 2)
@@ -116,7 +116,7 @@ def test_the_printed_differences_are_those_of_table_1_d(groups):
     ceiling = 0.46 / (0.46 * 0.52) ** 0.5 - 0.45 / (0.78 * 0.52) ** 0.5
     assert value["ResNet", "of the ceiling"] == pytest.approx(ceiling)
     assert np.isnan(value["ResNet", "beyond classes"])
-    assert np.isnan(batch_norm.printed_difference(printed.rates("patterns"), found)).all()
+    assert np.isnan(architectures.printed_difference(printed.rates("patterns"), found)).all()
 
 
 def test_a_jackknife_of_two_groups_is_matchings_own(groups):

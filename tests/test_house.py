@@ -7,7 +7,7 @@ from easel.files import ROOT
 
 LIB = ROOT / "lib" / "easel"
 FLOORS = (  # from the ground up; a room may import what lies below it, and itself
-    ("errors", "faces"),
+    ("errors",),
     ("files", "warm"),
     ("data", "nets", "compare"),
     ("ledger", "plot"),

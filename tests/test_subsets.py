@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from easel.compare.paired import accuracies, at
+from easel.compare.intervals import accuracies, at
 from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Recipe

@@ -21,8 +21,7 @@ import pandas as pd
 
 from easel import files
 from easel.data import sets
-from easel.data.duplicates import look_alikes
-from easel.data.folders import picture_of
+from easel.data.own import look_alikes, picture_of
 from easel.errors import UserError, is_whole
 from easel.ledger.store import Store
 from easel.ledger.trial import Trial

@@ -306,19 +306,19 @@ def _bench(options) -> int:
 
 
 def _data(options) -> int:
-    from easel.data import outside, sets as data
+    from easel.data import published, sets as data
 
     if options.name is None:
         for name in data.names():
             print(_described(data.describe(name)))
         print("what others say of CIFAR-10's images:")
-        for name in outside.SOURCES:
-            print(outside.where_is(name))
+        for name in published.SOURCES:
+            print(published.where_is(name))
         return 0
-    if options.name in outside.SOURCES:
+    if options.name in published.SOURCES:
         if not options.check:
-            outside.fetch_source(options.name)
-        print(outside.where_is(options.name))
+            published.fetch_source(options.name)
+        print(published.where_is(options.name))
         return 0
     name = data.choose(options.name)
     if not options.check:

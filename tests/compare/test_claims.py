@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from easel.compare import claims, intervals, matching, paired
-from easel.compare.claims import SATURATED, against_print, judge, some
+from easel.compare import claims, intervals, matching
+from easel.compare.claims import SATURATED, against_print, down_to, judge, some
 from easel.compare.cuts import ROUNDING
 from easel.compare.intervals import Interval, combined, from_left_out, t_interval, together
 from easel.errors import UserError
@@ -60,12 +60,12 @@ def test_a_claim_about_every_point_has_a_value_for_each_and_the_worst_decides():
 
 def test_a_claim_about_some_point_is_judged_by_the_best_and_pays_for_having_looked():
     rng = np.random.default_rng(0)
-    points = paired.points({str(i): rng.normal(0.0, 1, 5) for i in range(6)})
+    points = claims.points({str(i): rng.normal(0.0, 1, 5) for i in range(6)})
     assert some(points, above=0).where == max(points, key=lambda p: points[p](level=0.95).estimate)
     draws = rng.normal(0, 1, (1500, 6, 5))
     lucky = 0
     for draw in draws:
-        lucky += some(paired.points({str(i): v for i, v in enumerate(draw)}), above=0).verdict == "holds"
+        lucky += some(claims.points({str(i): v for i, v in enumerate(draw)}), above=0).verdict == "holds"
     assert lucky / 1500 < 0.04
     assert some({"a": within(-1, 0.5), "b": within(-2, 0.5)}, above=0).verdict == "fails"
 
@@ -262,3 +262,85 @@ def test_a_claim_of_lying_below_is_about_its_own_value():
     assert judge(within(0.5, 0.1), below=0.5, margin=0.2).verdict == "no difference"
     assert judge(within(0.4, 0.2, n=8), below=0.5).needed == 32
     assert judge({"a": within(0.3, 0.1), "b": within(0.3, 0.1)}, below={"a": 0.5, "b": 0.35})[0:6:5] == ("b", "open")
+
+
+# ---- several points, of independent trials --------------------------------------------------------------------------
+
+
+def judged(values, **where):
+    return claims.judge(claims.points(values), **where)
+
+
+CLEAR, OTHER, DOUBT = [0.10, 0.12, 0.11], [-0.10, -0.12, -0.11], [-0.1, 0.2, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "where"),
+    [
+        ({".3": CLEAR, ".6": CLEAR}, "holds", ".3"),
+        ({".3": CLEAR, ".6": DOUBT}, "open", ".6"),
+        ({".3": CLEAR, ".6": OTHER, ".9": DOUBT}, "fails", ".6"),
+        ({".3": CLEAR, ".6": [0.1]}, "open", ".6"),  # one trial
+        ({".3": CLEAR, ".6": [0.1, 0.1, 0.1]}, "open", ".6"),  # no spread: decides nothing
+        ({".3": [-0.1, -0.1]}, "open", ".3"),
+    ],
+)
+def test_every_point_must_hold_and_one_can_fail(values, verdict, where):
+    found = judged(values, above=0)
+    assert (found.verdict, found.where) == (verdict, where)
+    mirrored = judged({k: -np.array(v) for k, v in values.items()}, below=0)
+    assert (mirrored.verdict, mirrored.where) == (verdict, where)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low), nan_ok=True)
+
+
+def test_the_interval_shown_is_the_one_that_the_verdict_stands_on():
+    values = {".3": CLEAR, ".6": OTHER}
+    assert judged(values, above=0)[1:4] == pytest.approx(t_interval(OTHER, points=2)[:3])
+    assert judged({".3": CLEAR, ".6": CLEAR}, above=0)[1:4] == pytest.approx(t_interval(CLEAR)[:3])
+    assert judged({"": CLEAR}, above=0.2).verdict == "fails"
+    assert judged({"": CLEAR}, above=0.05).row().keys() == {
+        "here", "low", "high", "n", "verdict", "reason", "needed",
+    }  # fmt: skip
+    row = {"here": 0.1, "n": 1, "verdict": "open", "reason": "trials", "needed": None}
+    assert judged({"": [0.1]}, above=0).row() == row
+
+
+@pytest.mark.parametrize("points", [1, 6])
+def test_chance_seldom_decides_whatever_the_number_of_points(points):
+    generator = np.random.default_rng(points)
+    draws = generator.normal(0, 1, (1500, points, 5))
+    verdicts = [judged({str(i): v for i, v in enumerate(draw)}, above=0).verdict for draw in draws]
+    assert verdicts.count("fails") / 1500 < 0.04  # .025, plus three standard errors
+    worst = draws.copy()
+    worst[:, 1:] += 100  # the hardest case for "holds": all other points are beyond doubt
+    assert [judged({str(i): v for i, v in enumerate(draw)}, above=0).verdict for draw in worst].count(
+        "holds"
+    ) / 1500 < 0.04
+
+
+def test_down_to_stops_at_the_first_that_does_not_hold():
+    assert down_to({90: CLEAR, 70: CLEAR, 50: DOUBT, 30: CLEAR}, above=0) == 70
+    assert down_to({50: CLEAR, 90: CLEAR}, above=0) == 50
+    assert down_to({50: CLEAR, 90: DOUBT}, above=0) is None
+    assert down_to({90: OTHER}, above=-0.2) == 90
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda: judged({}, above=0), "at least one point"),
+        (lambda: judged({"": CLEAR}), "one of above"),
+        (lambda: judged({"": CLEAR}, above=0, below=0), "one of above"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(call, word):
+    with pytest.raises(UserError) as refusal:
+        call()
+    assert word in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_nothing_is_written_into_the_callers_arrays():
+    values = np.array(CLEAR)
+    judged({"": values}, below=0)
+    assert values.tolist() == CLEAR

@@ -10,7 +10,7 @@ import numpy as np
 from harness import fault, said, turned
 
 from easel import files
-from easel.data import facts
+from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Store, write_pack
 from easel.ledger.trial import Recipe, Trial
@@ -183,7 +183,7 @@ def index_file(shared, rng) -> str:
 
 
 def _facts(folder: Path):
-    return facts.of("patterns", "train", 100, 0), list((files.results_dir() / "facts").glob("*.json"))
+    return sets.facts_of("patterns", "train", 100, 0), list((files.results_dir() / "facts").glob("*.json"))
 
 
 @fault("facts of a data set", 600, 15, _facts)
@@ -192,8 +192,8 @@ def facts_file(shared, rng) -> str:
     whole = {path: path.read_bytes() for path in paths}
     for path in paths:
         path.write_bytes(turned(whole[path], rng))
-    facts._of.cache_clear()
-    found = facts.of("patterns", "train", 100, 0)
+    sets._facts_of.cache_clear()
+    found = sets.facts_of("patterns", "train", 100, 0)
     return "" if found == right else "wrong facts, and so a wrong key"
 
 

@@ -18,7 +18,7 @@ from harness import Skipped, fault, said
 from killed_writers import Written, child, heard
 
 from easel import files
-from easel.data import facts
+from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Store, write_pack
 from easel.notebook import batch, page as receipts, site
@@ -116,7 +116,7 @@ def full(shared: Mounted, rng) -> str:
             lambda: receipts.write(files.make_folder(here / "receipts") / "00_one.json", shared.receipt),
             lambda: receipts.note_failure(here, "00_one", "why"),
             lambda: site.write_site(here),
-            lambda: (facts._of.cache_clear(), facts.of("patterns", "train", 100, 0)),
+            lambda: (sets._facts_of.cache_clear(), sets.facts_of("patterns", "train", 100, 0)),
         ]
         for _ in range(30):
             with suppress(OSError), open(fill, "ab") as file:
@@ -182,8 +182,8 @@ def read_only(shared: Mounted, rng) -> str:
                     return wrong
             else:
                 return "written, it says"
-        facts._of.cache_clear()
-        facts.of("patterns", "train", 100, 0)  # kept nowhere then
+        sets._facts_of.cache_clear()
+        sets.facts_of("patterns", "train", 100, 0)  # kept nowhere then
         after = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
         return "" if after == before else "something was changed"
 

@@ -28,7 +28,7 @@ from odd_inputs import Here, answered
 from PIL import Image
 
 from easel import audit
-from easel.data import folders, sets
+from easel.data import own, sets
 from easel.data.published import PUBLISHED, read_cifar_pickle
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store, write_pack
@@ -333,15 +333,15 @@ def picture_bomb(canary: Canary, rng) -> str:
         (root / "train/ant/bomb").with_suffix(rng.choice([".png", ".gif", ".bmp", ".ppm", ".jpg"])).write_bytes(
             _picture_bomb(rng)
         )
-    before = folders.PIXELS
-    folders.PIXELS = 10**7  # so that two dozen small bombs are many
+    before = own.PIXELS
+    own.PIXELS = 10**7  # so that two dozen small bombs are many
     try:
         with said():
             sets.load(f"{root}/")
     except UserError as error:
         return "" if "\n" not in str(error) else "more than one line"
     finally:
-        folders.PIXELS = before
+        own.PIXELS = before
     return "pictures without end were decoded" if many else ""
 
 

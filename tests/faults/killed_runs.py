@@ -23,7 +23,7 @@ import psutil
 from harness import fault, forking, said
 
 from easel import warm
-from easel.data.arrays import save_arrays
+from easel.data.own import save_arrays
 from easel.ledger.store import Store
 from easel.notebook import batch, page, page as receipts, plan, site
 

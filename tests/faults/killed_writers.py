@@ -16,7 +16,7 @@ from damaged_files import tiny
 from harness import fault, forking, said
 
 from easel import files
-from easel.data import facts
+from easel.data import sets
 from easel.errors import UserError
 from easel.ledger.store import Store, write_pack
 from easel.ledger.trial import Recipe
@@ -176,8 +176,8 @@ class Writes:
             write()
 
     def facts(self) -> None:
-        facts._of.cache_clear()
-        facts.of("patterns", "train", 100, 0)
+        sets._facts_of.cache_clear()
+        sets.facts_of("patterns", "train", 100, 0)
 
 
 @fault("ENOSPC, EIO, EFBIG, EROFS and others at a call that writes", 3000, 120, Writes)

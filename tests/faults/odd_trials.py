@@ -14,7 +14,7 @@ from harness import fault, said
 
 from easel import files
 from easel.compare import matching, scores
-from easel.data.arrays import save_arrays
+from easel.data.own import save_arrays
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Recipe

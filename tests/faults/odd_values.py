@@ -6,7 +6,7 @@ from damaged_files import tiny
 from harness import fault
 
 from easel import compare
-from easel.compare import claims, consistency, correlation, cuts, intervals, matching, paired, scores
+from easel.compare import claims, consistency, correlation, cuts, intervals, matching, scores
 from easel.errors import UserError
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Edit, Recipe, Trial, two_groups
@@ -83,8 +83,8 @@ CALLS = {  # a function with arguments that are right
     "paired": False}),
     "by_seed": (consistency.by_seed, {"a": PREDICTED, "b": PREDICTED}),
     "times_wrong": (consistency.times_wrong, {"wrong": PREDICTED > 0, "labels": LABELS}),
-    "steps": (paired.steps, {"curve": {0.1: pd.Series([1.0]), 0.2: pd.Series([1.0])}}),
-    "bend": (paired.bend, {"curve": {k: pd.Series([1.0]) for k in (0.1, 0.2, 0.3)}, "knee": 0.2}),
+    "steps": (intervals.steps, {"curve": {0.1: pd.Series([1.0]), 0.2: pd.Series([1.0])}}),
+    "bend": (intervals.bend, {"curve": {k: pd.Series([1.0]) for k in (0.1, 0.2, 0.3)}, "knee": 0.2}),
     "vector": (cuts.vector, {"counts": ONE.sum(0)}),
 }  # fmt: skip
 assert {name for name in compare.__all__ if name[0] != "_"} <= {*CALLS, *dir(compare)}

@@ -13,7 +13,7 @@ from PIL import Image
 from easel import cli, files
 from easel.audit import audit
 from easel.data import sets
-from easel.data.duplicates import look_alikes
+from easel.data.own import look_alikes
 from easel.errors import UserError
 from easel.sections import mislabels
 from easel.train import ensure as run

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from easel.data import folders, sets
+from easel.data import own, sets
 from easel.notebook import kernel, plan
 
 
@@ -28,8 +28,8 @@ def folder(tmp_path):
 
 def test_what_was_read_before_is_not_read_again_unless_a_file_changes(folder, monkeypatch):
     kernel.load_sets([str(folder)])
-    read, whole = [], folders.Folder.read
-    monkeypatch.setattr(folders.Folder, "read", lambda self, *asked: read.append(asked) or whole(self, *asked))
+    read, whole = [], own.Folder.read
+    monkeypatch.setattr(own.Folder, "read", lambda self, *asked: read.append(asked) or whole(self, *asked))
     before = [sets.load(str(folder), split).images.max() for split in ("train", "test")]
     assert (before, read) == ([205, 201], [])
     Image.fromarray(np.full((8, 8, 3), 250, np.uint8)).save(folder / "train" / "light" / "5.png", compress_level=0)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from easel import plot
-from easel.compare import paired
+from easel.compare import intervals
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def trials(name, values, x, **more):
         for at in (30.0, 70.0)
         for seed in range(3)
     ]
-    return paired.with_intervals(pd.DataFrame(rows), [name, x])
+    return intervals.with_intervals(pd.DataFrame(rows), [name, x])
 
 
 def words(axis):

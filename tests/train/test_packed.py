@@ -276,7 +276,7 @@ def test_as_many_at_once_as_pay_and_fit(rates, most, best):
 def test_the_width_is_measured_once_for_each_kind_of_trial(tiny, monkeypatch):
     asked = []
     monkeypatch.setattr(gpu, "_widths", {})
-    monkeypatch.setattr(gpu, "_rate", lambda trial, device, k: asked.append(k) or k)
+    monkeypatch.setattr(gpu, "_rate", lambda trial, device, k, way: asked.append(k) or k)
     assert gpu.width(tiny(0), "cpu", 20) == gpu.width(tiny(7), "cpu", 20) == 16
     assert asked == [1, 2, 4, 8, 16]
 

@@ -1,6 +1,6 @@
 """Pure functions on what trials knew: scores of images, how alike two rankings are, intervals, and claims."""
 
-from easel.faces import face
+from easel import face
 
 __getattr__, __dir__, __all__ = face(
     __name__,

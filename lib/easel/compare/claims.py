@@ -17,12 +17,13 @@ ones as many hold. What lies nearer than ROUNDING to the value is neither above 
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from easel.compare.cuts import ROUNDING, chosen
-from easel.compare.intervals import Interval, together
+from easel.compare.intervals import Interval, t_interval, together
 from easel.errors import UserError, answers
 
 VERDICTS = ("holds", "fails", "no difference", "open", "as printed", "not as printed")
@@ -156,6 +157,26 @@ def against_print(
     if _exceeds(high - low, MARGIN) or _exceeds(off, MARGIN):
         return _finding("", first, "open", "design")
     return _finding("", first, "open", "", _times(first.n, reach, MARGIN - off))
+
+
+@answers(values="values by name")
+def points(values: Mapping[str, object]) -> Points:
+    """For `claims.judge`: {point: (trials,) values}, such as differences at each rate, as `t_interval`s."""
+    return {name: partial(t_interval, one) for name, one in values.items()}
+
+
+def down_to(claims: Mapping[float, object], *, above: float) -> float | None:
+    """The smallest key at which, and at every larger one, the mean is above the value; None if not at the largest.
+
+    claims: {share kept, say: (trials,) values}; each is judged by itself (`judge`), from the largest down to the first
+    that does not hold: testing in a fixed order until then keeps the chance of any false one at that of a single claim.
+    """
+    reached = None
+    for key in sorted(claims, reverse=True):
+        if judge(points({str(key): claims[key]}), above=above).verdict != "holds":
+            break
+        reached = key
+    return reached
 
 
 def _finding(where: str, shown: Interval, verdict: str, limit: str = "", needed: int | None = None) -> Finding:

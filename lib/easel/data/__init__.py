@@ -4,11 +4,11 @@
 
     images = subset(load(choose("auto")), 10_000).images      # uint8 (10000, 3, 32, 32)
 
-sets · published · folders · patterns · download · changes (perturbations) · facts (what a trial's key needs to know).
+sets · published · own (folders, arrays) · patterns · download · changes (perturbations).
 Nothing in this room trains or normalises. These words are imported when they are first used.
 """
 
-from easel.faces import face
+from easel import face
 
 __getattr__, __dir__, __all__ = face(
     __name__,

@@ -5,35 +5,37 @@ patterns           drawn by code, with known frequent, rare and contradicted pat
 mini-imagenet      the paper's ten classes, picked out of your own ImageNet folder
 ./a/folder         your own images: train/CLASS/…, and val/CLASS/… if there is one; a path has a slash in it
 ./a/folder~0.2     the same where there is no val/: a fifth of every class is held out as the test split
-./a/file.npz       your own arrays (`arrays.save_arrays`)
+./a/file.npz       your own arrays (`own.save_arrays`)
 
 Any of them takes @PIXELS at its end, the side that the images are brought to: cifar10@64, ./a/folder@96.
 (A folder whose own name ends so is meant by a slash after it: ./odd@96/)
 """
 
 import hashlib
+import json
 import math
 import os
 import re
 import time
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+import PIL
 import torch
-from PIL import Image
+from PIL import features
 
-from easel.data import download, folders, patterns
-from easel.data.arrays import Arrays
-from easel.data.published import CHOICES, PUBLISHED
+from easel import files
+from easel.data import download, own, patterns
+from easel.data.published import CHOICES, PUBLISHED, Published
 from easel.errors import UserError, is_whole
-from easel.files import data_dir, named_folder
 
 SPLITS = ("train", "test", "merged")
 MANY_FILES = 1000  # of a folder: to look at them all takes a time that is felt
-SIZES = range(folders.SMALLEST, 513)  # pixels: sides that images can be brought to
+SIZES = range(own.SMALLEST, 513)  # pixels: sides that images can be brought to
 PATTERNS_NOTICE = (
     "patterns: these images are drawn by code, with known frequent, rare and contradicted patterns; "
     "for real photographs run: easel data cifar10, easel data tiny-imagenet-10"
@@ -173,8 +175,8 @@ def _load(name: str, split: str, size: int, marks: tuple) -> Dataset:
     if name not in names() and split == "train":
         notice = _folder(name).remarks()
     images, labels = torch.from_numpy(pixels), torch.from_numpy(labels)
-    ids, mark = np.arange(len(labels)), fingerprint(images, labels, classes)
-    return Dataset(name, split, images, labels, ids, classes, mean, std, mark, notice, kinds)
+    mark = fingerprint(images, labels, classes)
+    return Dataset(name, split, images, labels, np.arange(len(labels)), classes, mean, std, mark, notice, kinds)
 
 
 def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
@@ -195,13 +197,11 @@ def subset(dataset: Dataset, images: int | None, seed: int = 0) -> Dataset:
     if images == len(dataset):
         return dataset
     labels = dataset.labels.numpy()
-    bits = np.random.PCG64([int(seed), *b"subset"])  # raw bits, which no NumPy version changes
-    bits = bits.random_raw(len(labels) + len(dataset.classes))
-    lot, class_lot = bits[: len(labels)], bits[len(labels) :]
-    turn = np.empty(len(labels), np.int64)  # an example's place in its class' own order
-    for label in range(len(dataset.classes)):
-        rows = np.flatnonzero(labels == label)
-        turn[rows[np.argsort(lot[rows], kind="stable")]] = np.arange(len(rows))
+    generator = np.random.PCG64([int(seed), *b"subset"])  # raw bits, which no NumPy version changes
+    lot, class_lot = generator.random_raw(len(labels)), generator.random_raw(len(dataset.classes))
+    order = np.lexsort((lot, labels))  # class by class, each in an order of its own
+    turn = np.empty(len(labels), np.int64)  # an example's place in it
+    turn[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
     drawn = np.lexsort((class_lot[labels], turn))[: int(images)]  # a round for every class, classes in drawn order
     return dataset.take(np.sort(drawn))
 
@@ -243,20 +243,17 @@ def describe(name: str | os.PathLike) -> dict:
     It downloads nothing: what is not on disk has ready=False and where says why. Raises UserError for an unknown name.
     """
     name = Name.of(name)
-    found = {"name": str(name), "where": str(root(name.plain)), "ready": False}
+    found = {"name": str(name), "ready": False}
     try:
         if not on_disk(name.plain):
             return found | {"where": missing(name.plain)}
         train = load(name)
     except UserError as error:
         return found | {"where": str(error)}
-    images = {"train": len(train)}
-    if has_tests(name):
-        images["test"] = len(load(name, "test"))
-    if name.plain == "patterns":
-        found["where"] = "drawn by easel itself"
-    about = {"classes": train.classes, "size": train.images.shape[-1], "fingerprint": train.fingerprint}
-    return found | {"ready": True, "images": images} | about | {"notice": train.notice}
+    where = "drawn by easel itself" if name.plain == "patterns" else str(root(name.plain))
+    images = {split: len(load(name, split)) for split in ("train", "test")[: 1 + has_tests(name)]}
+    found |= {"where": where, "ready": True, "images": images, "classes": train.classes}
+    return found | {"size": train.images.shape[-1], "fingerprint": train.fingerprint, "notice": train.notice}
 
 
 # on disk or not ------------------------------------------------------------------------------------------------------
@@ -265,10 +262,10 @@ def describe(name: str | os.PathLike) -> dict:
 def root(name: str) -> Path:
     """The folder of a data set, whether it is there or not."""
     if name == "mini-imagenet":
-        return named_folder(os.environ.get("EASEL_IMAGENET") or data_dir() / "imagenet")
+        return files.named_folder(os.environ.get("EASEL_IMAGENET") or files.data_dir() / "imagenet")
     if name in PUBLISHED:
-        return data_dir() / PUBLISHED[name].folder
-    return named_folder(_held(name)[0])
+        return files.data_dir() / PUBLISHED[name].folder
+    return files.named_folder(_held(name)[0])
 
 
 def _held(name: str) -> tuple[str, float]:
@@ -282,9 +279,9 @@ def on_disk(name: str) -> bool:
     published = PUBLISHED.get(name)
     if published is None:
         return True
-    if not published.complete(data_dir()) and (data_dir() / published.archive).is_file():
-        published.lay(data_dir())
-    return published.complete(data_dir())
+    if not published.complete(files.data_dir()) and (files.data_dir() / published.archive).is_file():
+        published.lay(files.data_dir())
+    return published.complete(files.data_dir())
 
 
 def fetch_missing(name: str, seconds: float | None = None) -> bool:
@@ -296,12 +293,12 @@ def fetch_missing(name: str, seconds: float | None = None) -> bool:
         return True
     published = PUBLISHED[name]
     urls = download.mirrors(published.archive, published.urls)
-    file = urls, data_dir() / published.archive, published.md5, published.bytes
+    file = urls, files.data_dir() / published.archive, published.md5, published.bytes
     if seconds is None:
         download.fetch(*file)
     elif not download.fetch_within(*file, seconds):
         return False
-    published.lay(data_dir())
+    published.lay(files.data_dir())
     return True
 
 
@@ -323,7 +320,7 @@ def marks(name: str) -> tuple:
     began = time.monotonic()
     if began >= until:
         folder = _folder(name)
-        stats = folder.stats() if folder else folders.stats_of(PUBLISHED[name].paths(data_dir()))
+        stats = folder.stats() if folder else own.stats_of(PUBLISHED[name].paths(files.data_dir()))
         digest = hashlib.sha256(repr(stats).encode(errors="surrogateescape")).hexdigest()
         if len(stats) > MANY_FILES:
             now = time.monotonic()
@@ -337,16 +334,16 @@ _KEPT: dict[tuple[str, str], tuple[str, float]] = {}  # of `marks`: the answer, 
 # reading -------------------------------------------------------------------------------------------------------------
 
 
-def _folder(name: str) -> folders.Folder | Arrays | None:
+def _folder(name: str) -> own.Folder | own.Arrays | None:
     """The folder of images, or own arrays, as which a set lies here; None for one that is drawn or has other files."""
     if name == "patterns" or (name in PUBLISHED and PUBLISHED[name].files):
         return None
     if name == "mini-imagenet":
-        return folders.Folder(root(name), MINI_IMAGENET, crop=224 / 256)
+        return own.Folder(root(name), MINI_IMAGENET, crop=224 / 256)
     if root(name).suffix == ".npz":
-        return Arrays(root(name))
+        return own.Arrays(root(name))
     share = 0.0 if name in PUBLISHED else _held(name)[1]
-    return folders.Folder(root(name), PUBLISHED[name].classes if name in PUBLISHED else {}, hold_out=share)
+    return own.Folder(root(name), PUBLISHED[name].classes if name in PUBLISHED else {}, hold_out=share)
 
 
 def own_name(name: str) -> str:
@@ -356,9 +353,7 @@ def own_name(name: str) -> str:
 
 def files_named(dataset: Dataset) -> list[str] | None:
     """The file of each example, as a path in its split's folder; None for sets that are no folder of images."""
-    found = [
-        files_of(dataset.name, split) for split in SPLITS if dataset.split in (split, "merged") and split != "merged"
-    ]
+    found = [files_of(dataset.name, split) for split in ("train", "test") if dataset.split in (split, "merged")]
     if None in found:
         return None
     names = [path.relative_to(folder).as_posix() for folder, paths in found for path in paths]
@@ -390,14 +385,14 @@ def has_tests(name: str | os.PathLike | Name) -> bool:
 def files_of(name: str, split: str = "train") -> tuple[Path, list[Path]] | None:
     """The folder of a split and its image files by id; None for sets that are no folder of images."""
     folder = _folder(name)
-    return (folder.split(split), folder.paths(split)) if isinstance(folder, folders.Folder) else None
+    return (folder.split(split), folder.paths(split)) if isinstance(folder, own.Folder) else None
 
 
 def own_side(name: str) -> int | None:
-    """The side in pixels of a set's images, where its name says it; None for folders."""
+    """The side in pixels of a set's images, where its name says it; None for own."""
     if name in PUBLISHED:
         return PUBLISHED[name].side
-    return {"patterns": patterns.SIDE, "mini-imagenet": folders.LARGEST}.get(name)
+    return {"patterns": patterns.SIDE, "mini-imagenet": own.LARGEST}.get(name)
 
 
 @lru_cache(maxsize=64)
@@ -418,16 +413,8 @@ def read_split(name: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray
         images, labels, kinds = _drawn(split)
         classes = patterns.CLASSES
     else:
-        images, labels, classes = PUBLISHED[name].read(PUBLISHED[name], data_dir(), split)
-        kinds = None
-    folders.check_memory(name, len(images), size)
-    if size != images.shape[-1]:
-        resized = np.empty((len(images), 3, size, size), np.uint8)
-        for row, image in enumerate(images):
-            picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-            resized[row] = folders.squared(picture, size).transpose(2, 0, 1)
-        images = resized
-    return images, labels, classes, kinds
+        kinds, (images, labels, classes) = None, PUBLISHED[name].read(PUBLISHED[name], files.data_dir(), split)
+    return own.resized(name, images, size), labels, classes, kinds
 
 
 _drawn = lru_cache(maxsize=2)(patterns.draw)  # 2 s saved for every further size
@@ -438,10 +425,79 @@ def statistics(images: np.ndarray) -> tuple[tuple, tuple]:
     mean, std = [], []
     values = np.arange(256)
     for channel in range(3):
-        counts = np.zeros(256, np.int64)
-        for rows in range(0, len(images), 1000):
-            counts += np.bincount(images[rows : rows + 1000, channel].ravel(), minlength=256)
+        parts = (images[row : row + 1000, channel].ravel() for row in range(0, len(images), 1000))
+        counts = sum(np.bincount(part, minlength=256) for part in parts)
         n, total, squares = int(counts.sum()), int(counts @ values), int(counts @ values**2)
         mean.append(round(total / n / 255, 4))
         std.append(max(round(math.sqrt((n * squares - total**2) / n**2) / 255, 4), 0.0001))  # a flat channel: not 0
     return tuple(mean), tuple(std)
+
+
+# what a trial's key needs to know ------------------------------------------------------------------------------------
+# Naming a trial reads no image: one small JSON for each part of a set at a size, in results/facts, holds for the same
+# files, by path, size and time, read by the same code; else the set is read again. Nothing here downloads.
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of a split, or of a class-balanced part of it, at a size."""
+
+    fingerprint: str  # of its content
+    mean: tuple[float, float, float]  # of each channel over the whole training split, 0..1 scale
+    std: tuple[float, float, float]
+    examples: int
+    classes: tuple[str, ...]
+    side: int  # pixels
+
+
+def facts_of(name: str | os.PathLike, split: str = "train", images: int | None = None, subset_seed: int = 0) -> Facts:
+    """The facts of `subset(load(name, split), images, subset_seed)`: from results/facts, or else the set is read.
+
+    UserError as in `load` and `subset`; and where the set is not on this machine, which says what gets it.
+    """
+    name = Name.of(name)
+    if not on_disk(name.plain):
+        raise UserError(f"{name.plain}: {missing(name.plain)}")
+    return _facts_of(name, split, images, 0 if images is None else subset_seed, _state(name.plain))
+
+
+@lru_cache(maxsize=256)
+def _facts_of(name: Name, split: str, images: int | None, subset_seed: int, state: str) -> Facts:
+    asked = [name.plain, name.pixels, split, images, subset_seed]
+    mark = hashlib.sha256(repr([*asked, str(root(name.plain).absolute())]).encode(errors="surrogateescape"))
+    path = files.results_dir() / "facts" / f"{mark.hexdigest()[:16]}.json"
+    with suppress(OSError, ValueError, KeyError, TypeError):  # none, or not whole: the set is read
+        found = files.unsealed(files.read_regular(path))
+        if state and found.pop("sha256") and found.pop("state") == state and found.pop("of") == asked:
+            return Facts(**{key: tuple(value) if isinstance(value, list) else value for key, value in found.items()})
+    found = part(load(name, split), images, subset_seed)
+    facts = Facts(found.fingerprint, found.mean, found.std, len(found), found.classes, found.images.shape[-1])
+    if state and _state(name.plain) == state:  # nobody changed a file while it was read
+        with suppress(OSError, UserError):  # where nothing can be written the set is read by every process
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = files.sealed({"of": asked, "state": state} | asdict(facts))
+            files.write_atomically(path, json.dumps(content, indent=1).encode())
+    return facts
+
+
+def _state(name: str) -> str:
+    """What the facts hold for, hex: the set's files, its entry, and the code that reads them; "" if that is not ours.
+
+    Somebody's own reader may change between two processes, and nothing here would notice.
+    """
+    where = marks(name)[:2]
+    entry = PUBLISHED.get(name)
+    if entry is not None:
+        if entry.read is not None and getattr(entry.read, "__module__", None) != Published.__module__:
+            return ""
+        where += (entry.side, entry.rows, entry.classes, entry.files, entry.channels)
+    return hashlib.sha256(f"{_code()} {where}".encode(errors="surrogateescape")).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """What turns files into arrays: the source of this room, and the libraries that decode and draw."""
+    digest = hashlib.sha256(f"{np.__version__} {PIL.__version__} {features.version('jpg')}".encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,6 +1,6 @@
 """What is asked of a training (Trial), what it gave (Record), and where that is kept (Store, Ledger)."""
 
-from easel.faces import face
+from easel import face
 
 __getattr__, __dir__, __all__ = face(
     __name__,

@@ -14,7 +14,7 @@ import numpy as np
 from easel import files
 from easel.errors import UserError
 
-_KINDS = dict.fromkeys(("host", "device", "system", "python", "torch", "numpy", "bitwise", "finished"), str)
+_KINDS = dict.fromkeys(("host", "device", "system", "python", "torch", "numpy", "bitwise", "way", "finished"), str)
 _KINDS |= dict.fromkeys(("recipe_version", "at_once"), int) | {"seconds": int | float}  # of a note, where it is there
 
 

@@ -18,7 +18,6 @@ from typing import ClassVar, Self
 import numpy as np
 
 from easel.data import changes as perturb, sets as datasets
-from easel.data.facts import Facts, of as facts_of
 from easel.errors import UserError, answers, one_line, refuse_other_kinds
 from easel.ledger.quantities import QUANTITIES
 from easel.nets import names as models
@@ -311,12 +310,12 @@ class Trial:
         return datasets.part(datasets.load(self.data, self.split), self.images, self.subset_seed)
 
     @cached_property
-    def facts(self) -> Facts:
+    def facts(self) -> datasets.Facts:
         """What the key needs to know of `examples`: read from disk once; nothing is downloaded.
 
         UserError where the data set is not on this machine.
         """
-        return facts_of(self.data, self.split, self.images, self.subset_seed)
+        return datasets.facts_of(self.data, self.split, self.images, self.subset_seed)
 
     @property
     def _edit(self) -> Edit:

@@ -1,6 +1,6 @@
 """Networks by name: the papers' small ones, torchvision's, and both at any width."""
 
-from easel.faces import face
+from easel import face
 
 __getattr__, __dir__, __all__ = face(
     __name__,

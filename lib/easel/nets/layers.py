@@ -70,7 +70,7 @@ def _tail(channels: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
 
 
-class _DenseLayer(nn.Module):
+class DenseLayer(nn.Module):
     """BN-ReLU-1x1 (bottleneck 4k), BN-ReLU-3x3 (k); the output is appended to the input's channels."""
 
     def __init__(self, inputs: int, growth: int):
@@ -92,7 +92,7 @@ def densenet_bc(depth: int, growth: int, *, classes: int, size: int) -> nn.Modul
     modules: list[nn.Module] = [_conv(3, channels, 3)]
     for stage in range(3):
         for _ in range((depth - 4) // 6):
-            modules.append(_DenseLayer(channels, growth))
+            modules.append(DenseLayer(channels, growth))
             channels += growth
         if stage < 2:  # transition: compression .5, then 2x2 average pooling
             squeeze = _conv(channels, channels // 2, 1)

@@ -15,12 +15,11 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from easel.compare import paired
+from easel.compare import intervals
 from easel.compare.claims import Judged
 from easel.data import sets as datasets
 from easel.data.sets import Dataset
-from easel.ledger.groups import Groups
-from easel.ledger.store import Ledger
+from easel.ledger.store import Groups, Ledger
 from easel.ledger.trial import Recipe, Trial, two_groups
 from easel.notebook import page as report, plan
 from easel.train import ensure as run
@@ -66,14 +65,14 @@ class Lab:
         return ledger
 
     def accuracies(self, points: pd.DataFrame, view: str | None = None) -> pd.DataFrame:
-        """`paired.accuracies` of a table of trials, of any lengths, all in one precision; what is missing is trained.
+        """`intervals.accuracies` of a table of trials of any lengths, all in one precision; what is missing is trained.
 
         points: a column `trial`, one row a point and seed. Captions count the trials of a point from here on.
         """
         points = points.assign(trial=run.in_precision(self.precision, points.trial))
         ledgers = run.ensure_each(dict.fromkeys(points.trial))
         self._remember(ledgers, f"{len({trial.seed for trial in points.trial})} trials a point")
-        return paired.accuracies(points, ledgers, view)
+        return intervals.accuracies(points, ledgers, view)
 
     def two_groups(self, models: Sequence[str], trials: Sequence[int], *, epochs: int, recipe=None, **fields) -> Groups:
         """Two disjoint groups of trials of each net, trained as `ensure` does.

@@ -66,18 +66,16 @@ def net_colour(net: str, at: int = 0) -> tuple:
 
 def looks(labels: Iterable[str]) -> dict[str, dict]:
     """A look for each of many lines: colours, dashes and marks run at different lengths, so that none comes twice."""
-    ways = enumerate(dict.fromkeys(labels))
-    return {label: _look(COLOURS[at % 9], at, MARKS[at % 7]) for at, label in ways}
+    return {
+        label: {"color": COLOURS[at % 9], "linestyle": DASHES[at % 4], "marker": MARKS[at % 7]}
+        for at, label in enumerate(dict.fromkeys(labels))
+    }
 
 
 def net_looks(nets: Iterable[str]) -> dict[str, dict]:
     """A look for each net of a figure: its own colour, a mark and a dash by place."""
-    ways = enumerate(dict.fromkeys(nets))
-    return {net: _look(net_colour(net, at), at, MARKS[at % 9]) for at, net in ways}
-
-
-def _look(colour, at: int, mark: str) -> dict:
-    return {"color": colour, "linestyle": DASHES[at % 4], "marker": mark}
+    own = enumerate(looks(nets).items())
+    return {net: look | {"color": net_colour(net, at), "marker": MARKS[at % 9]} for at, (net, look) in own}
 
 
 def arm_look(arm: str) -> dict:
@@ -150,4 +148,25 @@ def labelled_rows(pictures: np.ndarray, titles: list[str], rows: list[str], *, a
         middle = (1.28 * i + 0.5) * height
         ax.text(-0.1 * width, middle, word, rotation=90, ha="right", va="center", fontsize=9, fontweight="bold")
     ax.set_xlim(left=-0.4 * width)
+    return ax
+
+
+def changed_images(pictures: np.ndarray, rows: list[str], columns: list[str], *, ax: Axes | None = None) -> Axes:
+    """The same images under every strength of a change (Fig. 3): a row an image, true colours, the right way up.
+
+    pictures: uint8 (rows, columns, 3, H, W); rows, columns: their names.
+    """
+    down, across = pictures.shape[:2]
+    ax = ax or new(1.0 * down + 0.4, 0.98 * across + 1.1)
+    height, width = pictures.shape[3:]
+    step_y, step_x = 1.06 * height, 1.06 * width
+    for i in range(down):
+        for j in range(across):
+            extent = (j * step_x, j * step_x + width, i * step_y + height, i * step_y)
+            ax.imshow(pictures[i, j].transpose(1, 2, 0), extent=extent, interpolation="nearest")
+        ax.text(-0.08 * width, i * step_y + height / 2, rows[i], ha="right", va="center", fontsize=10)
+    for j in range(across):
+        ax.text(j * step_x + width / 2, -0.06 * height, columns[j], ha="center", va="bottom", fontsize=10)
+    ax.set(xlim=(-0.1 * width, across * step_x), ylim=(down * step_y, -0.35 * height), aspect="equal")
+    ax.axis("off")
     return ax

@@ -1,12 +1,22 @@
-"""Curves over m, epochs, cuts, rates and shares kept, each with a band or bars, told apart by mark or dash as well."""
+"""Values with their intervals: curves over m, epochs, cuts, rates, strengths and shares kept, and forests, a row each.
 
+Curves have a band or bars, and are told apart by mark or dash as well. Where strengths of a change are an axis, the
+unchanged images are at its right end. There is one forest plot; the papers' figures are calls of it.
+"""
+
+import textwrap
 from collections.abc import Mapping
+from string import ascii_lowercase
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
+from easel.data.changes import CHANGES
 from easel.plot.base import COLOURS, MARKS, MODE_STYLES, WHICH_COLOURS, arm_look, finished, key, looks, net_looks, new
 
 # of what is dropped (notebook 08); a label that is none of these takes the next of OTHERS
@@ -23,6 +33,7 @@ OTHERS = [
     {"color": COLOURS[2], "marker": "v", "linestyle": "--"},
     {"color": COLOURS[5], "marker": "P", "linestyle": "-."},
 ]
+SHADES = [COLOURS[k] for k in (3, 2, 4, 0, 1, *range(5, len(COLOURS)))]  # of the changes, in the registry's order
 
 
 def draw_line(ax: Axes, x, y, low=None, high=None, *, bars: bool = False, shade: float = 0.15, **look) -> None:
@@ -39,27 +50,20 @@ def draw_line(ax: Axes, x, y, low=None, high=None, *, bars: bool = False, shade:
 
 
 def draw_curves(
-    ax: Axes,
-    table: pd.DataFrame,
-    by: str,
-    x: str,
-    y: str,
-    own: Mapping[str, dict],
-    *,
-    ends: tuple[str, str] | None = ("low", "high"),
-    scale: float = 1,
-    apart: float = 0,
-    **style,
+    ax: Axes, table: pd.DataFrame, by: str, x: str, y: str, own: Mapping, *, scale: float = 1, apart: float = 0, **style
 ) -> None:
     """A line (`draw_line`) for each value of the column `by`, in the table's order, each with its own look.
 
-    ends: columns of the interval, or None; scale: of y and its ends; apart: how far the lines stand beside one another,
-    so that their bars do not hide each other.
+    Its interval is low and high, where the table has them; scale: of y and its ends; apart: how far the lines stand
+    beside one another, so that their bars do not hide each other.
     """
     for at, (name, rows) in enumerate(table.groupby(by, sort=False)):
-        low, high = (scale * rows[end] for end in ends) if ends else (None, None)
+        low, high = (scale * rows[end] if end in rows else None for end in ("low", "high"))
         look = style | {"label": name} | own[name]
         draw_line(ax, rows[x] + apart * (at - (len(own) - 1) / 2), scale * rows[y], low, high, **look)
+
+
+# ---- one figure each -------------------------------------------------------------------------------------------------
 
 
 def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -69,9 +73,8 @@ def overlap(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax, table = ax or new(4.6), table.assign(percent=100 * table.fraction)
     own = {pair: look | {"markevery": (at % 6, 6)} for at, (pair, look) in enumerate(looks(table.pair).items())}
-    draw_curves(
-        ax, table, "pair", "percent", "rate", own, shade=min(0.1, 0.5 / len(own))
-    )  # bands that lie on each other
+    shade = min(0.1, 0.5 / len(own))  # bands that lie on each other
+    draw_curves(ax, table, "pair", "percent", "rate", own, shade=shade)
     rows = table[table.pair == table.pair.iloc[-1]]
     ax.plot(rows.percent, rows.chance, ":", color="0.4", label="chance")
     return finished(ax, xlabel="images in the set (%)", ylabel="matching rate", ylim=(0, 1), xlim=(0, 50))
@@ -96,19 +99,17 @@ def reliability(
 ) -> Axes:
     """How alike two disjoint groups of trials are, against their size (Sec. 2.1; `scores.reliability_curve`).
 
-    projected: `scores.projected`, broken lines with open marks on a logarithmic axis. printed: the paper's rate of easy
-    or hard (Table 1, diagonal), level lines.
+    projected: `scores.projected`, broken lines with open marks on a logarithmic axis. printed: Series, the paper's rate
+    of easy or hard (Table 1, diagonal), level lines.
     """
     ax = ax or new(4.4)
-    own = {"spearman": {"color": "0.3", "marker": "D", "label": "Spearman's correlation, all images"}}
-    for which, mark, dash in (("easy", "o", "-"), ("hard", "s", "--")):
-        look = {"color": WHICH_COLOURS[which], "marker": mark, "linestyle": dash}
-        own[which] = look | {"label": f"{which} 10%: matching rate"}
+    own = {which: MODE_STYLES[which] | {"label": f"{which} 10%: matching rate"} for which in ("easy", "hard")}
+    own["spearman"] = {"color": "0.3", "marker": "D", "label": "Spearman's correlation, all images"}
     draw_curves(ax, table, "measure", "trials", "mean", own)
     if projected is not None:
         ahead = {"markerfacecolor": "white", "linestyle": (0, (1, 1))}
         broken = {of: own[of] | ahead | {"label": f"{of} 10%: projected"} for of in ("easy", "hard")}
-        draw_curves(ax, projected, "measure", "trials", "mean", broken, ends=None)
+        draw_curves(ax, projected, "measure", "trials", "mean", broken)
     for which, rate in () if printed is None else printed.items():
         level = {"linewidth": 1.2, "linestyle": (0, (6, 3)), "label": f"{which} 10%: printed"}
         ax.axhline(rate, color=WHICH_COLOURS[which], **level)
@@ -128,9 +129,9 @@ def ablation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     the frame.
     """
     ax = ax or new(4.4)
-    modes = [(mode, look, table[table["mode"] == mode]) for mode, look in MODE_STYLES.items()]
     gap, shifts = _gap(table.rate), {"easy": -0.13, "hard": 0.13, "random": 0}
-    for mode, look, rows in modes:
+    for mode, look in MODE_STYLES.items():
+        rows = table[table["mode"] == mode]
         _trials(ax, rows, "rate", shifts[mode] * gap, 0.045 * gap, look | {"label": mode}, small=4)
     if "chance" in table:
         ax.axhline(100 * table.chance.iloc[0], color="0.4", linestyle=(0, (1, 3)), label="chance")
@@ -159,8 +160,8 @@ def share_left(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def figure_4(dropped: pd.DataFrame, noisy: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
     """Fig. 4 on one sheet: accuracy against the drop rate (a), and against the random-label rate (c), one key for both.
 
-    dropped, noisy: as `ablation` takes them (notebook 04: `paired.with_intervals(dropped, ["mode", "rate"])`, `noisy`
-    with chance); without accuracy (tables as saved) means and intervals stand alone. Returns the Axes, (2,).
+    dropped, noisy: as `ablation` takes them (notebook 04: `intervals.with_intervals(dropped, ["mode", "rate"])`,
+    `noisy` with chance); without accuracy (tables as saved) means and intervals stand alone. Returns the Axes, (2,).
     """
     if ax is None:
         ax = plt.subplots(1, 2, sharey=True, figsize=(8.4, 4.4), layout="constrained")[1]
@@ -228,9 +229,8 @@ def captured(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot([], [], "-.", color="0.4", linewidth=1, label="chance, classes kept")
     ax.plot([], [], "--", color="0.4", linewidth=1, label="most that is possible")
     ax.axhline(0.5, color="0.75", linewidth=1, zorder=0)
-    return finished(
-        ax, xlabel="examples called hard (%)", ylabel="share of the misclassified", xlim=(0, 100), ylim=(0, 1)
-    )
+    words = {"xlabel": "examples called hard (%)", "ylabel": "share of the misclassified"}
+    return finished(ax, **words, xlim=(0, 100), ylim=(0, 1))
 
 
 def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -244,8 +244,8 @@ def learnability_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         share = 100 * np.arange(1, len(values) + 1) / len(values)
         look = own[net] | {"marker": None, "linewidth": 2, "label": f"{net}, mean {values.mean():.2f}"}
         ax.step(values, share, where="post", **look)
-    ax.set(xlabel="learnability (share of epochs; higher = easier)", ylabel="images at most that learnable (%)")
-    return finished(ax, xlim=(0, 1), ylim=(0, 100))
+    words = {"xlabel": "learnability (share of epochs; higher = easier)", "ylabel": "images at most that learnable (%)"}
+    return finished(ax, **words, xlim=(0, 1), ylim=(0, 100))
 
 
 def learnability_growth(table: pd.DataFrame) -> np.ndarray:
@@ -296,7 +296,7 @@ def arms_over_updates(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(5)
     means = table.groupby(["arm", "epoch"], sort=False, as_index=False).accuracy.mean()
     own = {arm: arm_look(arm) for arm in dict.fromkeys(table.arm)}
-    draw_curves(ax, means, "arm", "epoch", "accuracy", own, ends=None, scale=100)
+    draw_curves(ax, means, "arm", "epoch", "accuracy", own, scale=100)
     ax.xaxis.get_major_locator().set_params(integer=True)
     words = "updates / number of mini-batches (epochs of plain training)"
     return finished(ax, xlabel=words, ylabel="test accuracy (%)")
@@ -315,6 +315,303 @@ def batch_spread(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.plot(100 * share, np.sort(rows.loss)[::-1], label=arm if first else None, **look)
     words = {"xlabel": "mini-batches, highest loss first (%)", "ylabel": "mean loss of a mini-batch (nats)"}
     return finished(ax, **words, ylim=(0, None))
+
+
+# ---- matching rates on changed images (notebook 03) ------------------------------------------------------------------
+
+
+def figure_2(table: pd.DataFrame, *, value: str = "other", ax: np.ndarray | None = None) -> np.ndarray:
+    """Fig. 2: matching rate of plain with changed easiness against each change's strength, a panel a change.
+
+    All nets, easy in full lines and hard in dashed ones; a band is the interval, the dotted line is chance.
+
+    table: `perturbed_rates` of all nets and both sets, as notebook 03 has it (or its saved table "strengths");
+    columns net, which, change, strength, chance, and `value` with its _low and _high: "other" (trials that share
+    nothing) or "same" (the same trials on both sides). ax: (changes,) Axes; they are what is returned.
+    """
+    names, looks = list(dict.fromkeys(table.change)), net_looks(table.net)
+    if ax is None:
+        size = {"figsize": (2.7 * len(names) + 0.3, 4), "sharey": True, "layout": "constrained"}
+        ax = plt.subplots(1, len(names), squeeze=False, **size)[1][0]
+    for letter, one, name in zip(ascii_lowercase, ax, names, strict=False):
+        for (net, which), rows in table[table.change == name].groupby(["net", "which"], sort=False):
+            hard = {"linestyle": "--", "markerfacecolor": "white"} if which == "hard" else {"linestyle": "-"}
+            ends = (rows[f"{value}_low"], rows[f"{value}_high"])
+            draw_line(one, _places(name, rows.strength), rows[value], *ends, shade=0.1, **looks[net] | hard)
+        one.axhline(table.chance.iloc[0], color="0.4", linestyle=":")
+        change = CHANGES[name]
+        one.set(title=f"({letter}) {change.title or name}", xlabel=textwrap.fill(change.axis, 20), ylim=(0, 1))
+        _strengths(one, name, table[table.change == name].strength, apart=0.2)
+    ax[0].set_ylabel("matching rate with plain images")
+    lines = [Line2D([], [], **look | {"linestyle": "-"}, markersize=5, label=net) for net, look in looks.items()]
+    sets = {"easy 10%": {"linestyle": "-"}, "hard 10%": {"linestyle": "--", "marker": "o", "markerfacecolor": "white"}}
+    lines += [Line2D([], [], color="0.4", label=words, **look) for words, look in sets.items()]
+    lines += [Line2D([], [], color="0.4", linestyle=":", label="chance")]
+    ax[0].figure.legend(handles=lines, ncol=min(6, len(lines)), loc="outside lower center")
+    return ax
+
+
+def changed_rates(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
+    """Fig. 2 of one net: matching rates (a row for easy, one for hard) and accuracy against each change's strength.
+
+    table: `perturbed_rates` of one net, both sets; columns which, change, strength, same, other, blind with their
+    _low and _high, accuracy, accuracy_low, accuracy_high, tie_low, tie_high, chance, stratified_chance.
+    ax: (3, changes) Axes; they are what is returned.
+    """
+    names = list(dict.fromkeys(table.change))
+    if ax is None:
+        shape = {"figsize": (2.8 * len(names) + 0.4, 9), "sharex": "col", "sharey": True, "layout": "constrained"}
+        ax = plt.subplots(3, len(names), squeeze=False, **shape)[1]
+    for column, name in zip(ax.T, names, strict=True):
+        for one, which in zip(column, ("easy", "hard"), strict=False):
+            _rates(one, table[(table.change == name) & (table.which == which)], name, which)
+        rows = table[(table.change == name) & (table.which == "easy")]
+        ends = (rows.accuracy_low, rows.accuracy_high)
+        draw_line(column[2], _places(name, rows.strength), rows.accuracy, *ends, color="0.25", marker="D")
+        for one in column:
+            _strengths(one, name, rows.strength, apart=0.16)
+        column[0].set_title(f"({ascii_lowercase[names.index(name)]}) {CHANGES[name].title or name}")
+        column[2].set(xlabel=textwrap.fill(CHANGES[name].axis, 20), ylim=(0, 1.02))
+    for one, what in zip(ax[:, 0], ("matching rate, easy", "matching rate, hard", "accuracy"), strict=True):
+        one.set_ylabel(what)
+    ax[0, 0].figure.legend(handles=_legend_of_rates(), ncol=3, loc="outside lower center")
+    return ax
+
+
+def rates_against_accuracy(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Matching rate against accuracy, a line a change, of one net and set; dashed: as many errors, blindly (Fig. 2).
+
+    table: `perturbed_rates` of one net and set; columns change, strength, accuracy, other, other_low, other_high,
+    blind, chance.
+    """
+    ax = ax or new(4.8)
+    for name, rows in table.groupby("change", sort=False):
+        shade, change = SHADES[list(CHANGES).index(name) % len(SHADES)], CHANGES[name]
+        rows = rows.iloc[np.argsort(_places(name, rows.strength))]
+        error = [rows.other - rows.other_low, rows.other_high - rows.other]
+        style = {"color": shade, "markersize": 6, "linewidth": 1.8, "elinewidth": 0.8}
+        ax.errorbar(rows.accuracy, rows.other, error, fmt=f"{change.symbol}-", label=change.title or name, **style)
+        ax.plot(rows.accuracy, rows.blind, "--", color=shade, linewidth=1.2)
+    ax.plot([], [], "--", color="0.4", linewidth=1.2, label="blind errors")
+    ax.axhline(table.chance.iloc[0], color="0.5", linestyle=":", label="chance")
+    words = {"xlabel": "accuracy on the changed images", "ylabel": "matching rate, other trials"}
+    return finished(ax, **words, ylim=(0, None))
+
+
+# ---- estimates, a row each -------------------------------------------------------------------------------------------
+
+
+class Style(NamedTuple):
+    """How a series of estimates is drawn: its words in the key (None: not in it), colour, marker."""
+
+    words: str | None
+    colour: object = COLOURS[0]
+    marker: str = "o"
+
+
+class Mark(NamedTuple):
+    """What stands beside the estimates: a column, its marker, colour (None: the series'), size, places further down."""
+
+    column: str
+    marker: str
+    colour: object = None
+    size: float = 7
+    aside: float = 0.0
+
+
+BOTH = {"easy": Style("easy", WHICH_COLOURS["easy"], "o"), "hard": Style("hard", WHICH_COLOURS["hard"], "s")}
+_HERE = {which: look._replace(words=f"{which}, here") for which, look in BOTH.items()}
+
+
+def forest(
+    table: pd.DataFrame,
+    *,
+    label: str,
+    value: str | None,
+    by: str | None = None,
+    looks: Mapping[str | None, Style] | None = None,
+    apart: float = 0.32,
+    marks: Mapping[str, Mark] | None = None,
+    bands: Mapping[str, tuple[str, str]] | None = None,
+    zero: tuple[float, str | None] | None = None,
+    order: list[str] | None = None,
+    scale: float = 1,
+    ax: Axes | None = None,
+    **labels,
+) -> Axes:
+    """A row a label: estimate and interval, marks beside it, bands behind it, a dotted line to read it against.
+
+    table: the columns `label` (what a row is called), `value` (None: no estimate), low, high, and `by`, whose values
+    are the series of a row, `apart` rows from one another; looks: a Look for each series, in their order, or for None.
+    marks: words in the key -> Mark; bands: words -> columns of its two ends; both are left out where the table has no
+    such number. zero: where the line is, and its words. order: the rows, else as they come. scale: of all numbers.
+    labels: and limits of the axis, as of `Axes.set`.
+    """
+    order = order or list(dict.fromkeys(table[label]))
+    looks = looks or {None: Style(None)}
+    ax = ax or new(1.6 + (0.36 + 0.1 * (apart > 0) * len(looks)) * len(order))
+    row = {name: at for at, name in enumerate(order)}
+    for words, (low, high) in (bands or {}).items():
+        once = table.drop_duplicates(label)
+        left, width = scale * once[low], scale * (once[high] - once[low])
+        ax.barh(once[label].map(row), width, left=left, height=0.74, color="0.86", linewidth=0, label=words)
+    for at, (series, look) in enumerate(looks.items()):
+        rows = table if by is None else table[table[by] == series]
+        rows = rows.assign(y=rows[label].map(row) + apart * (at - (len(looks) - 1) / 2))
+        if value:
+            once = rows.drop_duplicates(label)
+            x, error = scale * once[value], scale * np.array([once[value] - once.low, once.high - once[value]])
+            style = {"color": look.colour, "markersize": 7, "capsize": 3, "label": look.words}
+            ax.errorbar(x, once.y, xerr=error, fmt=look.marker, **style)
+        for words, mark in (marks or {}).items():
+            if mark.column in rows and rows[mark.column].notna().any():
+                own = mark.colour is None  # a mark of one colour is named once, one of every series with its name
+                named = look.words and f"{look.words.partition(',')[0]}, {words}" if own else words if at == 0 else None
+                style = {"color": look.colour if own else mark.colour, "markersize": mark.size, "label": named}
+                style |= {"markeredgewidth": 2} if mark.marker in "x+|" else {}
+                ax.plot(scale * rows[mark.column], rows.y + mark.aside, mark.marker, **style)
+    if zero:
+        ax.axvline(zero[0], color="0.4", linestyle=":", linewidth=1.6, label=zero[1], zorder=1)
+    ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5), **labels)
+    ax.grid(False, axis="y")
+    if ax.get_legend_handles_labels()[1]:
+        key(ax, estimates_first=True)
+    return ax
+
+
+def pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Table 1 as a forest: matching rate of every pair with its interval, its chance lines and the printed value.
+
+    table: pair, which, rate, low, high, stratified_chance, paper (nan where not printed).
+    """
+    marks = {"chance, classes kept": Mark("stratified_chance", "|", "0.35", 11), "printed": Mark("paper", "x")}
+    look = {"by": "which", "looks": _HERE, "marks": marks, "zero": (0.1, "chance"), "ax": ax}
+    return forest(table, label="pair", value="rate", **look, xlabel="matching rate", xlim=(-0.02, 1.02))
+
+
+def shares(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Share of the ceiling: how alike two nets are, each being as alike as with itself = 1 (Table 1, off the diagonal).
+
+    table: pair, which ("easy" | "hard"), share, low, high, printed (the printed table's own share; nan: none).
+    """
+    marks, line = {"printed": Mark("printed", "x", size=9)}, (1, "as alike as each net with itself")
+    ends = min(0, table.low.min()), max(1.1, 1.05 * table.filter(["share", "high", "printed"]).max().max())
+    look = {"by": "which", "looks": _HERE, "marks": marks, "zero": line, "ax": ax}
+    return forest(table, label="pair", value="share", **look, xlabel="share of the ceiling", xlim=ends)
+
+
+def tie_rules(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Table 1 by each tie rule: a pair a row, inside the range that any breaking of the ties can give.
+
+    table: pair, expected, inclusive, index, tie_low, tie_high.
+    """
+    ways = {"expected": ("o", COLOURS[0]), "inclusive": ("s", COLOURS[1]), "index": ("^", COLOURS[4])}
+    look = {"marks": {rule: Mark(rule, *way) for rule, way in ways.items()}, "zero": (0.1, "chance"), "ax": ax}
+    look |= {"bands": {"any tie-breaking": ("tie_low", "tie_high")}, "xlabel": "matching rate", "xlim": (-0.02, 1.02)}
+    return forest(table, label="pair", value=None, **look)
+
+
+def batch_norm(table: pd.DataFrame, *, ax: np.ndarray | None = None) -> np.ndarray:
+    """What a net gains in agreement with each other net by batch normalisation, a panel a measure (Table 1 c, d).
+
+    table: partner, normalised, measure, which, difference, low, high (`both_sets`), paper (nan: not printed).
+    ax: one Axes a measure; they are what is returned.
+    """
+    measures, has = list(dict.fromkeys(table.measure)), table.drop_duplicates("partner").set_index("partner").normalised
+    named = {name: f"{name}{' (BN)' if has[name] and not name.startswith('nets') else ''}" for name in has.index}
+    if ax is None:
+        size = (1.7 + 2 * len(measures), 1.8 + 0.56 * len(named))
+        ax = plt.subplots(1, len(measures), figsize=size, sharey=True, layout="constrained")[1]
+    ax, table = np.atleast_1d(ax), table.assign(partner=table.partner.map(named))
+    look = {"label": "partner", "value": "difference", "by": "which", "looks": BOTH, "order": list(named.values())}
+    look |= {"marks": {"printed": Mark("paper", "x")}, "zero": (0, None), "xlabel": "with batch norm\nless without"}
+    for one, measure in zip(ax, measures, strict=True):
+        forest(table[table.measure == measure], **look, title=measure, ax=one)
+        one.locator_params(axis="x", nbins=4)
+        one.get_legend().remove()
+    ax[0].figure.legend(*ax[0].get_legend_handles_labels(), ncol=4, loc="outside lower center")
+    return ax
+
+
+def similarity(table: pd.DataFrame, *, by: str = "space", ax: Axes | None = None) -> Axes:
+    """How alike the easy and the hard set are, as a ratio to random sets, grey; below 1 = more alike (Figs 1, 6, 7).
+
+    table: which, ratio, low, high, band_low, band_high, and the column `by`, whose values are the figure's rows.
+    """
+    look = {"by": "which", "looks": BOTH, "apart": 0.26, "zero": (1, None), "ax": ax}
+    look |= {"bands": {"random sets (95%)": ("band_low", "band_high")}}
+    return forest(table, label=by, value="ratio", **look, xlabel="distance within the set, random set of the class = 1")
+
+
+def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Paired differences of accuracy in points, each with its interval; zero is the dotted line (Fig. 4).
+
+    table: label (a row each, in order), mode (its colour), estimate, low, high (0..1 scale).
+    """
+    there = {mode: own for mode, own in MODE_STYLES.items() if (table["mode"] == mode).any()}
+    looks = {mode: Style(mode, own["color"], own["marker"]) for mode, own in there.items()}
+    look = {"by": "mode", "looks": looks, "apart": 0, "zero": (0, None), "scale": 100, "ax": ax}
+    return forest(table, label="label", value="estimate", **look, xlabel="difference in accuracy (points)")
+
+
+def arm_differences(table: pd.DataFrame, *, xlabel: str, value: str = "gain", ax: Axes | None = None) -> Axes:
+    """Each arm against plain training: every seed a dot, mean and interval (the high-loss paper's question).
+
+    table: arm, mean, low, high, and the column `value`, of a seed; an arm without interval shows its seeds alone.
+    """
+    table = table.assign(mean=table["mean"].where(np.isfinite(table.low)))
+    looks = {arm: Style(None, arm_look(arm)["color"], arm_look(arm)["marker"]) for arm in dict.fromkeys(table.arm)}
+    style = {"marks": {"one seed": Mark(value, ".", size=6, aside=0.26)}, "apart": 0, "zero": (0, None)}
+    ax = forest(table, label="arm", value="mean", by="arm", looks=looks, ax=ax, xlabel=xlabel, **style)
+    ax.plot([], [], ".", color="0.4", label="one seed")
+    ax.errorbar([], [], xerr=[], fmt="o", color="0.4", capsize=3, label="mean, 95% interval")
+    key(ax, estimates_first=True)
+    return ax
+
+
+def learnability_pairs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Correlation of learnability of every pair of nets, with what it is to be read against (SL's pairs).
+
+    table: pair, r, low, high, spearman, online, ceiling, alone (classes alone), paper, paper_in_parentheses (nan where
+    not printed).
+    """
+    marks = {
+        "Spearman": Mark("spearman", "s", COLOURS[2], 6, -0.24),
+        "Pearson, online hits": Mark("online", "^", COLOURS[9], 7, 0.24),
+        "printed": Mark("paper", "x", COLOURS[3], 9),
+        "printed in parentheses": Mark("paper_in_parentheses", "+", COLOURS[3], 11),
+        "ceiling: the nets' own seeds": Mark("ceiling", "|", "0.2", 16),
+        "classes alone": Mark("alone", "|", "0.65", 16),
+    }
+    look = {"looks": {None: Style("Pearson, with 95% interval")}, "marks": marks, "ax": ax or new(2 + 0.7 * len(table))}
+    words = {"xlabel": "correlation of learnability between two nets"}
+    low = min(0, table[["low", "alone", "online"]].min().min() - 0.05)
+    return forest(table, label="pair", value="r", **look, **words, xlim=(low, 1))
+
+
+def errors_found(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """How well each score finds wrong labels: average precision, a row a score, a colour a kind of error (ours).
+
+    table: score, kind, mean, low, high (`mislabels.over_plantings`, of one share); chance, the dotted line.
+    """
+    kinds = dict.fromkeys(table.kind)
+    looks = {kind: Style(kind, COLOURS[(0, 1, 2)[at % 3]], "os^"[at % 3]) for at, kind in enumerate(kinds)}
+    look = {"by": "kind", "looks": looks, "apart": 0.22, "zero": (float(table.chance.mean()), "chance"), "ax": ax}
+    return forest(table, label="score", value="mean", **look, xlabel="average precision", xlim=(0, None))
+
+
+def signs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """How well each sign tells misclassified examples: area under the ROC curve, interval, a row a sign (Fig. 5).
+
+    table: sign, measure ("AUC" | "AUC within classes"), value, low, high.
+    """
+    looks = {"AUC": Style("all pairs"), "AUC within classes": Style("within a class", "0.35", "s")}
+    look = {"by": "measure", "looks": looks, "apart": 0.26, "zero": (0.5, "chance"), "ax": ax}
+    look |= {"xlabel": "P(a right example is easier than a wrong one)", "xlim": (min(0.45, table.low.min()), 1)}
+    return forest(table, label="sign", value="value", **look)
+
+
+# ---- helpers ---------------------------------------------------------------------------------------------------------
 
 
 def _trials(ax: Axes, rows: pd.DataFrame, x: str, shift: float, aside: float, look: dict, *, small: float) -> None:
@@ -348,3 +645,46 @@ def _ticks(ax: Axes, places: pd.Series, *, logarithmic: bool = False) -> None:
             named.add(one)
     ax.set_xticks(values, [f"{value:g}" if one in named else "" for one, value in enumerate(values)], minor=False)
     ax.minorticks_off()
+
+
+def _rates(ax: Axes, rows: pd.DataFrame, name: str, which: str) -> None:
+    x, look = _places(name, rows.strength), {"color": WHICH_COLOURS[which], "marker": {"easy": "o", "hard": "s"}[which]}
+    ax.vlines(x, rows.tie_low, rows.tie_high, color="0.85", linewidth=7)
+    draw_line(ax, x, rows.other, rows.other_low, rows.other_high, shade=0.18, **look)
+    ax.plot(x, rows.same, linestyle="none", markerfacecolor="white", markersize=6, **look)
+    draw_line(ax, x, rows.blind, color="0.25", linestyle="--", linewidth=1.4)
+    draw_line(ax, x, rows.stratified_chance, color="0.5", linestyle="-.", linewidth=1.2)
+    ax.axhline(rows.chance.iloc[0], color="0.5", linestyle=":")
+
+
+def _legend_of_rates() -> list:
+    marks = {"easy": "o", "hard": "s"}
+    words = {"other trials (95%)": {"linestyle": "-"}, "same trials": {"linestyle": "", "markerfacecolor": "white"}}
+    own = [
+        Line2D([], [], color=WHICH_COLOURS[which], marker=mark, markersize=5, label=f"{which}, {said}", **look)
+        for which, mark in marks.items()
+        for said, look in words.items()
+    ]
+    lines = {"blind errors": ("0.25", "--"), "classes alone": ("0.5", "-."), "chance": ("0.5", ":")}
+    rest = [Line2D([], [], color=ink, linestyle=dash, label=said) for said, (ink, dash) in lines.items()]
+    return [*own, Patch(color="0.85", label="any tie-breaking"), *rest]
+
+
+def _places(name: str, strengths) -> np.ndarray:
+    """Where strengths stand on the axis, the plain end on the right: alpha as it is, tiles and radii as logarithms."""
+    x = np.asarray(strengths, dtype=float)
+    x = np.log2(x) if CHANGES[name].logarithmic else x
+    return x if CHANGES[name].plain_last else -x
+
+
+def _strengths(ax: Axes, name: str, strengths: pd.Series, *, apart: float) -> None:
+    """Names of the strengths, from the plain end on, those that leave so much of the axis for a label."""
+    change = CHANGES[name]
+    plain = max(strengths) if change.plain_last else min(strengths)
+    shown = sorted(set(strengths), key=lambda s: abs(s - plain))
+    places, kept = _places(name, shown), [0]
+    for at in range(1, len(shown)):
+        if abs(places[at] - places[kept[-1]]) >= apart * (np.ptp(places) or 1):
+            kept.append(at)
+    labels = [change.plain_tick if change.plain_tick and not at else change.tick(shown[at]) for at in kept]
+    ax.set_xticks(places[kept], labels)

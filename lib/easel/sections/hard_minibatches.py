@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from easel.compare import claims, paired
+from easel.compare import claims
 from easel.compare.claims import Judged
 from easel.compare.intervals import t_interval
 from easel.errors import UserError
@@ -199,7 +199,7 @@ def high_loss_arms(table: pd.DataFrame, model: str) -> list[str]:
 def improves(table: pd.DataFrame, model: str) -> Judged:
     """At some delta the method is above plain training in fixed order, the paper's baseline; Bonferroni."""
     gained = {arm: paired_gains(table, model, arm) for arm in high_loss_arms(table, model)}
-    found = claims.some(paired.points(gained), above=0)
+    found = claims.some(claims.points(gained), above=0)
     why = f"best of {len(gained)}: {found.where}; points; intervals widened for {len(gained)} arms"
     return Judged(found, why, f"up to +{printed.HIGH_LOSS_GAIN} points")
 
@@ -211,7 +211,7 @@ def beats(table: pd.DataFrame, model: str, against: str) -> Judged:
         other = arm.replace("highest loss", against) if against == "random batches" else against
         apart[arm] = paired_gains(table, model, arm, against=other)
     why = "deciding: {where}; points of accuracy at equal updates, same seeds"
-    return Judged(claims.judge(paired.points(apart), above=0), why, "not tested")
+    return Judged(claims.judge(claims.points(apart), above=0), why, "not tested")
 
 
 def arrives_sooner(needed: pd.DataFrame, model: str) -> Judged:
@@ -221,7 +221,7 @@ def arrives_sooner(needed: pd.DataFrame, model: str) -> Judged:
         part = own[own.arm == arm]
         usable[arm] = 100 * part.fewer
         arrived.append(f"{arm} {np.isfinite(part.epochs).sum()} of {len(part)}")
-    found = claims.some(paired.points(usable), above=0)
+    found = claims.some(claims.points(usable), above=0)
     why = f"best: {found.where}, % fewer; arrived: {', '.join(arrived)}"
     return Judged(found, why, f"{printed.HIGH_LOSS_FEWER}% fewer")
 

@@ -36,7 +36,7 @@ from easel.compare.matching import identified
 from easel.data.changes import CHANGES, Changed
 from easel.data.sets import Dataset
 from easel.errors import UserError
-from easel.ledger.groups import Groups
+from easel.ledger.store import Groups
 from easel.ledger.trial import PHOTOGRAPHS, two_groups
 from easel.nets.names import family
 

@@ -29,8 +29,7 @@ from easel.compare.distances import (  # noqa: F401 - distances_within is offere
 )
 from easel.compare.intervals import Interval, from_left_out
 from easel.errors import UserError
-from easel.ledger.groups import Groups
-from easel.ledger.store import Ledger, Store
+from easel.ledger.store import Groups, Ledger, Store
 from easel.ledger.trial import Trial
 from easel.train import ensure as run
 from easel.train.loop import Run

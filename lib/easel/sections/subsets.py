@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
-from easel.compare import paired
-from easel.compare.claims import Judged, judge
+from easel.compare import claims, intervals
+from easel.compare.claims import Judged
 from easel.data import sets as datasets
 from easel.data.sets import Dataset
 from easel.errors import UserError
@@ -307,13 +307,13 @@ def figure_4_arms(
 
 
 def by_mode(table: pd.DataFrame, rates: Iterable[float]) -> dict[str, dict[float, pd.Series]]:
-    """{mode: {rate: accuracies by seed}} of one half of Fig. 4 (`paired.accuracies`); two subtract seed by seed."""
-    return {mode: {rate: paired.at(table, mode=mode, rate=rate) for rate in rates} for mode in MODES}
+    """{mode: {rate: accuracies by seed}} of one half of Fig. 4 (`intervals.accuracies`); two subtract seed by seed."""
+    return {mode: {rate: intervals.at(table, mode=mode, rate=rate) for rate in rates} for mode in MODES}
 
 
 def at_every(values: Mapping[str, pd.Series], paper: str, why: str = "", **bar: float) -> Judged:
     """Whether a quantity lies above=... (or below=...) a value at every point: {point: (trials,) values}."""
-    return Judged(judge(paired.points(values), **bar), "decides: {where}" + why, paper)
+    return Judged(claims.judge(claims.points(values), **bar), "decides: {where}" + why, paper)
 
 
 # ---- the trials of notebook 08 -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import gc
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ from easel.ledger.trial import Trial
 from easel.nets import names
 from easel.train import budget
 from easel.train.batches import epoch_draws, stream
-from easel.train.loop import Run, evaluation_batch, on_device, one_thread
+from easel.train.loop import Run, evaluation_batch, logits_of, on_device, one_thread
+from easel.train.ways import Probe, measure_way
 from easel.train.workers import CHECKPOINT_S, train_one
 
 REHEARSALS = 3  # runs before a capture, in which libraries choose kernels and take their memory
@@ -41,8 +43,8 @@ REHEARSALS = 3  # runs before a capture, in which libraries choose kernels and t
 class Lane(Run):
     """A trial whose steps take order, crops, learning rate and position from tensors that stay where they are."""
 
-    def __init__(self, trial: Trial, device: str):
-        super().__init__(trial, device)
+    def __init__(self, trial: Trial, device: str, way: str = "plain"):
+        super().__init__(trial, device, way)
         count, batch, on = len(self.kept), trial.recipe.batch_size, {"device": self.device}
         self.sizes = [min(batch, count - start) for start in range(0, count, batch)]
         order, self.crop, self.flip = (draw.to(self.device) for draw in epoch_draws(trial, count, 0))
@@ -59,7 +61,7 @@ class Lane(Run):
         self.online = torch.zeros(len(self.labels), dtype=torch.bool, **on)
         self.total = torch.zeros((), **on)
         self.looks: dict[str, Look] = {}
-        self.pool = None  # of the graphs' memory; its Pack's, once it is in one
+        self.pack: Pack | None = None  # that it is in
         self.next = self.draw(0)
 
     def state(self) -> list[Tensor]:
@@ -107,14 +109,14 @@ class Lane(Run):
         self.seen += size
         self.number += 1
 
-    def end(self) -> None:
-        """Read the epoch's loss and evaluate."""
+    def ending(self) -> Iterator[str]:
+        """Read the epoch's loss and evaluate (Run.judging)."""
         self.loss[self.done] = float(self.total) / len(self.kept)
-        self._judge(self.online)
+        return self.judging(self.online)
 
     def _logits(self, view: str) -> Tensor:
-        if view != "train" and isinstance(self.sets[view], Changed):
-            return super()._logits(view)
+        if isinstance(self.seen_in(view), Changed):
+            return self.pack.of_changed(view, self) if self.pack else super()._logits(view)
         if view not in self.looks:
             self.looks[view] = Look(self, view)
         return self.looks[view]()
@@ -127,7 +129,7 @@ class Look:
     """
 
     def __init__(self, lane: Lane, view: str):
-        examples = lane.trial.examples if view == "train" else lane.sets[view]
+        examples = lane.seen_in(view)
         self.lane, self.images = lane, on_device(examples, lane.device)
         batch = min(evaluation_batch(lane.device, self.images.shape[-1]), len(examples))
         self.last, self.batches = len(examples) - batch, -(-len(examples) // batch)
@@ -135,7 +137,8 @@ class Look:
         self.ramp = torch.arange(batch, device=lane.device)
         self.logits = torch.empty(len(examples), len(examples.classes), device=lane.device)
         lane.net.eval()
-        self.program = program(self._batch, lambda: [self.start], lane.device, lane.pool)
+        pool = lane.pack.pool if lane.pack else None
+        self.program = program(self._batch, lambda: [self.start], lane.device, pool)
 
     @torch.no_grad()
     def _batch(self) -> None:
@@ -217,8 +220,9 @@ class Pack:
         self.streams = [torch.cuda.Stream(self.device) if gpu else None for _ in lanes]
         self.programs: dict[int, Callable[[], None]] = {}
         self.pool = graph_pool(self.device)  # one for all its graphs: two at work at once never happens
+        self.looked: dict[str, dict[Lane, Tensor]] = {}  # logits of changed images that lanes have not fetched yet
         for lane in self.lanes:
-            lane.pool = self.pool
+            lane.pack = self
 
     def ready(self, size: int) -> Callable[[], None]:
         """What updates every lane on its next `size` images."""
@@ -269,12 +273,21 @@ class Pack:
             if lane.done + 1 < lane.trial.epochs:
                 lane.next = lane.draw(lane.done + 1)
         with one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
-            for lane in going:
-                lane.end()
+            for _ in zip_longest(*(lane.ending() for lane in going)):  # a view of all of them, then the next
+                pass
         spent = (time.perf_counter() - started) / len(going)
         for lane in going:
             lane.seconds += spent
         return [lane for lane in going if lane.diverged or lane.done == lane.trial.epochs]
+
+    def of_changed(self, view: str, lane: Lane) -> Tensor:
+        """What a lane's net says of changed images: float32 (examples, classes); they are made once for all lanes."""
+        examples = lane.sets[view]
+        if lane not in self.looked.get(examples.fingerprint, {}):
+            lanes = [one for one in self.lanes if not one.diverged and one.done == lane.done]
+            lanes = [one for one in lanes if one.sets[view].fingerprint == examples.fingerprint]
+            self.looked = {examples.fingerprint: dict(zip(lanes, logits_of(lanes, examples), strict=True))}
+        return self.looked[examples.fingerprint].pop(lane)
 
 
 def alike(todo: Iterable[Trial]) -> list[list[Trial]]:
@@ -302,23 +315,32 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
                 progress.trial()
             continue
         budget.ask()  # before the width is measured
-        packs = -(-len(group) // (most or width(group[0], device, len(group))))
+        way = _way(group, device, store)
+        packs = -(-len(group) // (most or width(group[0], device, len(group), way)))
         for part in range(packs):  # of nearly one size
-            _together(group[part::packs], device, store, progress)
+            _together(group[part::packs], device, way, store, progress)
 
 
-def _together(trials: list[Trial], device: str, store: Store, progress) -> None:
+def _way(group: list[Trial], device: str, store: Store) -> str:
+    """How the trials of a group run: measured, where that is wanted, before the first of its kind."""
+    trial = group[0]
+    steps = sum(one.epochs * -(-len(one.trained_on) // one.recipe.batch_size) for one in group)
+    net = names.build(trial.model, classes=len(trial.examples.classes), size=trial.examples.images.shape[-1])
+    return measure_way(trial, device, store, net, steps, lambda way: _probe([Lane(trial, device, way)]))
+
+
+def _together(trials: list[Trial], device: str, way: str, store: Store, progress) -> None:
     """Train some trials of a group side by side, and half as many where the memory ends, as others may take it too."""
     budget.ask()
     with _out_of_memory() as met:
-        _side_by_side(trials, device, store, progress)
+        _side_by_side(trials, device, way, store, progress)
     if met:
         if len(trials) == 1:
             raise _too_large(trials[0])
         print(f"the GPU's memory ended with {len(trials)} trials at once; going on with half as many", flush=True)
         left = [trial for trial in trials if store.get(trial) is None]
         for part in filter(None, (left[::2], left[1::2])):
-            _together(part, device, store, progress)
+            _together(part, device, way, store, progress)
 
 
 @contextlib.contextmanager
@@ -350,14 +372,14 @@ def _too_large(trial: Trial) -> UserError:
     )
 
 
-def _side_by_side(trials: list[Trial], device: str, store: Store, progress) -> None:
+def _side_by_side(trials: list[Trial], device: str, way: str, store: Store, progress) -> None:
     """Train some trials of a group side by side, from their checkpoints where there are any."""
     as_far: dict[int, list[Lane]] = {}  # one graph's lanes share their epoch; after a stop some may be ahead of others
     for trial in trials:
         if store.get(trial) is not None:
             progress.trial()
             continue
-        lane = Lane(trial, device)
+        lane = Lane(trial, device, way)
         lane.restore(store.checkpoint(trial.key))
         as_far.setdefault(lane.done, []).append(lane)
     for lanes in as_far.values():
@@ -389,13 +411,13 @@ def _to_the_end(pack: Pack, store: Store, progress) -> None:
         lane.looks.clear()  # they hold their lane, and graphs hold memory
 
 
-def width(trial: Trial, device: str, most: int = MOST_PACKED) -> int:
+def width(trial: Trial, device: str, most: int = MOST_PACKED, way: str = "plain") -> int:
     """How many trials such as this one to train at once: doubled while that pays and the GPU's memory holds them."""
     size, most = trial.examples.images.shape[-1], min(most, MOST_PACKED)
-    what = (trial.model, size, trial.recipe, device, most.bit_length())
+    what = (trial.model, size, trial.recipe, device, most.bit_length(), way)
     if what not in _widths:
         net = names.build(trial.model, classes=len(trial.examples.classes), size=size)
-        _widths[what] = 1 if draws(net) else _measured(lambda k: _rate(trial, device, k), most)
+        _widths[what] = 1 if draws(net) else _measured(lambda k: _rate(trial, device, k, way), most)
     return _widths[what]
 
 
@@ -414,21 +436,28 @@ def _measured(rate: Callable[[int], float], most: int) -> int:
     return best
 
 
-def _rate(trial: Trial, device: str, k: int) -> float:
+def _rate(trial: Trial, device: str, k: int, way: str = "plain") -> float:
     """Trials' steps a second, of k copies side by side."""
     if device == "cuda":
         torch.cuda.empty_cache()  # the smaller pack's memory, or it would count as taken by this one
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    pack = Pack([Lane(trial, device) for _ in range(k)])
-    update, times = pack.ready(pack.lanes[0].sizes[0]), []
+    found = _probe([Lane(trial, device, way) for _ in range(k)])
+    if device == "cuda" and torch.cuda.memory_reserved() > SHARE * torch.cuda.mem_get_info()[1]:
+        raise torch.cuda.OutOfMemoryError(f"{k} trials at once take more than {SHARE:.0%} of the GPU's memory")
+    return k / found.seconds
+
+
+def _probe(lanes: list[Lane]) -> Probe:
+    """Some steps of trials side by side, always from the beginning of the epoch's order."""
+    wait = torch.cuda.synchronize if lanes[0].device.type == "cuda" else lambda: None
+    pack, times, losses = Pack(lanes), [], []
+    update = pack.ready(lanes[0].sizes[0])
     for _ in range(1 + PROBE_STEPS):
-        for lane in pack.lanes:
+        for lane in lanes:
             lane.begin()
         wait()
         started = time.perf_counter()
         update()
         wait()
         times.append(time.perf_counter() - started)
-    if device == "cuda" and torch.cuda.memory_reserved() > SHARE * torch.cuda.mem_get_info()[1]:
-        raise torch.cuda.OutOfMemoryError(f"{k} trials at once take more than {SHARE:.0%} of the GPU's memory")
-    return k / float(np.median(times[1:]))  # the first replay uploads the graph
+        losses.append(float(lanes[0].total) / lanes[0].sizes[0])
+    return Probe(float(np.median(times[1:])), float(np.mean(losses)))  # the first replay uploads the graph

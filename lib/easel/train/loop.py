@@ -8,7 +8,7 @@ CPU from streams of their own (easel.train.batches), so a trial is the same tria
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from easel.ledger.record import BadRecord, Record, pack, unpack
 from easel.ledger.trial import Recipe, Timed, Trial, View
 from easel.nets import names
 from easel.train.batches import Fixed, crop_and_flip, epoch_draws, fixed_order, normalise, pad, resized_crop, stream
+from easel.train.ways import run_in
 
 RESIDENT = 6  # data sets whose images stay on a GPU, as they are or with a margin
 
@@ -62,10 +63,13 @@ _resident: dict[tuple[str, int, str], Tensor] = {}
 
 
 class Run:
-    """One trial while it trains: net, optimiser, and the bits so far. `epoch()` advances it, `record()` ends it."""
+    """One trial while it trains: net, optimiser, and the bits so far. `epoch()` advances it, `record()` ends it.
 
-    def __init__(self, trial: Trial, device: str = "cpu"):
-        self.trial, self.device, recipe = trial, torch.device(device), trial.recipe
+    way: how the net runs (easel.train.ways).
+    """
+
+    def __init__(self, trial: Trial, device: str = "cpu", way: str = "plain"):
+        self.trial, self.device, self.way, recipe = trial, torch.device(device), way, trial.recipe
         examples = trial.examples
         with torch.random.fork_rng(devices=[]):  # default weights, replaced at once: not from the user's generator
             net = names.build(
@@ -75,6 +79,7 @@ class Run:
                 generator=stream(trial.seed, "weights"),
             )
         self.net = net.to(self.device, memory_format=torch.channels_last)
+        run_in(self.net, way)
         # Without a convolution the channels would be brought to the end and back again.
         convolves = any(isinstance(module, nn.Conv2d) for module in self.net.modules())
         self.layout = torch.channels_last if convolves else torch.contiguous_format
@@ -107,11 +112,19 @@ class Run:
         self.seconds += time.perf_counter() - started
 
     def _judge(self, online: Tensor) -> None:
-        """End an epoch: evaluate what is due. online: bool (examples,), right in the training batches."""
+        for _ in self.judging(online):
+            pass
+
+    def judging(self, online: Tensor) -> Iterator[str]:
+        """End an epoch: evaluate what is due, each view as it is asked for. online: bool (examples,), right as trained.
+
+        So trials that train together can look at one view together (easel.train.gpu).
+        """
         if np.isfinite(self.loss[self.done]):
             plain = None  # what the net says of the training set, which several views may want
             for view, examples in self.sets.items():
                 if self._due(view):
+                    yield view
                     if View.of(view).base == "train":
                         plain = logits = self._logits("train") if plain is None else plain
                     else:
@@ -178,23 +191,13 @@ class Run:
         self.loss[self.done] = float(total) / seen
         return online
 
-    @torch.no_grad()
+    def seen_in(self, view: str) -> Dataset:
+        """The examples of a view."""
+        return self.trial.examples if view == "train" else self.sets[view]
+
     def _logits(self, view: str) -> Tensor:
         """What the net says of every example of a view, unaugmented: float32 (examples, classes) on the device."""
-        self.net.eval()
-        examples = self.trial.examples if view == "train" else self.sets[view]
-        changed = isinstance(examples, Changed)  # its images are made here, a batch at a time, on the device
-        images = on_device(examples.source if changed else examples, self.device)
-        logits = torch.empty(len(images), len(examples.classes), device=self.device)
-        batch = evaluation_batch(self.device, images.shape[-1])
-        with self.autocast():  # around all batches: weights are converted once
-            for start in range(0, len(images), batch):
-                part = slice(start, start + batch)
-                with torch.autocast(self.device.type, enabled=False):
-                    x = examples.change(images[part], examples.ids[part]) if changed else images[part]
-                    x = self.prepare(x)
-                logits[part] = self.net(x).float()
-        return logits
+        return logits_of([self], self.seen_in(view))[0]
 
     def features(self, view: str = "train") -> Tensor:
         """What enters the net's last layer, for every example of a view, unaugmented: float32 (examples, d)."""
@@ -202,9 +205,10 @@ class Run:
         last = [module for module in self.net.modules() if isinstance(module, nn.Linear)][-1]
         handle = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float()))
         try:
-            # A pass of its own, and never a captured one: hooks are not called again when a graph is replayed, and the
-            # logits stay those of a trial that records no features.
-            with one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
+            # A pass of its own, and never a captured or compiled one: hooks are not called again when a graph is
+            # replayed, and the logits stay those of a trial that records no features.
+            plain = contextlib.nullcontext() if self.way == "plain" else torch.compiler.set_stance("force_eager")
+            with one_thread() if self.device.type == "cpu" else contextlib.nullcontext(), plain:
                 Run._logits(self, view)
         finally:
             handle.remove()
@@ -234,6 +238,7 @@ class Run:
         arrays = {name: np.stack(rows) for name, rows in self.rows.items()} | {"loss": self.loss[: self.done]}
         arrays |= {f"count.{v}": np.array(len(s)) for v, s in self.sets.items() if View.of(v).base != "train"}
         provenance = machine(self.device.type) | {
+            "way": self.way,
             "seconds": round(self.seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -288,6 +293,27 @@ class Run:
         return True
 
 
+@torch.no_grad()
+def logits_of(runs: Sequence[Run], examples: Dataset) -> list[Tensor]:
+    """What the nets of runs in one precision say of these examples, as `Run._logits`; changed images are made once."""
+    device, changed = runs[0].device, isinstance(examples, Changed)  # whose images are made a batch at a time
+    images = on_device(examples.source if changed else examples, device)
+    logits = [torch.empty(len(images), len(examples.classes), device=device) for _ in runs]
+    batch = evaluation_batch(device, images.shape[-1])
+    for run in runs:
+        run.net.eval()
+    with runs[0].autocast():  # around all batches: weights are converted once
+        for start in range(0, len(images), batch):
+            part = slice(start, start + batch)
+            with torch.autocast(device.type, enabled=False):
+                x = examples.change(images[part], examples.ids[part]) if changed else images[part]
+            for run, found in zip(runs, logits, strict=True):
+                with torch.autocast(device.type, enabled=False):
+                    ready = run.prepare(x)
+                found[part] = run.net(ready).float()
+    return logits
+
+
 def _optimizer(net: nn.Module, recipe: Recipe, examples: int) -> torch.optim.Optimizer:
     """fused: one pass over each parameter instead of a dozen."""
     if recipe.optimizer == "sgd":
@@ -297,14 +323,19 @@ def _optimizer(net: nn.Module, recipe: Recipe, examples: int) -> torch.optim.Opt
 
 
 def epochs(
-    trial: Trial, *, device: str = "cpu", checkpoint: Path | None = None, checkpoint_s: float = 10.0
+    trial: Trial,
+    *,
+    device: str = "cpu",
+    way: str = "plain",
+    checkpoint: Path | None = None,
+    checkpoint_s: float = 10.0,
 ) -> Iterator[Run]:
     """Train one trial from its beginning, or from its checkpoint, and yield the run after each epoch.
 
     checkpoint: file for the unfinished state, written after an epoch if `checkpoint_s` seconds have passed since the
     last one, so short trials never write any, and fifty times what that took, so that large ones train.
     """
-    run = Run(trial, device)
+    run = Run(trial, device, way)
     if checkpoint is not None:
         run.restore(checkpoint)
     saved = time.monotonic()

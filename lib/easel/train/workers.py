@@ -22,6 +22,7 @@ from easel.ledger.store import Store
 from easel.ledger.trial import Trial
 from easel.train import budget
 from easel.train.loop import train
+from easel.train.ways import way_of
 
 DEATHS = 2  # a trial whose worker was killed this often is given up
 CHECKPOINT_S = 10.0  # seconds of training after which an unfinished trial's state is written: a stop loses no more
@@ -45,10 +46,10 @@ def train_one(trial: Trial, where: str, store: Store, on_epoch=None, checkpoint_
     checkpoints.
     """
     if store.get(trial) is None:
-        checkpoint = store.checkpoint(trial.key)
+        checkpoint, how = store.checkpoint(trial.key), {"device": where, "way": way_of(trial, where, store)}
         # In this order: killed before the record is there, the trial goes on from its checkpoint; killed after that, it
         # finds its record, and a checkpoint that was left over is a file that nobody reads.
-        store.put(train(trial, device=where, checkpoint=checkpoint, checkpoint_s=checkpoint_s, on_epoch=on_epoch))
+        store.put(train(trial, **how, checkpoint=checkpoint, checkpoint_s=checkpoint_s, on_epoch=on_epoch))
         checkpoint.unlink(missing_ok=True)
 
 

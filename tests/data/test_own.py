@@ -1,4 +1,6 @@
-"""Any folder of images: read as an eye sees it, in a fixed order, and refused in one line that names what is wrong."""
+"""Somebody's own images: folders read as an eye sees them, in a fixed order, and refused in one line that names what is
+wrong; arrays and data sets of other libraries become one file, which is a data set like any other.
+"""
 
 import os
 import struct
@@ -10,8 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from easel.data import folders, sets as data
+from easel.data import own, sets
+from easel.data.own import save_arrays
 from easel.errors import UserError
+from easel.ledger.store import Store
+from easel.train import ensure as run
 
 
 def save(path: Path, pixels, **options) -> Path:
@@ -41,7 +46,7 @@ def one_line(caught) -> str:
 
 def refused(path, split="train") -> str:
     with pytest.raises(UserError) as caught:
-        data.load(str(path), split)
+        sets.load(str(path), split)
     return one_line(caught)
 
 
@@ -54,7 +59,7 @@ def test_ids_follow_class_name_and_then_file_name(tmp_path):
     (tmp_path / "train/a/notes.txt").write_text("not an image")
     (tmp_path / "train/a/.hidden.png").write_bytes(b"")
     (tmp_path / "train/.cache").mkdir()
-    dataset = data.load(str(tmp_path))
+    dataset = sets.load(str(tmp_path))
     assert dataset.classes == ("a", "b")
     assert dataset.images[:, 0, 0, 0].tolist() == [1, 0, 2, 3, 4]
     assert dataset.labels.tolist() == [0, 0, 0, 1, 1]
@@ -63,7 +68,7 @@ def test_ids_follow_class_name_and_then_file_name(tmp_path):
 
 def test_val_is_the_test_split_and_merged_is_train_then_test(tmp_path):
     root = a_set(tmp_path)
-    train, test, merged = (data.load(str(root), split) for split in data.SPLITS)
+    train, test, merged = (sets.load(str(root), split) for split in sets.SPLITS)
     assert test.images[0, 0, 0, 0] == 50
     assert len(merged) == len(train) + len(test) == 8
     assert merged.ids.tolist() == list(range(8))
@@ -72,32 +77,32 @@ def test_val_is_the_test_split_and_merged_is_train_then_test(tmp_path):
 
 
 def test_test_serves_where_there_is_no_val(tmp_path):
-    assert len(data.load(str(a_set(tmp_path, splits=("train", "test"))), "test")) == 4
+    assert len(sets.load(str(a_set(tmp_path, splits=("train", "test"))), "test")) == 4
 
 
 def test_a_changed_folder_is_read_again_and_an_unchanged_one_is_not(tmp_path):
     root = a_set(tmp_path)
-    first = data.load(str(root))
-    assert data.load(str(root)) is first
+    first = sets.load(str(root))
+    assert sets.load(str(root)) is first
     save(root / "train/ant/9.png", flat((9, 9, 9), (16, 16)))
-    assert len(data.load(str(root))) == len(first) + 1
+    assert len(sets.load(str(root))) == len(first) + 1
 
 
 def test_the_side_is_the_images_own_where_they_share_one_else_224(tmp_path):
-    assert data.load(str(a_set(tmp_path / "same", size=(20, 12)))).images.shape[-2:] == (12, 12)
+    assert sets.load(str(a_set(tmp_path / "same", size=(20, 12)))).images.shape[-2:] == (12, 12)
     save(a_set(tmp_path / "mixed") / "train/ant/0.png", flat(size=(17, 17)))
-    assert data.load(str(tmp_path / "mixed")).images.shape[-2:] == (224, 224)
-    assert data.load(data.Name(f"{tmp_path}/mixed", 10)).images.shape[-2:] == (10, 10)
-    assert data.load(f"{tmp_path}/mixed@10").images.shape[-2:] == (10, 10)
-    assert data.load(str(a_set(tmp_path / "large", size=(600, 300)))).images.shape[-2:] == (224, 224)
+    assert sets.load(str(tmp_path / "mixed")).images.shape[-2:] == (224, 224)
+    assert sets.load(sets.Name(f"{tmp_path}/mixed", 10)).images.shape[-2:] == (10, 10)
+    assert sets.load(f"{tmp_path}/mixed@10").images.shape[-2:] == (10, 10)
+    assert sets.load(str(a_set(tmp_path / "large", size=(600, 300)))).images.shape[-2:] == (224, 224)
 
 
 def test_a_folder_whose_own_name_ends_like_a_size_is_meant_by_a_slash_after_it(tmp_path):
     root = a_set(tmp_path / "set@24")
-    assert data.load(f"{root}/").images.shape[-2:] == (16, 16)
-    assert data.load(f"{root}@24").images.shape[-2:] == (24, 24)
-    assert data.choose(f"{root}@24") == f"{root}@24"
-    assert data.describe(f"{root}@24")["images"] == {"train": 4, "test": 4}
+    assert sets.load(f"{root}/").images.shape[-2:] == (16, 16)
+    assert sets.load(f"{root}@24").images.shape[-2:] == (24, 24)
+    assert sets.choose(f"{root}@24") == f"{root}@24"
+    assert sets.describe(f"{root}@24")["images"] == {"train": 4, "test": 4}
     assert "no such folder" in refused(root)
 
 
@@ -105,24 +110,24 @@ def test_the_centre_is_cut_out_of_a_long_image(tmp_path):
     pixels = np.zeros((8, 24, 3), np.uint8)
     pixels[:, 8:16] = (10, 200, 30)
     path = save(tmp_path / "long.png", pixels)
-    assert (folders.picture_of(path, 8) == (10, 200, 30)).all()
+    assert (own.picture_of(path, 8) == (10, 200, 30)).all()
 
 
 def test_an_image_of_the_asked_size_keeps_its_pixels(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    assert (folders.picture_of(save(tmp_path / "a.png", pixels), 16) == pixels).all()
+    assert (own.picture_of(save(tmp_path / "a.png", pixels), 16) == pixels).all()
 
 
 def test_one_pixel_and_extreme_shapes_are_stretched_not_refused(tmp_path):
-    assert (folders.picture_of(save(tmp_path / "1.png", flat(size=(1, 1))), 32) == (200, 10, 60)).all()
-    assert folders.picture_of(save(tmp_path / "2.png", flat(size=(1, 3000))), 64).shape == (64, 64, 3)
+    assert (own.picture_of(save(tmp_path / "1.png", flat(size=(1, 1))), 32) == (200, 10, 60)).all()
+    assert own.picture_of(save(tmp_path / "2.png", flat(size=(1, 3000))), 64).shape == (64, 64, 3)
 
 
 def test_a_set_of_one_pixel_images_gets_the_smallest_side(tmp_path):
-    dataset = data.load(str(a_set(tmp_path, size=(1, 1))))
+    dataset = sets.load(str(a_set(tmp_path, size=(1, 1))))
     assert dataset.images.shape == (4, 3, 8, 8)
     assert (dataset.images[1] == torch.tensor([0, 0, 20], dtype=torch.uint8)[:, None, None]).all()
-    assert data.load(f"{tmp_path}@32").images.shape == (4, 3, 32, 32)
+    assert sets.load(f"{tmp_path}@32").images.shape == (4, 3, 32, 32)
 
 
 def sixteen_bit_png(path: Path, pixels: np.ndarray) -> Path:
@@ -138,42 +143,42 @@ def sixteen_bit_png(path: Path, pixels: np.ndarray) -> Path:
 
 def test_sixteen_bits_of_colour_keep_their_upper_eight(tmp_path):
     levels = np.arange(16 * 16 * 3, dtype=np.uint16).reshape(16, 16, 3) * 85  # 0..65195
-    assert (folders.picture_of(sixteen_bit_png(tmp_path / "rgb.png", levels), 16) == levels >> 8).all()
+    assert (own.picture_of(sixteen_bit_png(tmp_path / "rgb.png", levels), 16) == levels >> 8).all()
     opaque = np.concatenate([levels, np.full((16, 16, 1), 65535, np.uint16)], 2)
-    assert (folders.picture_of(sixteen_bit_png(tmp_path / "rgba.png", opaque), 16) == levels >> 8).all()
+    assert (own.picture_of(sixteen_bit_png(tmp_path / "rgba.png", opaque), 16) == levels >> 8).all()
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     ramp = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
     for name in ("grey.png", "grey.tif"):
-        got = folders.picture_of(save(tmp_path / name, ramp), 16)
+        got = own.picture_of(save(tmp_path / name, ramp), 16)
         assert (got == np.arange(256, dtype=np.uint8).reshape(16, 16, 1)).all()
 
 
 def test_32_bit_pixels_are_refused_because_nobody_knows_their_range(tmp_path):
     path = save(tmp_path / "deep.tif", np.full((4, 4), 0.5, np.float32))
     with pytest.raises(UserError, match=r"deep\.tif: F pixels, 32 bits a channel"):
-        folders.picture_of(path, 4)
+        own.picture_of(path, 4)
 
 
 def test_grey_cmyk_palette_and_black_and_white_become_rgb(tmp_path):
-    grey = folders.picture_of(save(tmp_path / "g.png", flat().convert("L")), 8)
+    grey = own.picture_of(save(tmp_path / "g.png", flat().convert("L")), 8)
     assert (grey == grey[..., :1]).all()
-    cmyk = folders.picture_of(save(tmp_path / "c.jpg", flat((255, 0, 0)).convert("CMYK"), quality=95), 8)
+    cmyk = own.picture_of(save(tmp_path / "c.jpg", flat((255, 0, 0)).convert("CMYK"), quality=95), 8)
     assert (abs(cmyk.astype(int) - (255, 0, 0)) < 8).all()
-    palette = folders.picture_of(save(tmp_path / "p.gif", flat((0, 0, 255)).convert("P")), 8)
+    palette = own.picture_of(save(tmp_path / "p.gif", flat((0, 0, 255)).convert("P")), 8)
     assert (palette == (0, 0, 255)).all()
-    assert (folders.picture_of(save(tmp_path / "1.png", flat((255, 255, 255)).convert("1")), 8) == 255).all()
+    assert (own.picture_of(save(tmp_path / "1.png", flat((255, 255, 255)).convert("1")), 8) == 255).all()
 
 
 def test_transparency_lies_on_white(tmp_path):
     clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
-    assert (folders.picture_of(save(tmp_path / "a.png", clear), 8) == 255).all()
+    assert (own.picture_of(save(tmp_path / "a.png", clear), 8) == 255).all()
     keyed = Image.new("P", (8, 8), 3)
     keyed.putpalette([0, 0, 0] * 256)
-    assert (folders.picture_of(save(tmp_path / "p.png", keyed, transparency=3), 8) == 255).all()
+    assert (own.picture_of(save(tmp_path / "p.png", keyed, transparency=3), 8) == 255).all()
     grey = Image.new("LA", (8, 8), (0, 0))
-    assert (folders.picture_of(save(tmp_path / "la.png", grey), 8) == 255).all()
+    assert (own.picture_of(save(tmp_path / "la.png", grey), 8) == 255).all()
 
 
 def test_the_orientation_in_exif_is_respected(tmp_path):
@@ -181,7 +186,7 @@ def test_the_orientation_in_exif_is_respected(tmp_path):
     pixels[:4] = 255  # light above; orientation 6: the camera was turned, so the light is on the right
     exif = Image.Exif()
     exif[0x0112] = 6
-    seen = folders.picture_of(save(tmp_path / "t.png", pixels, exif=exif), 8)
+    seen = own.picture_of(save(tmp_path / "t.png", pixels, exif=exif), 8)
     assert (seen[:, 4:] == 255).all()
     assert (seen[:, :4] == 0).all()
 
@@ -199,7 +204,7 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
     def forbidden(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(folders.os, "scandir", forbidden)
+    monkeypatch.setattr(own.os, "scandir", forbidden)
     assert f"{root}" in (message := refused(root))
     assert "no permission" in message
 
@@ -300,7 +305,7 @@ def test_sizes_that_make_no_image(tmp_path, size):
 
 def test_more_pixels_than_memory_are_refused_before_any_is_read(tmp_path, monkeypatch):
     root = a_set(tmp_path)
-    monkeypatch.setattr(data.os, "sysconf", lambda name: 16)
+    monkeypatch.setattr(sets.os, "sysconf", lambda name: 16)
     assert "smaller size" in refused(root)
 
 
@@ -308,47 +313,47 @@ def test_more_pixels_than_memory_are_refused_before_any_is_read(tmp_path, monkey
 
 
 def remark(path) -> str:
-    return data.load(str(path)).notice
+    return sets.load(str(path)).notice
 
 
 def test_the_sum_of_a_folders_pixels_was_without_bound_and_is_refused_before_it_takes_an_hour(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "PIXELS", 10**6)
-    monkeypatch.setattr(folders, "PER_BYTE", 20)
-    decoded, real = [], folders.squared
-    monkeypatch.setattr(folders, "squared", lambda *given: decoded.append(1) or real(*given))
+    monkeypatch.setattr(own, "PIXELS", 10**6)
+    monkeypatch.setattr(own, "PER_BYTE", 20)
+    decoded, real = [], own.squared
+    monkeypatch.setattr(own, "squared", lambda *given: decoded.append(1) or real(*given))
     root = a_set(tmp_path / "bombs", splits=("train",), count=20, size=(1000, 1000))  # some 3 kB each
     assert "its 40 files say that they hold more than" in refused(root)
     assert len(decoded) < 20
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     for k in range(20):  # as many bytes as pixels: pictures
         save(tmp_path / "photographs/train" / "ab"[k % 2] / f"{k}.png", Image.fromarray(noise))
-    assert len(data.load(str(tmp_path / "photographs@32"))) == 20
+    assert len(sets.load(str(tmp_path / "photographs@32"))) == 20
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "test"])
 def test_the_test_split_goes_by_several_names(tmp_path, name):
-    assert len(data.load(str(a_set(tmp_path, splits=("train", name))), "test")) == 4
+    assert len(sets.load(str(a_set(tmp_path, splits=("train", name))), "test")) == 4
 
 
 def test_class_folders_without_splits_are_the_training_images(tmp_path):
     root = a_set(tmp_path, splits=("train",))
     bare = (root / "train").rename(tmp_path / "bare")
-    assert data.load(str(bare)).classes == ("ant", "bee")
+    assert sets.load(str(bare)).classes == ("ant", "bee")
     assert "no folder val/ or test/" in refused(bare, "test")
 
 
 def test_a_share_of_every_class_is_held_out_where_there_is_no_test_split(tmp_path):
     root = a_set(tmp_path, splits=("train",), count=10)
-    train, test = (data.load(f"{root}~0.2", split) for split in ("train", "test"))
+    train, test = (sets.load(f"{root}~0.2", split) for split in ("train", "test"))
     assert np.bincount(train.labels).tolist() == [8, 8]
     assert np.bincount(test.labels).tolist() == [2, 2]
     seen = {image.numpy().tobytes() for image in train.images}
     assert not seen & {image.numpy().tobytes() for image in test.images}
     save(root / "train/ant/new.png", flat((1, 2, 3), (16, 16)))
-    again = data.load(f"{root}~0.2", "test")
+    again = sets.load(f"{root}~0.2", "test")
     was = {image.numpy().tobytes() for image in test.images[2:]}
     assert was == {image.numpy().tobytes() for image in again.images[-2:]}  # the other class is as it was
-    assert len(data.load(f"{root}~0.2@8").images) == 17
+    assert len(sets.load(f"{root}~0.2@8").images) == 17
     both = a_set(tmp_path / "both")
     assert "is the test split; --hold-out is for a folder without one" in refused(f"{both}~0.2")
     assert "--hold-out leaves none of it" in refused(f"{a_set(tmp_path / 'one', ('train',), count=1)}~0.2")
@@ -359,7 +364,7 @@ def test_a_flat_folder_with_a_table_of_labels(tmp_path):
         save(tmp_path / name, flat((level, 0, 0)))
     table = tmp_path / "labels.csv"
     table.write_text("label,file\nwasp,x.png\nant,sub/z.png\nwasp,y.png\n")
-    found = data.load(str(tmp_path))
+    found = sets.load(str(tmp_path))
     assert found.classes == ("ant", "wasp")
     assert found.images[:, 0, 0, 0].tolist() == [3, 1, 2]
     assert found.notice == ""
@@ -379,10 +384,10 @@ def test_files_that_are_not_read_are_counted_by_kind_with_the_fix(tmp_path):
 
 
 def test_avif_is_read_where_pillow_reads_it(tmp_path):
-    if ".avif" not in folders.SUFFIXES:
+    if ".avif" not in own.SUFFIXES:
         pytest.skip("this Pillow was built without AVIF")
     save(a_set(tmp_path) / "train/ant/v.avif", flat(size=(16, 16)))
-    assert len(data.load(str(tmp_path))) == 5
+    assert len(sets.load(str(tmp_path))) == 5
     assert remark(tmp_path) == ""
 
 
@@ -418,26 +423,26 @@ def test_an_odd_size_and_dark_pictures_of_16_bits_are_said(tmp_path):
 def test_tiny_imagenet_10_has_readable_names(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     a_set(
-        tmp_path / "tiny-imagenet-10", classes=tuple(data.PUBLISHED["tiny-imagenet-10"].classes), count=1, size=(64, 64)
+        tmp_path / "tiny-imagenet-10", classes=tuple(sets.PUBLISHED["tiny-imagenet-10"].classes), count=1, size=(64, 64)
     )
-    dataset = data.load("tiny-imagenet-10")
+    dataset = sets.load("tiny-imagenet-10")
     assert dataset.classes[0] == "boa"
     assert dataset.classes[-1] == "bell pepper"
     assert dataset.images.shape == (10, 3, 64, 64)
-    assert data.choose("tiny-imagenet-10") == "tiny-imagenet-10"
+    assert sets.choose("tiny-imagenet-10") == "tiny-imagenet-10"
 
 
 def test_mini_imagenet_is_picked_out_of_a_full_imagenet(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_IMAGENET", str(tmp_path))
-    root = a_set(tmp_path, classes=(*data.MINI_IMAGENET, "n00000001"), count=1, size=(256, 300))
-    dataset = data.load("mini-imagenet")
-    assert dataset.classes == tuple(data.MINI_IMAGENET.values())
+    root = a_set(tmp_path, classes=(*sets.MINI_IMAGENET, "n00000001"), count=1, size=(256, 300))
+    dataset = sets.load("mini-imagenet")
+    assert dataset.classes == tuple(sets.MINI_IMAGENET.values())
     assert dataset.images.shape == (10, 3, 224, 224)
     for file in (root / "train/n04332243").iterdir():
         file.unlink()
     (root / "train/n04332243").rmdir()
     with pytest.raises(UserError, match="no class folder n04332243") as caught:
-        data.choose("mini-imagenet")
+        sets.choose("mini-imagenet")
     one_line(caught)
 
 
@@ -445,6 +450,106 @@ def test_a_named_set_that_is_not_there_says_where_it_was_looked_for(tmp_path, mo
     monkeypatch.setenv("EASEL_DATA", str(tmp_path))
     monkeypatch.delenv("EASEL_IMAGENET", raising=False)
     with pytest.raises(UserError, match="no such folder") as caught:
-        data.choose("mini-imagenet")
+        sets.choose("mini-imagenet")
     assert str(tmp_path / "imagenet") in one_line(caught)
-    assert not data.describe("mini-imagenet")["ready"]
+    assert not sets.describe("mini-imagenet")["ready"]
+
+
+# arrays, and the sets of other libraries ------------------------------------------------------------------------------
+
+
+RNG = np.random.default_rng(0)
+IMAGES, LABELS = RNG.integers(0, 256, (12, 16, 16, 3), np.uint8), np.arange(12) % 3
+
+
+class Pairs(torch.utils.data.Dataset):
+    """As torchvision's: indexed, with names of classes."""
+
+    classes = ("ant", "bee", "cat")
+
+    def __init__(self, make):
+        self.make = make
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, i):
+        return self.make(IMAGES[i]), int(LABELS[i])
+
+
+FORMS = {
+    "arrays": (IMAGES, LABELS),
+    "channels first": (IMAGES.transpose(0, 3, 1, 2), LABELS),
+    "pillow": Pairs(Image.fromarray),
+    "tensors in 0..1": Pairs(lambda one: torch.from_numpy(one).permute(2, 0, 1) / 255),
+    "dictionaries": [{"image": Image.fromarray(one), "label": k} for one, k in zip(IMAGES, LABELS, strict=True)],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_images_are_the_same_data_set_in_whatever_form_they_came(tmp_path, form):
+    path = save_arrays(tmp_path / "own.npz", FORMS[form], classes=Pairs.classes)
+    found = sets.load(str(path))
+    assert found.classes == ("ant", "bee", "cat")
+    assert (found.images.numpy() == IMAGES.transpose(0, 3, 1, 2)).all()
+    assert found.labels.tolist() == LABELS.tolist()
+    assert found.fingerprint == sets.fingerprint(found.images, found.labels, Pairs.classes)
+    assert sets.load(f"{path}@8").images.shape == (12, 3, 8, 8)
+
+
+def test_trials_train_on_it_in_other_processes_and_there_may_be_a_test_split(tmp_path, tiny):
+    path = save_arrays(tmp_path / "own.npz", Pairs(Image.fromarray), test=(IMAGES[:3], LABELS[:3]))
+    assert len(sets.load(str(path), "test")) == 3
+    assert sets.describe(str(path))["images"] == {"train": 12, "test": 3}
+    ledger = run.ensure([tiny(data=str(path), images=None)], store=Store(tmp_path / "store"), workers=1, quiet=True)
+    assert ledger.correct().shape == (1, 2, 12)
+
+
+def test_grey_images_of_several_sizes_get_the_smallest_and_numbers_for_names(tmp_path):
+    mixed = [(np.full((20, 30), 7, np.uint8), 0), (np.full((16, 16), 9, np.uint8), 1)]
+    found = sets.load(str(save_arrays(tmp_path / "own.npz", mixed)))
+    assert found.images.shape == (2, 3, 16, 16)
+    assert found.images[:, 0, 0, 0].tolist() == [7, 9]
+    assert found.classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ([], "no images"),
+        ([(np.zeros((8, 8), np.int32), 0)], r"an image of int32 and shape \(8, 8\)"),
+        ([(np.zeros((8, 8, 5), np.uint8), 0)], r"shape \(8, 8, 5\)"),
+        ([(np.zeros((8, 8), np.uint8), -1)], "label -1: a whole number from 0"),
+        ([np.zeros(3)], "give pairs of an image and its label"),
+    ],
+)
+def test_what_is_no_labelled_image_is_refused(tmp_path, pairs, said):
+    with pytest.raises(UserError, match=said):
+        save_arrays(tmp_path / "own.npz", pairs)
+
+
+def test_a_file_made_to_fill_memory_is_refused_unread(tmp_path, monkeypatch):
+    images = np.zeros((300, 3, 64, 64), np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", train_images=images, train_labels=np.arange(300) % 2, classes=["a", "b"])
+    monkeypatch.setattr(os, "sysconf", lambda name: 1000)  # bytes of a page, and pages
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(UserError, match=r"a.npz: arrays take 0.0 GiB, this machine has 0.0; give fewer images"):
+        sets.load(str(tmp_path / "a.npz"))
+
+
+def test_a_file_that_is_not_ours_is_refused_in_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"must end in \.npz"):
+        save_arrays(tmp_path / "own.zip", FORMS["arrays"])
+    with pytest.raises(UserError, match="no such file"):
+        sets.load(f"{tmp_path}/none.npz")
+    (tmp_path / "bad.npz").write_text("no zip")
+    with pytest.raises(UserError, match="not a file of easel"):
+        sets.load(f"{tmp_path}/bad.npz")
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    with pytest.raises(UserError, match="not a file of easel"):
+        sets.load(f"{tmp_path}/other.npz")
+    path = save_arrays(tmp_path / "own.npz", FORMS["arrays"])
+    with pytest.raises(UserError, match="holds no test images"):
+        sets.load(str(path), "test")
+    with pytest.raises(UserError, match="2 names of classes for labels up to 2"):
+        save_arrays(tmp_path / "own.npz", FORMS["arrays"], classes=("a", "b"))

@@ -1,17 +1,28 @@
-"""Any folder of images, train/CLASS/… and val/CLASS/…, as one uint8 array. It writes nothing.
+"""Somebody's own images: folders of them, and arrays and other libraries' sets as one .npz that is a data set.
 
-val/ may be called valid/, validation/ or test/, or be missing; without train/ its own folders are the classes, or
-one .csv in it says which file has which label. What is in it and not read is counted and named (`remarks`).
+A folder is train/CLASS/… and val/CLASS/…, and nothing is written to it. val/ may be called valid/, validation/ or
+test/, or be missing; without train/ its own folders are the classes, or one .csv in it says which file has which label.
+What is in it and not read is counted and named (`remarks`).
 Order is by class name, then by file path inside the class, so an example's id means the same file on every machine.
 A picture is read as an eye would see it: rotated as its EXIF says, transparency on white, 16 bits brought down to 8.
+
+    from easel.data.own import save_arrays
+    save_arrays("./digits.npz", MNIST("data"), test=MNIST("data", train=False))    # torchvision.datasets.MNIST
+    Trial(data="./digits.npz", ...)                # or: easel run --dataset ./digits.npz, easel audit ./digits.npz
+
+The file holds train_images, train_labels, classes and, where there are any, test_images and test_labels: uint8
+(n, 3, H, W) and int64 (n,). Its fingerprint is that of its content, as of every data set.
 """
 
 import csv
 import hashlib
+import io
 import os
 import sys
+import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,8 +32,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, features
 
+from easel import files
 from easel.errors import UserError
-from easel.files import open_regular, why
 
 with suppress(ImportError):  # the plug-in for HEIC, where it is installed
     from pillow_heif import register_heif_opener
@@ -43,13 +54,10 @@ ENDINGS = {  # Pillow's name of a format: how its files end, as far as the insta
 }
 SUFFIXES = {suffix for suffixes in ENDINGS.values() for suffix in suffixes}
 FORMATS = tuple(kind for kind, suffixes in ENDINGS.items() if suffixes)
-FIXES = {".heic": "pip install pillow-heif reads them", ".heif": "pip install pillow-heif reads them"}
+FIXES = dict.fromkeys((".heic", ".heif"), "pip install pillow-heif reads them")
 LARGEST = 224  # pixels: the side images get unless they all share a smaller one (the paper's mini-ImageNet size)
 SMALLEST = 8  # pixels: what is smaller is stretched to it
-FOLDER_SPLITS = {  # ours: the folder's, the first that is there
-    "train": ("train",),
-    "test": ("val", "valid", "validation", "test"),
-}
+FOLDER_SPLITS = {"train": ("train",), "test": ("val", "valid", "validation", "test")}  # theirs: the first that is there
 FILE_COLUMNS = ("file", "filename", "path", "image", "id")  # of a table of labels
 LABEL_COLUMNS = ("label", "class", "category", "target")
 PIXELS, PER_BYTE = 2 * 10**10, 100  # that a folder may hold, and more for every byte: photographs have a tenth of that
@@ -76,8 +84,7 @@ class Folder:
         """
         there = self._named(split)
         if there is None and split == "train" and self._named("test") is None:
-            bare = self.labels or any(e.is_dir() and not e.name.startswith(".") for e in _entries(self.root))
-            there = self.root if bare else None
+            there = self.root if self.labels or _class_folders(self.root) else None
         if split == "test" and self.hold_out:
             if there is not None:
                 raise UserError(f"{there} is the test split; --hold-out is for a folder without one")
@@ -87,11 +94,7 @@ class Folder:
     @property
     def labels(self) -> Path | None:
         """The table of labels of a folder without class folders: its only .csv file; None if there is none."""
-        if not self.root.is_dir() or any(
-            (self.root / name).is_dir() for names in FOLDER_SPLITS.values() for name in names
-        ):
-            return None
-        tables = sorted(self.root.glob("*.csv"))
+        tables = [] if any(map(self._named, FOLDER_SPLITS)) else list(self.root.glob("*.csv"))
         return tables[0] if len(tables) == 1 else None
 
     def listing(self, split: str) -> dict[str, list[Path]]:
@@ -115,18 +118,18 @@ class Folder:
         _entries(self.root)  # says so where the root itself is missing or unreadable
         folder = self.split(split)
         if folder is None:
-            known = FOLDER_SPLITS[split]
-            names = " or ".join(f"{name}/" for name in dict.fromkeys((known[0], known[-1])))
-            fix = "; --hold-out 0.2 takes a fifth of train/" * (split == "test")
+            names, fix = "train/", ""
+            if split == "test":
+                names, fix = "val/ or test/", "; --hold-out 0.2 takes a fifth of train/"
             raise UserError(f"{self.root}: no folder {names} in it; images lie in train/CLASS/…, val/CLASS/…{fix}")
         if folder == self.root and self.labels:
             return _by_table(self.labels)
-        here = sorted(e.name for e in _entries(folder) if _is_dir(e) and not e.name.startswith("."))
+        here = _class_folders(folder)
         if not here:
             raise UserError(f"{folder}: no class folders in it; put every class' images into a folder of their own")
-        odd = [name for name in here if not _is_text(name)]
-        if odd:
-            raise UserError(f"{folder}: the class folder {odd[0]!r} has a name that is no UTF-8; rename it")
+        for name in here:
+            if name != name.encode(errors="replace").decode():  # bytes that are no UTF-8, as Python keeps them
+                raise UserError(f"{folder}: the class folder {name!r} has a name that is no UTF-8; rename it")
         if len(here) == 1 and not self.classes:
             raise UserError(f"{folder}: only one class ({here[0]}); telling classes apart takes two folders or more")
         missing = sorted(set(self.classes) - set(here))
@@ -148,22 +151,12 @@ class Folder:
         Asked for whenever a trial is named, so it makes no Path of a file and sorts strings: a tenth of `paths`' time.
         """
         _entries(self.root)
-        if self.split("train") is None or self.labels:
-            paths = [path for split in FOLDER_SPLITS if self.split(split) for path in self.paths(split)]
-            return stats_of(paths or self.paths("train"))
-        found, waiting = [], []
-        for top in dict.fromkeys(filter(None, map(self.split, FOLDER_SPLITS))):
-            own = [entry.path for entry in _entries(top) if not entry.name.startswith(".") and _is_dir(entry)]
-            waiting += [os.path.join(top, name) for name in self.classes] or own
-        while waiting:
-            for entry in _entries(waiting.pop()):
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                    found.append((entry.path, *_stat(entry)))
-        return sorted(found)
+        if self.labels or self.split("train") is None:
+            whole = self._whole("train")
+            return stats_of([self.labels, *(path for group in whole.values() for path in group)])
+        tops = dict.fromkeys(filter(None, map(self.split, FOLDER_SPLITS)))
+        folders = [os.path.join(top, name) for top in tops for name in self.classes or _class_folders(top)]
+        return sorted((entry.path, *_stat(entry)) for entry in _files(folders) if _ending(entry) in SUFFIXES)
 
     def side(self) -> int:
         """Side of the square images in pixels: the short side that all files to train on share, 8..224, else 224."""
@@ -181,9 +174,11 @@ class Folder:
         Files that are not read, by kind; odd sizes, which set the size of all; 16 bits that come out near black.
         """
         paths, said = self.paths("train"), []
-        for kind, count in sorted(_passed_over(self.split("train"), self.labels).items()):
-            said.append(f"{count} {kind} {'file is' if count == 1 else 'files are'} not read")
-            said[-1] += f" ({FIXES[kind]})" if kind in FIXES else ""
+        others = (entry for entry in _files([self.split("train")]) if entry.path != str(self.labels))
+        kinds = Counter(_ending(entry) or entry.name for entry in others if _ending(entry) not in SUFFIXES)
+        for kind, count in sorted(kinds.items()):
+            fix = f" ({FIXES[kind]})" if kind in FIXES else ""
+            said.append(f"{count} {kind} {'file is' if count == 1 else 'files are'} not read{fix}")
         sides, dark = [], []
         for path in paths:
             with _opened(path) as image:
@@ -215,8 +210,7 @@ class Folder:
                 which = "; ".join(odd[:5])
                 raise UserError(f"{self.root}: its splits have different classes ({which}); give both the same folders")
         paths = [path for group in files.values() for path in group]
-        check_memory(self.root, len(paths), size)
-        images = np.empty((len(paths), 3, size, size), np.uint8)
+        images = no_images(self.root, len(paths), size)
         pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # decoding releases the GIL
         most = PIXELS + PER_BYTE * sum(_stat(path)[0] for path in paths)
         try:
@@ -251,7 +245,7 @@ def _entries(folder: Path) -> list[os.DirEntry]:
     except FileNotFoundError as error:
         raise UserError(f"{folder}: no such folder; it should hold train/CLASS/… and val/CLASS/…") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        what = why(error) if isinstance(error, OSError) else error
+        what = files.why(error) if isinstance(error, OSError) else error
         raise UserError(f"{str(folder)!r}: cannot be read ({what}); name a readable folder") from error
 
 
@@ -271,30 +265,39 @@ def _stat(file: os.DirEntry | Path) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
-def _is_dir(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError as error:  # a link to itself, a network folder that is gone
-        raise UserError(f"{entry.path!r}: cannot be read ({why(error)}); repair it or take it away") from error
+def _class_folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, but for hidden ones."""
+    names = []
+    for entry in _entries(folder):
+        try:
+            if not entry.name.startswith(".") and entry.is_dir():
+                names.append(entry.name)
+        except OSError as error:  # a link to itself, a network folder that is gone
+            why = files.why(error)
+            raise UserError(f"{entry.path!r}: cannot be read ({why}); repair it or take it away") from error
+    return sorted(names)
 
 
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # bytes that are no UTF-8, as Python keeps them
-        return False
-    return True
+def _files(folders: Iterable[Path | str]) -> Iterator[os.DirEntry]:
+    """All files below some folders, but for hidden ones."""
+    waiting = list(folders)
+    while waiting:  # class folders may hold folders (Tiny ImageNet's original: train/WNID/images/)
+        for entry in _entries(waiting.pop()):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            else:
+                yield entry
+
+
+def _ending(file: os.DirEntry) -> str:
+    return os.path.splitext(file.name)[1].lower()
 
 
 def _images(folder: Path) -> list[Path]:
-    found = [path for path in _files(folder) if path.suffix.lower() in SUFFIXES]
+    found = (Path(entry.path) for entry in _files([folder]) if _ending(entry) in SUFFIXES)
     return sorted(found, key=lambda path: path.relative_to(folder).parts)
-
-
-def _passed_over(folder: Path, table: Path | None) -> Counter:
-    """How many files of each other kind lie there, by how they end, hidden ones and the table of labels apart."""
-    others = (path for path in _files(folder) if path.suffix.lower() not in SUFFIXES and path != table)
-    return Counter(path.suffix.lower() or path.name for path in others)
 
 
 def _by_table(table: Path) -> dict[str, list[Path]]:
@@ -323,27 +326,25 @@ def _by_table(table: Path) -> dict[str, list[Path]]:
     return {name: sorted(set(found[name])) for name in sorted(found)}
 
 
-def _files(folder: Path) -> list[Path]:
-    """All files below a folder, but for hidden ones."""
-    found, waiting = [], [folder]
-    while waiting:  # class folders may hold folders (Tiny ImageNet's original: train/WNID/images/)
-        for entry in _entries(waiting.pop()):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(Path(entry.path))
-            else:
-                found.append(Path(entry.path))
+def no_images(where: object, images: int, size: int) -> np.ndarray:
+    """Room for so many images of a side, uint8 (images, 3, size, size); UserError as `_check_bytes`."""
+    what, fix = f"{images} images of {size}x{size}", "load them with a smaller size (@PIXELS after the name)"
+    _check_bytes(where, images * 3 * size * size, what, fix)
+    return np.empty((images, 3, size, size), np.uint8)
+
+
+def resized(where: object, images: np.ndarray, size: int) -> np.ndarray:
+    """Images uint8 (n, 3, H, W) brought to a side as `squared` does; UserError as `no_images`."""
+    if images.shape[2:] == (size, size):
+        return np.ascontiguousarray(images)
+    found = no_images(where, len(images), size)
+    for row, image in enumerate(images):
+        picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+        found[row] = squared(picture, size).transpose(2, 0, 1)
     return found
 
 
-def check_memory(where: object, images: int, size: int) -> None:
-    """UserError where so many images of a side would not fit into three quarters of this machine's memory."""
-    what, fix = f"{images} images of {size}x{size}", "load them with a smaller size (@PIXELS after the name)"
-    check_bytes(where, images * 3 * size * size, what, fix)
-
-
-def check_bytes(where: object, need: int, what: str, fix: str) -> None:
+def _check_bytes(where: object, need: int, what: str, fix: str) -> None:
     """UserError where so many bytes are more than three quarters of this machine's memory."""
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
     if need > 0.75 * have:
@@ -383,7 +384,7 @@ def squared(image: Image.Image, size: int, crop: float = 1.0) -> np.ndarray:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image file, decoded only on demand; every way in which PIL can fail on it becomes one UserError."""
     try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+        with files.open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UserError:
         raise
@@ -407,3 +408,168 @@ def rgb(image: Image.Image, path: Path | str = "image") -> Image.Image:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, image).convert("RGB")
     return image.convert("RGB")
+
+
+# arrays, and the sets of other libraries ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A file of `save_arrays`, as `Folder` is a folder of images: the methods that data sets ask for."""
+
+    root: Path
+
+    def split(self, split: str) -> Path | None:
+        """The file, if it holds the split; UserError where there is no such file, or another kind of file."""
+        return self.root if f"{split}_images" in self._arrays("train") else None
+
+    def listing(self, split: str) -> dict[str, list[Path]]:
+        """{class: the file}; UserError without that split."""
+        return {str(name): [self.root] for name in self._arrays(split)["classes"]}
+
+    def stats(self) -> list[tuple[str, int, int, int]]:
+        """As `Folder.stats`, of the one file."""
+        return stats_of([self.root])
+
+    def side(self) -> int:
+        """The images' own short side, 8..224."""
+        return int(np.clip(min(self._arrays("train")["train_images"].shape[2:]), SMALLEST, LARGEST))
+
+    def remarks(self) -> str:
+        """Nothing: what is in the file is what was put there."""
+        return ""
+
+    def read(self, split: str, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        """As `Folder.read`."""
+        arrays = self._arrays(split)
+        images = resized(self.root, arrays[f"{split}_images"], size)
+        return images, arrays[f"{split}_labels"].astype(np.int64), tuple(map(str, arrays["classes"]))
+
+    def _arrays(self, split: str) -> dict[str, np.ndarray]:
+        try:
+            with files.open_regular(self.root) as file, zipfile.ZipFile(file) as archive:
+                need = sum(one.file_size for one in archive.infolist())
+            _check_bytes(self.root, need, "arrays", "give fewer images")
+            with np.load(self.root, allow_pickle=False) as archive:
+                found = {name: archive[name] for name in archive.files}
+            images = found["train_images"]
+            good = images.ndim == 4 and images.shape[1] == 3 and images.dtype == np.uint8
+            good = good and found["train_labels"].max() < len(found["classes"])
+        except UserError:
+            raise
+        except FileNotFoundError:
+            raise UserError(f"{self.root}: no such file; easel.data.own.save_arrays writes one") from None
+        except (OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
+            why = " ".join(str(fault).split())
+            raise UserError(f"{self.root}: not a file of easel.data.own.save_arrays ({why})") from None
+        if not good:
+            raise UserError(f"{self.root}: train_images must be uint8 (n, 3, H, W) with a class for every label")
+        if f"{split}_images" not in found:
+            raise UserError(f"{self.root} holds no {split} images; save_arrays(..., test=...) puts them there")
+        return found
+
+
+def save_arrays(path, train: Iterable, test: Iterable | None = None, classes: Sequence[str] | None = None) -> Path:
+    """Writes (image, label) pairs as a data set and returns the file's path; test: the test split.
+
+    train, test: any data set of pairs, of {"image": …, "label": …}, or (images, labels) as two arrays. An image is a
+    Pillow image, or an array or tensor (H, W), (H, W, 1 | 3) or (1 | 3, H, W), uint8 or float in 0..1; all get the
+    smallest short side of them, at most 224. classes: names, by label; the data set's own `classes`, else the numbers.
+    UserError: what is no such image, no images, labels that are not whole numbers from 0.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise UserError(f"{path}: the file's name must end in .npz")
+    own = classes or getattr(train, "classes", None)
+    arrays = {}
+    for split, pairs in (("train", train), ("test", test)):
+        if pairs is not None:
+            pictures, labels = zip(*((_picture(image), label) for image, label in _pairs(pairs)), strict=True)
+            side = min(LARGEST, *(min(picture.size) for picture in pictures))
+            arrays[f"{split}_images"] = np.stack([squared(one, side).transpose(2, 0, 1) for one in pictures])
+            arrays[f"{split}_labels"] = np.array([_label(label) for label in labels], np.int64)
+    count = max(int(arrays[name].max()) for name in arrays if name.endswith("labels")) + 1
+    if own is not None and len(own) < count:
+        raise UserError(f"{len(own)} names of classes for labels up to {count - 1}: one for each label")
+    buffer = io.BytesIO()
+    np.savez(buffer, classes=np.array([str(name) for name in own or range(count)]), **arrays)
+    return files.write_atomically(files.make_folder(path.absolute().parent) / path.name, buffer.getvalue())
+
+
+def _pairs(of) -> Iterable[tuple]:
+    """(image, label) pairs, whatever the data set calls them."""
+    if isinstance(of, tuple) and len(of) == 2:
+        of = list(zip(*of, strict=True))
+    items = [of[i] for i in range(len(of))] if hasattr(of, "__getitem__") else list(of)
+    if not items:
+        raise UserError("no images: give at least one pair of an image and its label")
+    keys = ("image", "img"), ("label", "fine_label")
+    for item in items:
+        if isinstance(item, dict):
+            item = tuple(next((item[name] for name in names if name in item), None) for names in keys)
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise UserError(f"{type(item).__name__}: give pairs of an image and its label")
+        yield tuple(item)
+
+
+def _picture(image) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return rgb(image)
+    values = np.asarray(image)
+    if values.ndim == 3 and values.shape[0] in (1, 3) and values.shape[2] not in (1, 3):
+        values = values.transpose(1, 2, 0)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 1:
+        values = np.round(values * 255).astype(np.uint8)
+    if values.dtype != np.uint8 or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3):
+        raise UserError(
+            f"an image of {values.dtype} and shape {values.shape}: give uint8 or float in 0..1, in one colour or three"
+        )
+    return Image.fromarray(np.ascontiguousarray(values)).convert("RGB")
+
+
+def _label(label) -> int:
+    if int(label) != label or label < 0:
+        raise UserError(f"label {label!r}: a whole number from 0")
+    return int(label)
+
+
+# pictures that look the same ------------------------------------------------------------------------------------------
+
+# Two pictures are alike if of the 64 signs of their difference hash (each grey pixel of 9x8 brighter than its right
+# neighbour; Krawetz 2013, "dHash") at most BITS differ, and their colours at 8x8 do not differ by more than LEVELS on
+# average. The second condition is for plain pictures, whose signs are noise.
+BITS = 6  # of 64 signs; unrelated pictures differ in 32, give or take 4 (and more where they are smooth)
+LEVELS = 10  # of 255: mean difference of colours at 8x8
+_ROWS = 1000  # pictures that are held against all others at once
+
+
+def look_alikes(images: np.ndarray) -> np.ndarray:
+    """The position of the first picture that looks the same as each, its own if there is none before it.
+
+    images: uint8 (n, 3, H, W). int64 (n,). Likeness is handed on: a like b and b like c puts all three together.
+    """
+    from scipy import sparse
+
+    signs, colours = (np.stack(parts) for parts in zip(*map(_marks, images), strict=True))
+    pairs = [np.empty((2, 0), int)]
+    for start in range(0, len(images), _ROWS):
+        apart = (signs.shape[1] - signs[start : start + _ROWS] @ signs.T) / 2
+        one, other = np.nonzero(apart <= BITS)
+        one, other = (side[one + start < other] for side in (one + start, other))
+        near = np.abs(colours[one] - colours[other]).mean(1) <= LEVELS
+        pairs.append(np.stack([one[near], other[near]]))
+    one, other = np.concatenate(pairs, axis=1)
+    graph = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(len(images),) * 2)
+    _, group = sparse.csgraph.connected_components(graph, directed=False)
+    _, first = np.unique(group, return_index=True)
+    return first[group].astype(np.int64)
+
+
+def _marks(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """64 signs (-1 or 1), and the colours at 8x8: float32 (64,) and (192,)."""
+    whole = Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0)))
+    grey = np.asarray(whole.convert("L").resize((9, 8), Image.Resampling.BOX), np.float32)
+    colours = np.asarray(whole.resize((8, 8), Image.Resampling.BOX), np.float32)
+    return np.where(grey[:, 1:] > grey[:, :-1], 1, -1).astype(np.float32).ravel(), colours.ravel()

@@ -1,0 +1,298 @@
+"""Ways to run a net: the same parameters, random draws and mathematics by other kernels. Measured, and chosen once.
+
+A way is "plain" (PyTorch's own kernels, one after another) or several of WAYS in their order, joined by +:
+
+    groups-apart    grouped convolutions as ordinary ones on contiguous parts
+    group-products  the weights' gradient of grouped convolutions on small maps as one matrix product a group
+    compiled        torch.compile: batch norm, ReLU, additions and copies fused; takes a C++ compiler and a minute
+    shared-norms    DenseNet-BC: each feature normalised once, and not anew by every later layer; pays once compiled
+
+None changes a parameter's name or value, what is recorded, or what is saved; but sums are taken in another order, so
+bits differ, by less than trials do. So on a GPU, where bits are not promised, the fastest way of a net, batch, image
+size and precision is measured before its first training; on a CPU trials run plain. $EASEL_WAY says otherwise:
+"measured", or a way by name. What was measured stays beside the store (ways.json), and each record names its way.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from easel import files
+from easel.errors import UserError, one_line
+from easel.ledger.provenance import machine
+from easel.ledger.store import Store
+from easel.ledger.trial import Trial
+from easel.nets.layers import DenseLayer
+
+PLAIN, MEASURED = "plain", "measured"
+FASTER = 1.03  # a change must make a step so many times as fast
+NEAR = 0.05  # and its mean loss over the steps that are timed must be that of the plain way, to this share
+PART_OF_TIME = 0.1  # of the time that the waiting training would take plain: what measuring may take
+SMALL_MAP = 64  # positions of a map on which a grouped convolution's gradient is a product (8 x 8: measured, H200)
+
+
+# the changes ---------------------------------------------------------------------------------------------------------
+
+
+def compiled(net: nn.Module) -> None:
+    """Fuses what is not a product, by torch.compile; what it makes is shared by nets of one name."""
+    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)  # nets, sizes, train and eval
+    net.compile(dynamic=False)
+
+
+def shared_norms(net: nn.Module) -> None:
+    """Normalises each feature of a DenseNet-BC once in training; layers scale, shift and rectify what they take."""
+    net.forward = partial(_dense_forward, net)
+
+
+def _dense_forward(net: nn.Sequential, x: Tensor) -> Tensor:
+    """What the modules give one after another.
+
+    In training every layer's first batch norm sees the features so far; their mean and variance over the batch are the
+    same to all later layers, so a feature is normalised where it arises and only scale and shift are a layer's own.
+    """
+    if not net.training:  # by the running statistics, which each layer has for itself
+        return nn.Sequential.forward(net, x)
+    normed: Tensor | None = None  # the features so far, normalised, while a stage lasts
+    for module in net:
+        if isinstance(module, DenseLayer):
+            if normed is None:
+                normed, means, variances = _normalised(x, module.norm1.eps)
+            y = _rescaled(normed, module.norm1, means, variances)
+            y = module.conv2(F.relu(module.norm2(module.conv1(F.relu(y)))))
+            y, mean, variance = _normalised(y, module.norm1.eps)
+            normed = torch.cat([normed, y], 1)
+            means, variances = torch.cat([means, mean]), torch.cat([variances, variance])
+        elif normed is not None:  # the batch norm that ends a stage
+            x, normed = _rescaled(normed, module, means, variances), None
+        else:
+            x = module(x)
+    return x
+
+
+def _normalised(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A map with mean 0 and deviation 1 in each channel, and what mean and (biased) variance were: float32."""
+    wide = x.float()
+    variance, mean = torch.var_mean(wide, (0, 2, 3), correction=0)
+    normed = (wide - mean[:, None, None]) * torch.rsqrt(variance + eps)[:, None, None]
+    return normed.to(x.dtype), mean.detach(), variance.detach()
+
+
+def _rescaled(normed: Tensor, norm: nn.BatchNorm2d, means: Tensor, variances: Tensor) -> Tensor:
+    """What a batch norm makes of normalised features; its running statistics move as if it had seen the features."""
+    count = normed.numel() // normed.shape[1]
+    with torch.no_grad():
+        norm.running_mean.lerp_(means, norm.momentum)
+        norm.running_var.lerp_(variances * (count / (count - 1)), norm.momentum)
+        norm.num_batches_tracked.add_(1)
+    return (normed * norm.weight[:, None, None] + norm.bias[:, None, None]).to(normed.dtype)
+
+
+def groups_apart(net: nn.Module) -> None:
+    """Each group of a grouped convolution by a convolution of its own."""
+    for conv in _grouped(net):
+        conv.forward = partial(_apart, conv)
+
+
+def _apart(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    about = conv.stride, conv.padding, conv.dilation
+    own = (part.contiguous(memory_format=torch.channels_last) for part in x.chunk(conv.groups, 1))
+    pairs = zip(own, conv.weight.chunk(conv.groups), strict=True)
+    return torch.cat([F.conv2d(part, weight, None, *about) for part, weight in pairs], 1)
+
+
+def group_products(net: nn.Module) -> None:
+    """The weights' gradient of grouped convolutions as one product a group, where the map is SMALL_MAP or less."""
+    for conv in _grouped(net):
+        conv.forward = partial(_with_products, conv, conv.forward)
+
+
+def _with_products(conv: nn.Conv2d, otherwise: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if x.shape[2] * x.shape[3] > SMALL_MAP * math.prod(conv.stride):
+        return otherwise(x)
+    kind = x.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    return _GroupProducts.apply(x.to(dtype), conv.weight.to(dtype), conv.stride, conv.padding, conv.groups)
+
+
+class _GroupProducts(torch.autograd.Function):
+    """A grouped convolution without bias; forward and the gradient of its input by the library's own kernels."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, stride, padding, groups: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.about = stride, padding, groups
+        return F.conv2d(x, weight, None, stride, padding, 1, groups)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (x, weight), (stride, padding, groups) = ctx.saved_tensors, ctx.about
+        about = (stride, padding, (1, 1), False, (0, 0), groups, (True, False, False))
+        into, _, _ = torch.ops.aten.convolution_backward(grad, x, weight, None, *about)
+        outputs, inputs, height, width = weight.shape
+        rows, columns = grad.shape[2:]
+        padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0])).permute(0, 2, 3, 1)
+        padded = padded.unflatten(-1, (groups, inputs)).permute(3, 0, 1, 2, 4)  # groups, images, rows, columns, inputs
+        (down, across), seen = stride, []
+        for i, j in product(range(height), range(width)):  # what each weight sees, at every position
+            seen.append(padded[:, :, i : i + down * rows : down, j : j + across * columns : across])
+        unfolded = torch.stack(seen, 4).flatten(1, 3).flatten(2)  # groups, positions, weights x inputs
+        grad = grad.permute(1, 0, 2, 3).reshape(groups, outputs // groups, -1)
+        found = torch.bmm(grad, unfolded).view(outputs, height, width, inputs)
+        return into, found.permute(0, 3, 1, 2), None, None, None
+
+
+def _grouped(net: nn.Module) -> list[nn.Conv2d]:
+    """Grouped convolutions of several channels a group, without bias or dilation."""
+    convs = [module for module in net.modules() if isinstance(module, nn.Conv2d) and module.bias is None]
+    return [c for c in convs if 1 < c.groups < c.in_channels and c.dilation == (1, 1) and c.padding_mode == "zeros"]
+
+
+def _convolves(net: nn.Module) -> bool:
+    return any(isinstance(module, nn.Conv2d) for module in net.modules())
+
+
+def _dense(net: nn.Module) -> bool:
+    return isinstance(net, nn.Sequential) and any(isinstance(module, DenseLayer) for module in net)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One change of how a net runs."""
+
+    make: Callable[[nn.Module], None]  # in place, before the net's first step
+    has: Callable[[nn.Module], object]  # whether a net has anything that it would change
+    seconds: float  # what the first steps after it are expected to take
+
+
+WAYS = {
+    "groups-apart": Way(groups_apart, _grouped, 3.0),
+    "group-products": Way(group_products, _grouped, 3.0),
+    "compiled": Way(compiled, _convolves, 60.0),
+    "shared-norms": Way(shared_norms, _dense, 60.0),
+}
+
+
+def changes_of(way: str) -> list[str]:
+    """The changes of a way, in the order of WAYS; UserError for a word that is none."""
+    words = [] if way == PLAIN else way.split("+")
+    if unknown := [word for word in words if word not in WAYS]:
+        there = ", ".join([MEASURED, PLAIN, *WAYS])
+        raise UserError(f"EASEL_WAY: no way {unknown[0]!r:.60}; there are: {there}, several changes joined by +")
+    return [name for name in WAYS if name in words]
+
+
+def run_in(net: nn.Module, way: str) -> None:
+    """Has a net run in a way from now on; a change that it has nothing for is none."""
+    for name in changes_of(way):
+        if WAYS[name].has(net):
+            WAYS[name].make(net)
+
+
+# the choice ----------------------------------------------------------------------------------------------------------
+
+
+def asked_way(device: str) -> str:
+    """$EASEL_WAY, or else "measured" on a GPU and "plain" on a CPU. UserError: none of that name."""
+    way = os.environ.get("EASEL_WAY") or (MEASURED if device == "cuda" else PLAIN)
+    if way != MEASURED:
+        changes_of(way)
+    return way
+
+
+def way_of(trial: Trial, device: str, store: Store) -> str:
+    """The way in which a trial runs here: what $EASEL_WAY says, or what was measured for its like, else plain."""
+    way = asked_way(device)
+    return _choices(store).get(_kind(trial, device), {}).get("way", PLAIN) if way == MEASURED else way
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What some steps in a way took and gave."""
+
+    seconds: float  # a step, the median
+    loss: float  # mean over the steps
+
+
+def measure_way(trial: Trial, device: str, store: Store, net: nn.Module, steps: int, probe) -> str:
+    """`way_of` this trial, measured now where that is wanted and has not been; says what it chose.
+
+    net: such as the trial trains; steps: of it and its like that wait; probe(way): a Probe of some of them.
+    """
+    kind = _kind(trial, device)
+    if asked_way(device) != MEASURED or kind in _choices(store) or not _tries(net):
+        return way_of(trial, device, store)
+    way, took, dropped = choose_way(net, probe, steps)
+    times = ", ".join(f"{name} {1000 * spent:.3g} ms" for name, spent in took.items())
+    print(f"{trial.model} runs {way} (a step {'; '.join([times, *dropped])})", flush=True)
+    if not any("not tried" in one for one in dropped):  # with more to train it is asked again
+        chosen = {"way": way, "seconds": took, "dropped": dropped}
+        content = json.dumps(files.sealed(_choices(store) | {kind: chosen}), indent=1)
+        with suppress(UserError):  # where nothing can be written every process measures
+            files.write_atomically(_choices_file(store), content.encode())
+    return way
+
+
+def choose_way(
+    net: nn.Module, probe: Callable[[str], Probe], steps: int, clock: Callable[[], float] = time.monotonic
+) -> tuple[str, dict[str, float], list[str]]:
+    """The fastest way of a net that gives the plain loss; seconds a step of each way that was timed; what was dropped.
+
+    The changes are tried one upon the other, each kept if it pays (FASTER). What fails or gives another loss (NEAR) is
+    dropped. steps: that wait; a change is not begun that would bring measuring above PART_OF_TIME of their time, going by what
+    the last of its kind took.
+    """
+    plain, began = probe(PLAIN), clock()
+    way, took, dropped, pace = PLAIN, {PLAIN: plain.seconds}, [], 1.0
+    for name in _tries(net):
+        before, expected = clock(), pace * WAYS[name].seconds
+        if before - began + expected > PART_OF_TIME * steps * plain.seconds:
+            dropped.append(f"{name} not tried: too little to train")
+            continue
+        tried = "+".join(changes_of(name if way == PLAIN else f"{way}+{name}"))
+        try:
+            found = probe(tried)
+        except Exception as fault:  # no compiler, no memory, a kernel that is missing: there is always the plain way
+            dropped.append(f"{name} failed: {one_line(f'{type(fault).__name__}: {fault}', 120)}")
+            continue
+        pace = (clock() - before) / WAYS[name].seconds
+        if not abs(found.loss - plain.loss) <= NEAR * abs(plain.loss):  # nor nan
+            dropped.append(f"{name} is wrong: a loss of {found.loss:.4g}, not {plain.loss:.4g}")
+            continue
+        took[tried] = found.seconds
+        if found.seconds * FASTER < took[way]:
+            way = tried
+    return way, took, dropped
+
+
+def _tries(net: nn.Module) -> list[str]:
+    return [name for name, change in WAYS.items() if change.has(net)]
+
+
+def _kind(trial: Trial, device: str) -> str:
+    """What a choice holds for: machine, PyTorch, net, size, classes, batch and precision."""
+    made, data = machine(device), trial.examples
+    size = f"{len(data.classes)} classes at {data.images.shape[-1]} pixels, batches of {trial.recipe.batch_size}"
+    return f"{made['device']}, PyTorch {made['torch']}: {trial.model}, {size}, {trial.recipe.precision}"
+
+
+def _choices_file(store: Store):
+    return store.folder.with_name("ways.json")
+
+
+def _choices(store: Store) -> dict[str, dict]:
+    """What was measured, by `_kind`; nothing where the file is not there or not whole."""
+    with suppress(OSError, ValueError):
+        found = files.unsealed(files.read_regular(_choices_file(store)))
+        return {kind: chosen for kind, chosen in found.items() if isinstance(chosen, dict)}
+    return {}
