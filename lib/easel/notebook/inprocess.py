@@ -21,7 +21,15 @@ from easel.errors import UserError, one_line
 from easel.notebook.plan import Job, check_inputs, planned
 
 TRAINING = ("ensure", "ensure_each", "accuracies", "two_groups")  # calls that train, whatever the module's name there
-ABSENT = "IPython ipywidgets matplotlib seaborn easel.plot easel.notebook.page easel.notebook.explorer".split()
+ABSENT = (
+    "IPython",
+    "ipywidgets",
+    "matplotlib",
+    "seaborn",
+    "easel.plot",
+    "easel.notebook.page",
+    "easel.notebook.explorer",
+)
 
 
 def train_profile(
