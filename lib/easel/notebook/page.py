@@ -31,11 +31,14 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from easel import files
-from easel.compare import claims
 from easel.errors import name_once
 from easel.ledger import provenance
+
+if TYPE_CHECKING:  # a plan, which reads receipts, needs no arithmetic
+    from easel.compare import claims
 
 VERDICT_WORDS = {
     "holds": "✓ holds",
@@ -128,7 +131,7 @@ class Page:
         _show({"text/markdown": caption + more, "text/plain": caption + more})
         return path
 
-    def claim(self, claim: str, found: claims.Finding, why: str, *, paper=None) -> None:
+    def claim(self, claim: str, found: "claims.Finding", why: str, *, paper=None) -> None:
         """Notes one claim with what `claims.judge` or `claims.against_print` found: a line of a notebook.
 
         claim, why: one sentence each; paper: its number or words. `{where}` in why stands for the deciding point.
@@ -498,7 +501,7 @@ def _is_saved(one) -> bool:
 
 
 def _is_verdict(row) -> bool:
-    if not isinstance(row, dict) or row.get("verdict") not in claims.VERDICTS or not {"paper", "here"} <= {*row}:
+    if not isinstance(row, dict) or row.get("verdict") not in VERDICT_WORDS or not {"paper", "here"} <= {*row}:
         return False
     numbers = (row.get(name) for name in ("low", "high", "n", "needed"))
     return all(map(_is_text, (row.get("claim"), row.get("why")))) and all(
