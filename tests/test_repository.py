@@ -152,7 +152,7 @@ def test_the_nets_of_the_profiles_exist_and_take_images_of_their_size(profile):
     for job in plan.planned(profile):
         name, _, pixels = str(job.effective.get("data", "")).partition("@")
         size = int(pixels) if pixels else 32 if name in ("auto", "cifar10", "cifar100", "patterns") else None
-        for net in plan._nets(job.effective):
+        for net in plan.nets_of(job.effective):
             models.check(net, size)
 
 

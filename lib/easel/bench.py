@@ -18,12 +18,13 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from json import dumps
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -67,11 +68,6 @@ class Setting:
     repeats: int  # timings of each loop
     seconds: float  # that one timing of the plain loop should take
 
-    def trial(self, model: str, images: int, precision: str | None = None) -> Trial:
-        """A trial of a net on so many of the images."""
-        recipe = self.recipe if precision is None else Recipe(precision=precision)
-        return trial_on(self.data, model, images, recipe)
-
 
 def run_bench(
     *,
@@ -100,7 +96,9 @@ def run_bench(
     target = Path(json).expanduser() if json else None
     if target and (target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK)):
         raise UserError(f"json {json}: no file can be written there; name one in a folder that exists and is yours")
-    with _as_device(device), one_thread() if device == "cpu" else contextlib.nullcontext():
+    # What depends on the device (precision, worker processes) sees the one that is measured.
+    as_device = patch.dict(os.environ, EASEL_DEVICE=device)
+    with as_device, one_thread() if device == "cpu" else contextlib.nullcontext():
         recipe, images = Recipe(precision=run.precision()), random_images(TIMED_IMAGES[device])
         setting = Setting(device, images, recipe, repeats, seconds or SECONDS[device])
         print("\n".join(opening(setting)), flush=True)
@@ -111,11 +109,9 @@ def run_bench(
             if rows and budget.left() < LEAST_S:
                 budget.left_out += names[at:]
                 break
-            row = time_net(name, setting, budget=budget, waiting=len(names) - at)
-            if row is None:
-                continue
-            rows.append(row | ({"share_of_roofline": roofline_shares(row, setting, ceilings)} if ceilings else {}))
-            print(table_row(row), flush=True)
+            if row := time_net(name, setting, budget=budget, waiting=len(names) - at):
+                rows.append(row | ({"share_of_roofline": roofline_shares(row, setting, ceilings)} if ceilings else {}))
+                print(table_row(row), flush=True)
         estimated, unknown = of_profiles(rows, recipe.precision, run.cores() if device == "cpu" else 1)
         result = {
             "format": 4,
@@ -135,18 +131,6 @@ def run_bench(
     if target is not None:
         files.write_atomically(target, dumps(result, indent=1, allow_nan=False).encode())
     return 0
-
-
-@contextlib.contextmanager
-def _as_device(name: str) -> Iterator[None]:
-    """What depends on the device (precision, worker processes) sees the one that is measured."""
-    before = os.environ.get("EASEL_DEVICE")
-    os.environ["EASEL_DEVICE"] = name
-    try:
-        yield
-    finally:
-        del os.environ["EASEL_DEVICE"]
-        os.environ |= {} if before is None else {"EASEL_DEVICE": before}
 
 
 # the loops -----------------------------------------------------------------------------------------------------------
@@ -169,43 +153,25 @@ def trial_on(data: Dataset, model: str, images: int, recipe: Recipe) -> Trial:
     return trial
 
 
-class _Pictures(torch.utils.data.Dataset):
-    """Images as torchvision.datasets.CIFAR10 keeps and delivers them: rows of an array, a PIL image when asked for."""
-
-    def __init__(self, data: Dataset, keep: np.ndarray):
-        from torchvision import transforms
-
-        self.pixels = data.images[keep].permute(0, 2, 3, 1).contiguous().numpy()
-        self.labels = data.labels[keep].tolist()
-        steps = [transforms.RandomCrop(data.images.shape[-1], padding=4), transforms.RandomHorizontalFlip()]
-        self.transform = transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(data.mean, data.std)])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int):
-        from PIL import Image
-
-        return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
-
-
 def pil_loader(trial: Trial, device: str) -> torch.utils.data.DataLoader:
     """A trial's images and labels in batches; on one CPU core in this process, for a GPU with workers that stay."""
+    from torchvision import datasets, transforms
+
+    data, keep = trial.examples, trial.trained_on
+    pictures = datasets.CIFAR10.__new__(datasets.CIFAR10)  # torchvision's own, without its files
+    pictures.data = data.images[keep].permute(0, 2, 3, 1).contiguous().numpy()
+    pictures.targets, pictures.target_transform = data.labels[keep].tolist(), None
+    steps = [transforms.RandomCrop(data.images.shape[-1], padding=4), transforms.RandomHorizontalFlip()]
+    steps += [transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]
+    pictures.transform = transforms.Compose(steps)
     workers = min(8, run.cores() - 1) if device == "cuda" else 0
-    return torch.utils.data.DataLoader(
-        _Pictures(trial.examples, trial.trained_on),
-        batch_size=trial.recipe.batch_size,
-        shuffle=True,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=device == "cuda",
-    )
+    how = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": device == "cuda"}
+    return torch.utils.data.DataLoader(pictures, trial.recipe.batch_size, shuffle=True, **how)
 
 
 def plain(trial: Trial, device: str) -> Tasks:
     """{"plain": an epoch of training, as people write it}."""
-    size = trial.examples.images.shape[-1]
-    net = build(trial.model, size=size, generator=stream(0, "weights")).to(device).train()
+    net = build(trial.model, size=trial.examples.images.shape[-1], generator=stream(0, "weights")).to(device).train()
     optimizer, loader = torch.optim.AdamW(net.parameters(), lr=1e-3), pil_loader(trial, device)
 
     def epoch() -> None:
@@ -302,7 +268,7 @@ def batches_for(model: str, setting: Setting) -> int:
     batch, batches = setting.recipe.batch_size, 2
     most = len(setting.data) // batch
     while True:
-        task = plain(setting.trial(model, batches * batch), setting.device)["plain"]
+        task = plain(trial_on(setting.data, model, batches * batch, setting.recipe), setting.device)["plain"]
         task()
         spent = timed(task, setting.device)
         wanted = int(np.clip(round(batches * setting.seconds / spent), FEWEST_BATCHES, most))
@@ -313,10 +279,10 @@ def batches_for(model: str, setting: Setting) -> int:
 
 def _loops(model: str, setting: Setting, images: int, fp32: bool = True) -> Tasks:
     """What is timed: both loops, and easel's in float32 too where that is another one and is wanted."""
-    trial, device = setting.trial(model, images), setting.device
+    trial, device = trial_on(setting.data, model, images, setting.recipe), setting.device
     tasks = plain(trial, device) | easel(trial, device)
     if fp32 and setting.recipe.precision != "fp32":
-        slower = easel(setting.trial(model, images, "fp32"), device)
+        slower = easel(trial_on(setting.data, model, images, Recipe(precision="fp32")), device)
         tasks |= {f"{name}_fp32": task for name, task in slower.items()}
     return tasks
 
@@ -334,7 +300,8 @@ def time_net(
     the first repeat; the first net of a budget has one in any case.
     """
     device, batch, budget = setting.device, setting.recipe.batch_size, budget or Budget(math.inf)
-    began, end = budget.clock(), budget.clock() + budget.left() / waiting
+    began = budget.clock()
+    end = began + budget.left() / waiting
     everything = end == math.inf
     probe = loops(model, setting, 2 * batch, everything)
     first = {name: timed(task, device, budget.clock) for name, task in probe.items()}  # kernels are chosen, or captured
@@ -397,14 +364,13 @@ def roofline_shares(row: dict, setting: Setting, ceilings: dict[str, float]) -> 
 
 
 def spread(values) -> dict[str, float]:
-    """Median, smallest and largest."""
-    values = list(values)
+    """Median, smallest and largest of a list."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def paired(slow: list[float], fast: list[float]) -> dict[str, float]:
     """How many times faster: the ratio of each repeat's two timings, its median, smallest and largest."""
-    return spread(s / f for s, f in zip(slow, fast, strict=True))
+    return spread([s / f for s, f in zip(slow, fast, strict=True)])
 
 
 def derived(row: dict, precision: str) -> dict:
@@ -416,15 +382,13 @@ def derived(row: dict, precision: str) -> dict:
     seconds, images = row["seconds"], row["images"]
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     image_s = {precision: [middle["easel"] / images, middle["evaluation"] / images]}
-    slower = None
     if "easel_fp32" in middle:
         image_s["fp32"] = [middle["easel_fp32"] / images, middle["evaluation_fp32"] / images]
-        slower = paired(seconds["easel_fp32"], seconds["easel"])
     return {
         "images_per_s": {name: images / s for name, s in middle.items()},
         "easel_over_plain": paired(seconds["plain"], seconds["easel"]),
-        "fp32": slower,
-        "evaluation_share": spread(e / (c + e) for c, e in zip(seconds["easel"], seconds["evaluation"], strict=True)),
+        "fp32": paired(seconds["easel_fp32"], seconds["easel"]) if "easel_fp32" in seconds else None,
+        "evaluation_share": spread([e / (c + e) for c, e in zip(seconds["easel"], seconds["evaluation"], strict=True)]),
         "image_s": image_s,
         "epoch_s": {p: {str(n): n * sum(both) for n in (10_000, 50_000)} for p, both in image_s.items()},
     }
@@ -437,14 +401,13 @@ def of_profiles(rows: list[dict], auto: str, workers: int) -> tuple[list[dict], 
     """The estimate of each profile (`profile_estimate`), and one line for each that cannot be read."""
     found, faults = [], []
     try:
-        names = list(plan.profiles_in(plan.notebooks_dir() / "profiles.yaml"))
+        for name in plan.profiles_in(plan.notebooks_dir() / "profiles.yaml"):
+            try:
+                found.append(profile_estimate(name, rows, auto, workers))
+            except UserError as fault:
+                faults.append(str(fault))
     except UserError as fault:
-        return [], [str(fault)]
-    for name in names:
-        try:
-            found.append(profile_estimate(name, rows, auto, workers))
-        except UserError as fault:
-            faults.append(str(fault))
+        faults.append(str(fault))
     return found, faults
 
 
@@ -453,40 +416,46 @@ def profile_estimate(profile: str, rows: list[dict], auto: str, workers: int) ->
 
     The receipts are those of this machine's results, else the committed ones; the records are the store's or released.
     rows: of `time_net`; auto: the precision for records in one that was not measured.
-    trials: that the estimate is of; missing: named, but no record is at hand; without: the profile's notebooks that
-    have no receipt; scaled: nets that were not measured. seconds: None where there is no trial.
+    trials: that the estimate is of; missing: named, but no record is at hand; read: of nets that their notebooks'
+    parameters do not name, which are read where they are released and never trained; without: the profile's notebooks
+    that have no receipt; scaled: nets that were not measured. seconds: None where there is no trial.
     """
     stems = [job.stem for job in plan.planned(profile)]
     found = receipts.found_in(files.results_dir() / profile) or receipts.found_in(files.ROOT / "results" / profile)
-    keys = dict.fromkeys(key for receipt in found if receipt["notebook"] in stems for key in receipt["keys"])
-    store, known = Store(), {precision for row in rows for precision in row["image_s"]}
-    records = [record for record in map(store.read, keys) if record is not None]
-    seconds = 0.0
-    for record in records:
-        trained, evaluated = cost.images_seen(record)
+    store, at_hand, trained, seconds = Store(), {}, {}, 0.0
+    for one in found:
+        if one["notebook"] in stems:
+            nets = plan.nets_of(one["parameters"])  # none: the first receipts do not say
+            at_hand |= {key: store.read(key) for key in one["keys"] if key not in at_hand}
+            records = ((key, at_hand[key]) for key in one["keys"] if at_hand[key] is not None)
+            trained |= {key: record for key, record in records if not nets or record.identity["model"] in nets}
+    known = {precision for row in rows for precision in row["image_s"]}
+    for record in trained.values():
+        shown, evaluated = cost.images_seen(record)
         computed = cost.precision_of(record) if cost.precision_of(record) in known else auto
         training, evaluation = image_seconds(record.identity["model"], computed, rows, cost.size(record) or 32)
-        seconds += (trained * training + evaluated * evaluation) / workers
+        seconds += (shown * training + evaluated * evaluation) / workers
+    missing = sum(record is None for record in at_hand.values())
     return {
         "profile": profile,
-        "trials": len(records),
-        "seconds": seconds if records else None,
-        "scaled": sorted({record.identity["model"] for record in records} - {row["model"] for row in rows}),
-        "missing": len(keys) - len(records),
+        "trials": len(trained),
+        "seconds": seconds if trained else None,
+        "scaled": sorted({record.identity["model"] for record in trained.values()} - {row["model"] for row in rows}),
+        "missing": missing,
+        "read": len(at_hand) - missing - len(trained),
         "without": [stem for stem in stems if stem not in {receipt["notebook"] for receipt in found}],
     }
 
 
 def image_seconds(model: str, precision: str, rows: list[dict], size: int = 32) -> tuple[float, float]:
-    """Seconds to train on an image, and to evaluate one: as measured, or scaled by work from the nets of its family.
+    """Seconds to train on an image, and to evaluate one, by the same rule as `cost.expected`.
 
-    Without one of its family it is scaled from all. size: side of the images in pixels; what was measured had 32.
+    A net goes by its own timing, else by those of its family, else by all, scaled by work (`cost.image`). size: side of
+    the images in pixels; what was measured had 32.
     """
     measured = {row["model"]: row["image_s"][precision] for row in rows if precision in row["image_s"]}
-    if model in measured and size == 32:
-        return tuple(measured[model])
-    alike = [name for name in measured if family(name) == family(model)] or list(measured)
-    per_work = zip(*([s / cost.image(name) for s in measured[name]] for name in alike), strict=True)
+    alike = [name for name in measured if name == model] or [name for name in measured if family(name) == family(model)]
+    per_work = zip(*([s / cost.image(name) for s in measured[name]] for name in alike or measured), strict=True)
     training, evaluation = (cost.image(model, size=size) * statistics.median(of_nets) for of_nets in per_work)
     return training, evaluation
 
@@ -546,6 +515,7 @@ def _of_profile(one: dict) -> str:
         return f"profile {one['profile']}: no receipts yet"
     notes = [f"{one['trials']:,} trial{'s' * (one['trials'] != 1)}"]
     notes += [f"{one['missing']:,} more are not at hand"] if one["missing"] else []
+    notes += [f"{one['read']:,} more are only read"] if one["read"] else []
     scaled = ", ".join(one["scaled"]) if len(one["scaled"]) <= 3 else f"{len(one['scaled'])} nets"
     notes += [f"scaled by work, rough: {scaled}"] if scaled else []
     notes += [f"no receipts yet: {', '.join(one['without'])}"] if one["without"] else []

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
             if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and _in_foreground():  # of a shell that ignores it
                 signal.signal(signal.SIGINT, signal.default_int_handler)
         warm.import_own()
-        return options.command(options)
+        return options.command(options) or 0
     except UserError as error:
         return _refused(error)
     except KeyboardInterrupt as stop:
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog = "examples:\n" + "\n".join(f"  {line}" for line in examples)
         form = argparse.RawDescriptionHelpFormatter
         one = commands.add_parser(name, help=summary, description=summary, epilog=epilog, formatter_class=form)
-        one.set_defaults(command=function)
+        one.set_defaults(command=function)  # returns an exit status, or None for 0
         return one
 
     def of_a_profile(one: argparse.ArgumentParser) -> None:
@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     one.add_argument("--profile", required=True, help="its notebooks must have been run")
     one.add_argument("--only", type=_names, action="extend", metavar="00,01", help="of these notebooks alone")
-    one.add_argument("--out", metavar="FOLDER", help="default: results/ledgers of the checkout")
+    one.add_argument("--out", type=Path, metavar="FOLDER", help="default: results/ledgers of the checkout")
 
     one = command(
         "bench", _bench, "is this machine set up well, and how long will a profile take here",
@@ -240,32 +240,26 @@ def _run(options) -> int:
     return batch.run(options.profile, options.only, _dataset(options), options.jobs, settings, options.name)
 
 
-def _index(options) -> int:
+def _index(options) -> None:
     from easel.notebook import site
 
     print(site.index(options.folder))
-    return 0
 
 
-def _new(options) -> int:
+def _new(options) -> None:
     from easel.notebook import plan
 
     made = plan.lay_out(options.folder)
     print(f"{made}: {len(list(made.glob('*.ipynb')))} notebooks and profiles.yaml; cd {options.folder} and easel run")
-    return 0
 
 
 def _train(options) -> int:
     from easel.notebook import inprocess
+    from easel.train import budget
 
-    spell = None
-    if options.budget is not None:
-        from easel.train import budget
-
-        spell = budget.seconds(options.budget)
-    return inprocess.train_profile(
-        options.profile, options.only, _dataset(options), _settings(options), spell, options.pack
-    )
+    spell = None if options.budget is None else budget.seconds(options.budget)
+    asked = (options.profile, options.only, _dataset(options), _settings(options))
+    return inprocess.train_profile(*asked, spell, options.pack)
 
 
 def _dataset(options) -> str | None:
@@ -291,20 +285,18 @@ def _settings(options) -> dict[str, str]:
 def _import(options) -> int:
     from easel.notebook import inventory
 
-    whole = True
+    damaged = 0
     for pack in options.packs:
         words, good = inventory.taken(Path(pack))
         print(words, flush=True)
-        whole &= good
-    return 0 if whole else 1
+        damaged |= not good
+    return damaged
 
 
-def _release(options) -> int:
+def _release(options) -> None:
     from easel.notebook import inventory
 
-    out = None if options.out is None else Path(options.out)
-    print("\n".join(inventory.release(options.profile, options.only, out)))
-    return 0
+    print("\n".join(inventory.release(options.profile, options.only, options.out)))
 
 
 def _bench(options) -> int:
@@ -347,31 +339,30 @@ def _described(one: dict) -> str:
     return text + (f"\n{'':<18}{one['notice']}" if one["notice"] else "")
 
 
-def _scores(options) -> int:
+def _scores(options) -> None:
     from easel.notebook import inventory, plan
 
     folder = plan.profile_folder(options.profile)
     given = _given(options, "drop", "balanced", "seed", "net", "m", "notebook")
     which = _given(options, *_LISTS)
     if which:
-        if len(which) > 1 or options.keep is not None or given.keys() - {"net", "m", "notebook"}:
-            raise UserError(f"--{next(iter(which))} prints a list, with --net, --m and --notebook alone beside it")
-        print(inventory.listed(folder, *next(iter(which.items())), **given))
-        return 0
-    if given and options.keep is None:
-        raise UserError(f"--{next(iter(given))} says what to keep and needs --keep; for example: --keep 0.5")
-    default = "easiness.parquet" if options.keep is None else "keep.csv"
-    out = Path(options.out) if options.out else folder / "tables" / default
-    if options.keep is None:
-        rows, nets = inventory.write_scores(folder, out, dataset=options.dataset, more=options.also)
-        words = f"{rows:,} rows, {nets}"
-    else:
+        (first, count), *more = which.items()
+        if more or options.keep is not None or given.keys() - {"net", "m", "notebook"}:
+            raise UserError(f"--{first} prints a list, with --net, --m and --notebook alone beside it")
+        print(inventory.listed(folder, first, count, **given))
+    elif options.keep is not None:
+        out = Path(options.out or folder / "tables" / "keep.csv")
         words = inventory.write_kept(folder, out, options.keep, given.pop("drop", "easiest"), **given)
-    print(f"{words} -> {out}")
-    return 0
+        print(f"{words} -> {out}")
+    elif given:
+        raise UserError(f"--{next(iter(given))} says what to keep and needs --keep; for example: --keep 0.5")
+    else:
+        out = Path(options.out or folder / "tables" / "easiness.parquet")
+        rows, nets = inventory.write_scores(folder, out, dataset=options.dataset, more=options.also)
+        print(f"{rows:,} rows, {nets} -> {out}")
 
 
-def _audit(options) -> int:
+def _audit(options) -> None:
     from easel import audit
 
     found = audit.audit(options.data, options.out, **_given(options, "epochs", "repeats", "images", "plant"))
@@ -379,15 +370,13 @@ def _audit(options) -> int:
     for row in found.table.head(10).itertuples():
         print(f"{row.rank:>4}  {row.why:<12} {row[3]} -> {row.suggested}  {row.file}")
     print(f"read {found.folder / 'audit.html'}; all of it is in audit.csv")
-    return 0
 
 
-def _info(options) -> int:
+def _info(options) -> None:
     from easel.notebook import inventory
 
     content = inventory.content()
     print(json.dumps(content, indent=1) if options.json else inventory.as_text(content))
-    return 0
 
 
 def _given(options, *names: str) -> dict:
@@ -412,9 +401,8 @@ def _number(kind: type, fits, called: str, wanted: str):
     return number
 
 
-_from_0, _from_1 = (
-    _number(int, lambda n, low=low: n >= low, "whole number", f"a whole number from {low} up") for low in (0, 1)
-)
+_from_0 = _number(int, lambda n: n >= 0, "whole number", "a whole number from 0 up")
+_from_1 = _number(int, lambda n: n >= 1, "whole number", "a whole number from 1 up")
 _share = _number(float, lambda s: 0 < s <= 1, "number", "a share above 0, at most 1; half of the examples: 0.5")
 
 

@@ -69,7 +69,8 @@ def augmentation(trial: Trial, device: str, layout: torch.memory_format = torch.
 def measure_augmentation(setting: Setting) -> dict:
     """Images a second that are cropped, mirrored and normalised, without any net."""
     device = setting.device
-    trial = setting.trial("mlp-1x1", min(4096, len(setting.data)) if device == "cpu" else len(setting.data))
+    images = min(4096, len(setting.data)) if device == "cpu" else len(setting.data)
+    trial = bench.trial_on(setting.data, "mlp-1x1", images, setting.recipe)
     loader, batches = bench.pil_loader(trial, device), augmentation(trial, device)
     tasks = {
         "plain": lambda: [x.to(device, non_blocking=True).shape for x, _ in loader],
@@ -87,7 +88,8 @@ def measure(model: str, setting: Setting, ceilings: dict[str, float]) -> dict:
     """As bench.measure, with the resident loop and the share of the roofline."""
 
     def loops(model: str, setting: Setting, images: int, *more) -> Tasks:
-        return bench._loops(model, setting, images, *more) | resident(setting.trial(model, images), setting.device)
+        trial = bench.trial_on(setting.data, model, images, setting.recipe)
+        return bench._loops(model, setting, images, *more) | resident(trial, setting.device)
 
     row = bench.time_net(model, setting, loops)
     over = paired(row["seconds"]["plain"], row["seconds"]["resident"])

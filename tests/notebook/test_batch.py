@@ -291,7 +291,7 @@ def test_a_notebook_that_is_called_like_a_variant_is_a_notebook(notebooks):
 def test_every_parameter_that_holds_nets_is_checked_and_no_other():
     given = {"model": "a", "models": ["b", "c"], "target_model": "d", "cheap_models": ["e"], "modelling": "x"}
     given |= {"data": "x", "remodel": "x", "other_model": None}
-    assert plan._nets(given) == ["a", "b", "c", "d", "e"]
+    assert plan.nets_of(given) == ["a", "b", "c", "d", "e"]
 
 
 def test_a_data_folder_is_meant_from_where_the_command_is_typed(notebooks, tmp_path, monkeypatch):
@@ -333,7 +333,7 @@ def test_what_the_other_process_answers(monkeypatch, changed, answer):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     given = {"data": "patterns@24", "target_model": "resnet18-0.25x", "tiles": [1, 24], "images": 10**6, "epochs": 300}
     given |= changed
-    asked = [given["data"]], plan._nets(given), [given]
+    asked = [given["data"]], plan.nets_of(given), [given]
     if changed:
         with pytest.raises(UserError) as refusal:
             plan._inspect(*asked)

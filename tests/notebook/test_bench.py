@@ -17,7 +17,7 @@ from easel.errors import UserError
 from easel.ledger.store import Store
 from easel.ledger.trial import Edit, Recipe
 from easel.nets.names import multiply_adds
-from easel.notebook import plan
+from easel.notebook import page as receipts, plan
 from easel.train import ensure as run
 from easel.train.loop import train
 
@@ -275,15 +275,15 @@ def test_the_share_of_the_roofline_is_of_one_step_for_both_loops():
 
 
 def test_the_choice_of_device_ends_with_the_measurement(monkeypatch):
-    def measured():
-        with bench._as_device("cpu"):
-            assert run.device() == "cpu"
-            raise ZeroDivisionError
+    def measured(_):
+        assert run.device() == "cpu"
+        raise ZeroDivisionError
 
+    monkeypatch.setattr(bench, "random_images", measured)
     for before in ("cuda", None):
         monkeypatch.setenv("EASEL_DEVICE", before) if before else monkeypatch.delenv("EASEL_DEVICE")
         with pytest.raises(ZeroDivisionError):
-            measured()
+            bench.run_bench(device="cpu")
         assert os.environ.get("EASEL_DEVICE") == before
 
 
@@ -347,7 +347,18 @@ def test_a_profile_takes_the_work_of_the_trials_that_its_receipts_name_each_once
     # in float32: 2 epochs of 100 images, evaluated too, twice; one of 50 images, 100 + 200 evaluated; on two cores
     seconds = 4e-3 * (2 * 1.1 * 200 + 50 + 0.1 * 300) / 2
     expected = {"profile": "p", "trials": 3, "seconds": pytest.approx(seconds)}
-    assert estimated(workers=2) == expected | {"scaled": [], "missing": 0, "without": []}
+    assert estimated(workers=2) == expected | {"scaled": [], "missing": 0, "read": 0, "without": []}
+
+
+def test_what_a_notebook_reads_of_nets_that_it_does_not_name_is_no_training(profile, tiny):
+    """Notebook 10 of the laptop profile reads what a GPU trained: it was most of the profile's time."""
+    own, read = put(tiny(0), tiny(0, model="mlp-1x20"))
+    profile(**{"00_one": [own, read]})
+    receipts.add_files(files.results_dir() / "p/receipts/00_one.json", [], {"models": ["mlp-1x10"]})
+    found = estimated()
+    assert (found["trials"], found["read"]) == (1, 1)
+    assert found["seconds"] == pytest.approx(4e-3 * 220)
+    assert bench._of_profile(found).endswith("(1 trial; 1 more are only read; no receipts yet: 01_two)")
 
 
 def test_what_is_not_known_of_a_profile_is_said(profile, tiny, capsys):
@@ -371,7 +382,9 @@ def test_a_net_that_was_not_measured_is_scaled_by_work_from_its_family():
 
 def test_larger_images_take_longer():
     rows = [row("resnet18-0.25x", 1e-3)]
+    rows += [row("resnet18-0.125x", 1.0)]  # its own timing counts, whatever the size
     small, large = (bench.image_seconds("resnet18-0.25x", "bf16", rows, size)[0] for size in (32, 64))
+    assert small == pytest.approx(1e-3)
     assert 3 < large / small < 5
 
 
@@ -395,7 +408,7 @@ def test_every_profile_has_a_line_and_the_committed_ones_a_time():
         folder = files.ROOT / "results" / one["profile"] / "receipts"
         receipts = [folder / f"{job.stem}.json" for job in plan.planned(one["profile"])]  # not of runs with a name
         keys = {key for path in receipts if path.exists() for key in json.loads(path.read_text())["keys"]}
-        assert one["trials"] + one["missing"] == len(keys)
+        assert one["trials"] + one["missing"] + one["read"] == len(keys)
         assert one["trials"] > 0.5 * len(keys)
         assert one["seconds"] > 0
 

@@ -23,7 +23,7 @@ import pandas as pd
 from easel import files
 from easel.compare import cuts
 from easel.data.sets import own_files, with_files
-from easel.errors import UserError
+from easel.errors import UserError, is_whole
 from easel.ledger.store import Ledger
 from easel.nets import names
 from easel.notebook.site import page_template
@@ -97,7 +97,7 @@ def tied_at(counts, k: int, *, which: str = "easy") -> tuple[int, int]:
     (0, 0) where no lot is needed. UserError: k outside 1..examples.
     """
     c = cuts.vector(counts)
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= len(c):
+    if not is_whole(k, least=1) or k > len(c):
         raise UserError(f"k={k!r}: a whole number of examples in 1..{len(c)}")
     cut = cuts.cut_at(c, which, k / len(c))
     return (cut.missing, cut.tied) if cut.missing < cut.tied else (0, 0)
@@ -124,8 +124,11 @@ class Collection:
     def __init__(self, ledger: Ledger):
         self.examples = ledger.examples
         self.files = own_files(self.examples)
-        self.correct = {net: ledger.where(model=net).correct() for net in ledger.models}  # bool (trials, epochs, n)
-        self.predictions = {net: _predictions(ledger.where(model=net)) for net in ledger.models}
+        each = {net: ledger.where(model=net) for net in ledger.models}
+        self.correct = {net: own.correct() for net, own in each.items()}  # bool (trials, epochs, examples)
+        self.predictions = {  # uint16, alike: the class that each was taken for; None where a trial did not record it
+            net: own.predictions().astype(np.uint16) if own.has("prediction") else None for net, own in each.items()
+        }
         self.epochs = ledger.epochs
         self._counts = lru_cache(maxsize=64)(lambda net, m: self.correct[net][:, m - 1].sum(0, dtype=np.int64))
         self._ranking = lru_cache(maxsize=32)(self._ranked)  # a slider moves along one ranking many times
@@ -138,7 +141,7 @@ class Collection:
         """c_t (EH 2.1): int64 (examples,). UserError: a net or an m that the ledger does not have."""
         if net not in self.correct:
             raise UserError(f"no net {net!r} in this ledger; there are: {', '.join(self.nets)}")
-        if isinstance(m, bool) or not isinstance(m, int | np.integer) or not 1 <= m <= self.epochs:
+        if not is_whole(m, least=1) or m > self.epochs:
             raise UserError(f"m={m!r}: a whole number of epochs in 1..{self.epochs}, the epochs that were recorded")
         return self._counts(net, int(m))
 
@@ -173,16 +176,16 @@ class Collection:
         rows = []
         for label in self.examples.classes:
             own = self.counts(net, m)[self.members(label)]
-            easy, hard = (tied_at(own, min(size, len(own)), which=which) for which in ("easy", "hard"))
-            rows.append((label, *easy, *hard))
+            ends = (tied_at(own, min(size, len(own)), which=which) for which in ("easy", "hard"))
+            rows.append((label, *itertools.chain(*ends)))
         return pd.DataFrame(rows, columns=["class", "easy_drawn", "easy_tied", "hard_drawn", "hard_tied"])
 
     def describe(self, choice: Choice, size: int = SHEET) -> str:
         """What a sheet shows, and how many images are tied at its end, in a line."""
         shown, of = self._window(choice, size)
         counts, trials = self.counts(choice.net, choice.m), len(self.correct[choice.net])
-        first, last = int(counts[shown[0]]), int(counts[shown[-1]])
-        tied, here = int((counts[of] == last).sum()), int((counts[shown] == last).sum())
+        first, last = counts[shown[0]], counts[shown[-1]]
+        tied, here = (counts[of] == last).sum(), (counts[shown] == last).sum()
         span = f"{first}" if first == last else f"{first} to {last}"
         lot = "No lot at the end: all images with the last one's count are here."
         if here < tied:
@@ -215,8 +218,8 @@ class Collection:
         at = np.arange(len(of))
         times = np.bincount((taken + classes * at).ravel(), minlength=classes * len(of)).reshape(len(of), classes)
         times[at, self.examples.labels.numpy()[of]] = 0
-        most = times.max(1)
-        return most, (times == most[:, None]) & (most > 0)[:, None]
+        most = times.max(1, keepdims=True)
+        return most[:, 0], (times == most) & (most > 0)
 
     def mistaken(self, net: str, m: int, position: int) -> str:
         """The favourite wrong class of an image in words, with how often; "" where it is not recorded."""
@@ -249,13 +252,6 @@ class Collection:
                 rankings.append(np.concatenate([ends, np.random.default_rng(0).permutation(spaced)]).tolist())
         by_turns = (at for turn in itertools.zip_longest(*rankings) for at in turn if at is not None)
         return np.sort(np.fromiter(itertools.islice(dict.fromkeys(by_turns), limit), np.int64))
-
-
-def _predictions(ledger: Ledger) -> np.ndarray | None:
-    """uint16 (trials, epochs, examples): the class that each was taken for; None if a trial did not record it."""
-    if not all("prediction.train" in record.arrays for record in ledger.records):
-        return None
-    return ledger.predictions().astype(np.uint16)
 
 
 def page(one: Collection, *, title: str = "easel explorer", limit: int = EMBEDDED) -> str:

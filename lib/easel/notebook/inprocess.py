@@ -77,10 +77,12 @@ def train_profile(
 
 def _in_order(jobs: list[Job], only) -> list[Job]:
     """The jobs as `only` names them, by notebook's number or by name."""
-    names = list(only or ())
-    places = [[name in (job.stem, job.notebook.stem.split("_")[0]) for name in names] for job in jobs]
-    order = sorted(range(len(jobs)), key=lambda n: places[n].index(True) if True in places[n] else 0)
-    return [jobs[n] for n in order]
+
+    def place(job: Job) -> int:
+        called = (job.stem, job.notebook.stem.split("_")[0])
+        return next((at for at, name in enumerate(only or ()) if name in called), 0)
+
+    return sorted(jobs, key=place)
 
 
 def _marks(store) -> dict[str, tuple[int, int]]:
@@ -132,20 +134,15 @@ class _Nothing:
             raise AttributeError(name)
         return self
 
-    def __call__(self, *_args, **_named):
+    def _itself(self, *_args, **_named):
         return self
 
-    def __getitem__(self, _key):
-        return self
+    __call__ = __getitem__ = __enter__ = _itself
 
-    def __setitem__(self, _key, _value) -> None:
+    def _in_vain(self, *_args) -> None:
         pass
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_fault) -> None:
-        pass
+    __setitem__ = __exit__ = _in_vain
 
     def __iter__(self) -> Iterator:
         return iter(())

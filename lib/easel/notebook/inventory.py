@@ -19,6 +19,7 @@ from easel.ledger.trial import Recipe
 from easel.nets import names as models
 from easel.notebook import explorer, page as receipts, plan
 from easel.sections import subsets
+from easel.train import cost
 
 PARQUET = {  # small and exact, but easiness, which is a quotient: examples as differences, what repeats once
     "compression": "zstd",
@@ -39,26 +40,23 @@ def content(store: Store | None = None) -> dict:
     are missing or damaged. strange: names of .npz files that this easel did not write and leaves alone.
     """
     store = store or Store()
-    groups: dict[tuple, dict] = {}
-    unknown = []
+    rows, unknown = [], []
     for record in store.records():
-        identity = record.identity
-        name = (_data_name(record), identity["model"], record.epochs, record.trial.recipe.precision)
-        fields = dict(zip(("data", "model", "epochs", "precision"), name, strict=True))
-        group = groups.setdefault(name, fields | {"trials": 0, "diverged": 0, "seconds": 0.0, "bytes": 0})
-        made = record.provenance
-        unknown += [] if made else [f"{record.key}.json"]
-        group["trials"] += 1
-        group["diverged"] += record.status == "diverged"
-        group["seconds"] += float(made.get("seconds", 0.0))
-        group["bytes"] += record.path.stat().st_size
-    rows = [groups[name] for name in sorted(groups)]
-    totals = {key: sum(row[key] for row in rows) for key in ("trials", "seconds", "bytes")}
+        unknown += [] if record.provenance else [f"{record.key}.json"]
+        row = {"data": _data_name(record), "model": record.identity["model"], "epochs": record.epochs}
+        row |= {"precision": cost.precision_of(record), "trials": 1, "diverged": int(record.status == "diverged")}
+        row |= {"seconds": float(record.provenance.get("seconds", 0.0)), "bytes": record.path.stat().st_size}
+        rows.append(row)
+    groups = []
+    if rows:
+        way = ["data", "model", "epochs", "precision"]
+        groups = pd.DataFrame(rows).groupby(way, as_index=False).sum().to_dict("records")
+    totals = {key: sum(group[key] for group in groups) for key in ("trials", "seconds", "bytes")}
     bad = sorted(path.name for path in store.folder.glob("*.bad"))
     seen = {f"{key}.npz" for key in store.keys() if key not in store.strange}  # noqa: SIM118 - a Store is no mapping
     strange = sorted({path.name for path in store.folder.glob("*.npz")} - seen)
     named = {"bad": bad, "unknown": unknown, "strange": strange}
-    return {"folder": str(store.folder), **totals, **named, "groups": rows}
+    return {"folder": str(store.folder), **totals, **named, "groups": groups}
 
 
 def as_text(found: dict) -> str:

@@ -27,20 +27,17 @@ from easel.train import ensure as run
 PREDICTIONS_UP_TO = 10_000  # images up to which a trial also keeps what each is taken for; above, space counts
 
 
-def begin(name: str, profile: str, data: str, images: int, precision: str = "auto") -> "Lab":
+class Lab:
     """A notebook's lab: the data set is chosen and read, its notice shown, the figures' style set.
 
     name: of the notebook's file; profile: the folder of results/ it writes to; data: a name of easel.data, "auto" for
     CIFAR-10 if it is at hand; images: a class-balanced part of the training set, at most; precision: "auto", "bf16",
     "fp32". UserError: no such data set, or too few images (plan.LEAST_IMAGES).
+    Attributes: data, the name that was chosen; images, as many as there are; dataset; page; about, which ends every
+    caption.
     """
-    return Lab(name, profile, data, images, precision)
 
-
-class Lab:
-    """See the module. data: the name that was chosen; images: as many as there are; about: ends every caption."""
-
-    def __init__(self, name: str, profile: str, data: str, images: int, precision: str):
+    def __init__(self, name: str, profile: str, data: str, images: int, precision: str = "auto"):
         from easel import plot
 
         plot.use_style()
@@ -132,9 +129,10 @@ class Lab:
         self.page.table(frame, name, self._told(caption), **shown)
 
     def claim(self, claim: str, judged: Judged | None) -> None:
-        """One claim of the paper and what became of it (`Page.claim`); None, where a run cannot ask, is passed over."""
+        """One claim of the paper and its verdict (`Page.verdict`); None, where a run cannot ask, is passed over."""
         if judged is not None:
-            self.page.claim(claim, judged.finding, judged.why, paper=judged.paper)
+            why = judged.why.replace("{where}", judged.finding.where)  # the deciding point
+            self.page.verdict(claim=claim, paper=judged.paper, **judged.finding.row(), why=why)
 
     def close(self) -> None:
         """Shows all claims as a table and writes the receipt, which alone makes the run a success: the last cell."""
@@ -143,3 +141,6 @@ class Lab:
 
     def _told(self, caption: str) -> str:
         return f"{caption.rstrip('. ')}; {self.about}."
+
+
+begin = Lab  # as the first line of a notebook calls it

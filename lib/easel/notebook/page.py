@@ -31,14 +31,10 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from easel import files
 from easel.errors import name_once
 from easel.ledger import provenance
-
-if TYPE_CHECKING:  # a plan, which reads receipts, needs no arithmetic
-    from easel.compare import claims
 
 VERDICT_WORDS = {
     "holds": "✓ holds",
@@ -110,7 +106,7 @@ class Page:
         files.write_atomically(path, data)
         metadata = {f"image/{kind}": {"width": width, "height": height, "alt": caption}}
         _show({f"image/{kind}": data, "text/plain": f"[figure {path.name}]"}, metadata)
-        _show({"text/markdown": caption, "text/plain": caption})
+        self.say(caption)
         return path
 
     def table(self, frame, name: str, caption: str, *, digits: int = 3, rows: int = 20) -> Path:
@@ -128,15 +124,8 @@ class Page:
         style = {"index": index, "na_rep": "–", "float_format": f"{{:.{digits}f}}".format}
         more = f" First {rows} of {len(frame):,} rows, the others in `{path.name}`." if len(frame) > rows else ""
         _show({"text/html": head.to_html(border=0, **style), "text/plain": head.to_string(**style)})
-        _show({"text/markdown": caption + more, "text/plain": caption + more})
+        self.say(caption + more)
         return path
-
-    def claim(self, claim: str, found: "claims.Finding", why: str, *, paper=None) -> None:
-        """Notes one claim with what `claims.judge` or `claims.against_print` found: a line of a notebook.
-
-        claim, why: one sentence each; paper: its number or words. `{where}` in why stands for the deciding point.
-        """
-        self.verdict(claim=claim, paper=paper, **found.row(), why=why.replace("{where}", found.where))
 
     def verdict(
         self, *, claim, paper=None, here=None, low=None, high=None, n=None, verdict, why, reason="", needed=None
@@ -201,14 +190,14 @@ class Page:
             "keys": list(keys),
             "parameters": {},  # which the notebook's cells do not know as such: `add_files`
         }
-        saved = [f"figures/{one['file']}" for one in self._figures] + [f"tables/{one['file']}" for one in self._tables]
+        saved = [f"{kind}/{one['file']}" for kind in ("figures", "tables") for one in receipt[kind]]
         receipt["files"] = digests(self.folder, saved)
         path = Saved(write(path_of(self.folder, self.name), receipt))
         self._closed = True
         text = f"Saved {_count(self._figures, 'figure')}, {_count(self._tables, 'table')} and "
         text += f"{_count(self._verdicts, 'verdict')} in {receipt['seconds']:.0f} s; "
         text += f"trained {receipt['trained']}, reused {receipt['reused']} trials."
-        _show({"text/markdown": text, "text/plain": text})
+        self.say(text)
         return path
 
     def _path(self, folder: str, name: str, suffix: str, saved: list, caption: str) -> Path:
@@ -344,9 +333,8 @@ def figure_of(thing):
         elif getattr(thing, "figure", None) is not None and thing.figure is not thing:
             thing = thing.figure
         else:
-            raise ValueError(
-                f"a {type(given).__name__} is no figure; give a matplotlib Figure, its Axes or a seaborn grid"
-            )
+            fix = "give a matplotlib Figure, its Axes or a seaborn grid"
+            raise ValueError(f"a {type(given).__name__} is no figure; {fix}")
     return thing
 
 
@@ -448,7 +436,8 @@ def changed(receipt: dict, folder: Path) -> dict[str, str]:
     faults = {}
     for name, digest in receipt["files"].items():
         try:
-            faults |= {} if digests(folder, [name])[name] == digest else {name: "changed"}
+            if digests(folder, [name])[name] != digest:
+                faults[name] = "changed"
         except (OSError, ValueError):  # ValueError: no name that a file can have
             faults[name] = "missing"
     return faults

@@ -48,6 +48,7 @@ _NETS = re.compile(r"(.+_)?models?")  # parameters that hold names of nets: mode
 _IS_SOURCE = re.compile(r".+\.ipynb|profiles\.yaml|README\.md").fullmatch  # of what lies beside notebooks
 WORD = re.compile(r"[a-z0-9]+")  # of a variant
 LEAST_IMAGES = 20  # of a notebook: it looks at the easiest tenth, and two images are the fewest that have a distance
+_PLAIN = bool | int | float | str | None  # a parameter, or each of a list of them
 TWO_NETS, TESTS = "two nets", "test images"  # what a notebook may say that it needs, in metadata.easel.needs
 
 
@@ -111,30 +112,26 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None, 
     if not found:
         raise UserError(f"no notebooks (NN_name.ipynb) in {folder}; set EASEL_NOTEBOOKS to the folder that has them")
     overrides = _profile(folder / "profiles.yaml", profile, found)
-    settings = dict(settings or {})
+    settings = dict(settings or {}) | ({} if dataset is None else {"data": dataset})
     if "profile" in settings:
         raise UserError("--set profile=… is not how a profile is chosen; use --profile")
-    if dataset is not None:
-        settings["data"] = dataset
-    if "/" in str(settings.get("data", "")):
-        path = os.path.abspath(files.named_folder(settings["data"]))  # a notebook runs in another folder
-        settings["data"] = path + "/" * settings["data"].endswith("/")  # it says that no @PIXELS is meant
+    data = str(settings.get("data", ""))
+    own = "/" in data
+    if own:
+        path = os.path.abspath(files.named_folder(data))  # a notebook runs in another folder
+        settings["data"] = data = path + "/" * data.endswith("/")  # it says that no @PIXELS is meant
     runs = _runs(found, overrides)
     chosen = _chosen(runs, only, own_data="data" not in settings)
-    defaults = {stem: parameters_of(found[stem]) for stem in found}
-    for setting in settings:
-        asked = dict.fromkeys(runs[run] for run in chosen)
-        if not any(setting in defaults[stem] for stem in asked):
-            names = dict.fromkeys(n for stem in asked for n in defaults[stem] if n != "profile")
-            raise UserError(f"no parameter {setting!r} in {', '.join(asked)}; {choices(names, setting)}")
-    data = str(settings.get("data", ""))
-    if "/" in data and not _has_tests(data):
-        chosen = _untested(chosen, {run: found[runs[run]] for run in chosen}, only, data)
-    jobs, shown = [], _results_name(data, folder) if "/" in data else profile
+    asked, defaults = dict.fromkeys(runs[run] for run in chosen), {stem: parameters_of(found[stem]) for stem in found}
+    names = dict.fromkeys(one for stem in asked for one in defaults[stem] if one != "profile")
+    if wrong := [setting for setting in settings if setting not in names]:
+        raise UserError(f"no parameter {wrong[0]!r} in {', '.join(asked)}; {choices(names, wrong[0])}")
+    if own:
+        chosen = _with_tests(chosen, {run: found[runs[run]] for run in chosen}, only, data)
+    shown, jobs = _results_name(data, folder) if own else profile, []
     stems = {run: run if name is None else f"{run}-{_own_word(name, runs)}" for run in chosen}
-    there = [
-        stems.get(run, run) for run in runs if run in stems or (files.results_dir() / shown / f"{run}.html").exists()
-    ]
+    pages = {run for run in runs if (files.results_dir() / shown / f"{run}.html").exists()}
+    there = [stems.get(run, run) for run in runs if run in stems or run in pages]
     for run, stem in stems.items():
         of, at = runs[run], there.index(stem)
         values = _values(run, found[of], defaults[of], (profile, shown), overrides.get(run) or {}, settings)
@@ -145,11 +142,9 @@ def planned(profile: str, only=None, dataset: str | None = None, settings=None, 
 
 def _own_word(name: str, runs: dict[str, str]) -> str:
     """The name of a run; UserError for one that is no word, or a variant's of this profile."""
-    taken = {run[len(stem) + 1 :] for run, stem in runs.items()}
+    taken = {run[len(stem) + 1 :] for run, stem in runs.items() if run != stem}
     if not WORD.fullmatch(name) or name in taken:
-        raise UserError(
-            f"--name {name!r:.60}: a word of a-z and 0-9 that is no variant's; {choices(taken - {''}, name)}"
-        )
+        raise UserError(f"--name {name!r:.60}: a word of a-z and 0-9 that is no variant's; {choices(taken, name)}")
     return name
 
 
@@ -188,20 +183,18 @@ def _results_name(name: str, folder: Path) -> str:
     return f"{called}-data" if called in taken else called
 
 
-def _has_tests(name: str) -> bool:
-    """Whether somebody's own data have a test split; True where they cannot be read, which is said later."""
+def _with_tests(chosen: list[str], notebooks: dict[str, Path], only, name: str) -> list[str]:
+    """The runs that somebody's own data are enough for: where those have no test split, the ones that need none.
+
+    The others are named; UserError where one of those was asked for, or none is left.
+    """
     from easel.data import sets
 
+    tested = True  # as far as is known: data that cannot be read are named later
     with suppress(UserError):
-        return sets.has_tests(name)
-    return True
-
-
-def _untested(chosen: list[str], notebooks: dict[str, Path], only, name: str) -> list[str]:
-    """The runs that need no test set, the others named; UserError where one of those was asked for, or none is left."""
-    left = [run for run in chosen if TESTS not in needs_of(notebooks[run])]
-    gone = ", ".join(run for run in chosen if run not in left)
-    if gone:
+        tested = sets.has_tests(name)
+    left = [run for run in chosen if tested or TESTS not in needs_of(notebooks[run])]
+    if gone := ", ".join(run for run in chosen if run not in left):
         fix = "--hold-out 0.2 takes a fifth of every class for it"
         if only is not None or not left:
             raise UserError(f"{name} has no test split (val/), which {gone} asks for; {fix}")
@@ -219,10 +212,8 @@ def _profile(path: Path, profile: str, found: dict[str, Path]) -> dict[str, dict
         raise UserError(f"{path}: profile {profile!r} must map notebooks to parameters")
     for key in overrides:
         if key not in found and not _of_variant(key, found):
-            raise UserError(
-                f"{path}: profile {profile!r} names no notebook {key!r}; there are: {', '.join(found)}, "
-                "each with -WORD (a-z, 0-9) after it for a variant"
-            )
+            known = f"there are: {', '.join(found)}, each with -WORD (a-z, 0-9) after it for a variant"
+            raise UserError(f"{path}: profile {profile!r} names no notebook {key!r}; {known}")
     profile_folder(profile)
     return overrides
 
@@ -238,10 +229,9 @@ def profiles_in(path: Path) -> dict:
     """What stands in a file of profiles, by profile; UserError where it is none, or cannot be read."""
     try:
         profiles = parsed(files.read_regular(path).decode())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {files.why(error)}") from error
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        why = files.why(error) if isinstance(error, OSError) else error
+        raise UserError(f"{path} cannot be read: {why}") from error
     if not isinstance(profiles, dict):
         raise UserError(f"{path} must map profiles to notebooks to parameters")
     return profiles
@@ -318,9 +308,9 @@ def check_inputs(plans: list[Job], here: bool = False) -> None:
     "auto" becomes the data set that it stands for, the same for all. Done in a process that ends, so that this one
     holds neither PyTorch nor images while notebooks run; or here, where they are needed next.
     """
-    sets = list(dict.fromkeys(job.effective["data"] for job in plans if "data" in job.effective))
     values = [job.effective for job in plans]
-    nets = list(dict.fromkeys(net for given in values for net in _nets(given)))
+    sets = list(dict.fromkeys(given["data"] for given in values if "data" in given))
+    nets = list(dict.fromkeys(net for given in values for net in nets_of(given)))
     if not sets and not nets:
         return
     chosen = _inspect(sets, nets, values) if here else _inspected(sets, nets, values)
@@ -330,10 +320,8 @@ def check_inputs(plans: list[Job], here: bool = False) -> None:
     for name, found in chosen.items():
         if found.startswith("patterns") and not name.startswith("patterns"):
             wanted = "tiny-imagenet-10" if name.startswith("photographs") else "cifar10"
-            fix = f"easel data {wanted} gets the real ones"
-            print(
-                f"easel: {name}: no {wanted} in {files.data_dir()}; images drawn by code stand in ({fix})", flush=True
-            )
+            stand_ins = f"images drawn by code stand in (easel data {wanted} gets the real ones)"
+            print(f"easel: {name}: no {wanted} in {files.data_dir()}; {stand_ins}", flush=True)
 
 
 def _inspected(sets: list[str], *asked) -> dict[str, str]:
@@ -356,13 +344,12 @@ def _settle(environ: dict[str, str]) -> None:
 def check_enough(data: str, images: int) -> int:
     """The number of images, or UserError: so few say nothing, and a tenth of them is none."""
     if images < LEAST_IMAGES:
-        raise UserError(
-            f"{images} images of {data}: a notebook takes {LEAST_IMAGES} or more, to look at a tenth of them"
-        )
+        enough = f"a notebook takes {LEAST_IMAGES} or more, to look at a tenth of them"
+        raise UserError(f"{images} images of {data}: {enough}")
     return images
 
 
-def _nets(values: dict) -> list[str]:
+def nets_of(values: dict) -> list[str]:
     """The names of nets among a notebook's parameters; a default of None names none."""
     found = [value for name, value in values.items() if _NETS.fullmatch(name) and value]
     return [net for one in found for net in (one if isinstance(one, list) else [one])]
@@ -387,12 +374,10 @@ def _inspect(sets: list[str], nets: list[str], values: list[dict]) -> dict[str, 
             data.describe(name)  # reads the test images too
     run.device()
     run.check_engine()
-    for given in values:
-        if "data" not in given:
-            continue
+    for given in (one for one in values if "data" in one):
         name = chosen[given["data"]]
         size, most = data.load(name).images.shape[-1], len(data.load(name))
-        for net in _nets(given):
+        for net in nets_of(given):
             models.check(net, size)
         for tiles in given.get("tiles", []):
             changes.check_view(f"shuffle={tiles}", size)
@@ -423,8 +408,9 @@ def parameters_of(notebook: Path) -> dict[str, object]:
 
     UserError where it is no notebook, or the cell has something else than texts, numbers, truth values, None and lists.
     """
+    content = _read(notebook)
     try:
-        tagged = [c for c in _read(notebook)["cells"] if "parameters" in c.get("metadata", {}).get("tags", [])]
+        tagged = [c for c in content["cells"] if "parameters" in c.get("metadata", {}).get("tags", [])]
         sources = ["".join(c["source"]) for c in tagged]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{notebook} cannot be read as a notebook ({type(error).__name__}: {error})") from error
@@ -439,7 +425,7 @@ def parameters_of(notebook: Path) -> dict[str, object]:
         raise UserError(f"{notebook}: data = {_BRIEF.repr(found['data'])} in its parameters cell is no data set's name")
     for name, default in found.items():
         for one in default if isinstance(default, list) else [default]:
-            if not isinstance(one, bool | int | float | str | None):
+            if not isinstance(one, _PLAIN):
                 what = f"{name} = {_BRIEF.repr(one)}"
                 raise UserError(f"{notebook}: its parameters cell has {what}; texts, numbers, True, False, None, lists")
     return found
@@ -497,22 +483,21 @@ def typed(name: str, value: object, default: object, where: str) -> object:
     int and float: finite, and within `_bound`. An int fits a float, a bool fits neither. Lists: not empty, each element
     fitting the default's elements. A default of None takes any literal.
     """
-    if isinstance(default, list):
-        if not isinstance(value, list) or not value:
-            raise _wrong(name, value, where, f"a list that is not empty, such as {default!r}")
-        example = _example(default)
-        return [_scalar(name, one, example, where, "a list, each ") for one in value]
-    return _scalar(name, value, default, where)
+    if not isinstance(default, list):
+        return _scalar(name, value, default, where)
+    if not isinstance(value, list) or not value:
+        raise _wrong(name, value, where, f"a list that is not empty, such as {default!r}")
+    example = default[0] if default else None  # what stands for the default: of numbers the lowest
+    if default and all(type(one) in (int, float) for one in default):
+        example = min(default) if all(type(one) is int for one in default) else float(min(default))
+    return [_scalar(name, one, example, where, "a list, each ") for one in value]
 
 
 def _scalar(name: str, value: object, default: object, where: str, of: str = "") -> object:
     if isinstance(default, float) and type(value) is int:
         value = float(value) if abs(value) < 2**53 else float("inf")
     within, words = _bound(name, default)
-    if default is None:
-        fits = value is None or isinstance(value, bool | int | float | str)
-    else:
-        fits = type(value) is type(default)
+    fits = isinstance(value, _PLAIN) if default is None else type(value) is type(default)
     if fits and type(value) in (int, float):
         fits = abs(value) < 1e300 and within(value)  # not so for nan
     if fits and isinstance(value, str):
@@ -531,14 +516,6 @@ def _bound(name: str, default: object) -> tuple[Callable[[float], bool], str]:
     if type(default) in (int, float) and default <= 0:
         return ((lambda n: n >= 0), "from 0 up") if default == 0 else ((lambda n: True), "")
     return (lambda n: n > 0), "above 0"
-
-
-def _example(default: list) -> object:
-    """The element that stands for a list's default: the lowest number, or the first element; None if it is empty."""
-    if default and all(type(one) in (int, float) for one in default):
-        lowest = min(default)
-        return lowest if all(type(one) is int for one in default) else float(lowest)
-    return default[0] if default else None
 
 
 def _wrong(name: str, value: object, where: str, wanted: str) -> UserError:
