@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from easel import files
-from easel.compare import claims
 from easel.errors import UserError, one_line
 from easel.notebook import page as receipts
 
@@ -100,7 +99,7 @@ def counted(variants: list[str]) -> str:
 def _counts(verdicts: list[dict]) -> list[tuple[str, str]]:
     """How many there are of each kind that occurs, in words: [("holds", "3 hold"), ("fails", "1 fails")]."""
     plural = {"holds": "hold", "fails": "fail"}
-    counts = [(verdict, sum(row["verdict"] == verdict for row in verdicts)) for verdict in claims.VERDICTS]
+    counts = [(verdict, sum(row["verdict"] == verdict for row in verdicts)) for verdict in receipts.VERDICT_WORDS]
     return [(verdict, f"{n} {plural.get(verdict, verdict) if n > 1 else verdict}") for verdict, n in counts if n]
 
 
@@ -196,7 +195,7 @@ def _card(folder: Path, stem: str, receipt: dict | None, failure: dict | None) -
     card["facts"] += [] if receipt["run"] else ["run by hand"]
     faults = receipts.changed(receipt, folder)
     card["changed"] = [(name, f"is {fault} since the receipt was written") for name, fault in faults.items()]
-    kinds = {verdict: "older" if card["older"] else verdict.replace(" ", "-") for verdict in claims.VERDICTS}
+    kinds = {verdict: "older" if card["older"] else verdict.replace(" ", "-") for verdict in receipts.VERDICT_WORDS}
     card["counts"] = [(kinds[verdict], words) for verdict, words in _counts(receipt["verdicts"])]
     for row in receipt["verdicts"]:
         claim, paper, here, verdict, why = receipts.verdict_cells(row)
