@@ -190,7 +190,7 @@ def test_clustered_easy_images_are_found_alike_and_random_counts_are_not():
     points = rng.normal(0, 1, (200, 3))
     points[::10] *= 0.1
     spaces = {"made": points, "unrelated": rng.normal(0, 1, (200, 3))}
-    table = similarity.similarity_table(correct, labels, spaces, classes=("one", "two"))
+    table = similarity.similarity_table({"": correct}, labels, spaces, classes=("one", "two"))
     assert len(table) == 2 * 2 * 2 * 3
     overall = table[(table["class"] == "all") & (table.measure == "mean distance")].set_index(["space", "which"])
     easy = overall.loc[("made", "easy")]
@@ -208,7 +208,7 @@ def test_clustered_easy_images_are_found_alike_and_random_counts_are_not():
 def test_the_interval_is_the_delete_one_jackknife_over_trials():
     rng = np.random.default_rng(2)
     correct, points = rng.random((5, 40)) < rng.random(40), rng.normal(0, 1, (40, 2))
-    table = similarity.similarity_table(correct, np.zeros(40, int), {"x": points}, fraction=0.25, draws=5)
+    table = similarity.similarity_table({"": correct}, np.zeros(40, int), {"x": points}, fraction=0.25, draws=5)
     row = table[(table["class"] == "0") & (table.which == "hard") & (table.measure == "nearest neighbour")].iloc[0]
     distance = similarity.distances(points)
     random = similarity.distances_within(distance, np.zeros(40), fraction=0.25)[1]
@@ -231,8 +231,8 @@ def test_several_nets_at_once_have_the_values_that_each_has_alone():
     together = similarity.similarity_table(nets, labels, spaces, fraction=0.2, draws=9)
     assert list(together.columns)[-1] == "net"
     for name, correct in nets.items():
-        alone = similarity.similarity_table(correct, labels, spaces, fraction=0.2, draws=9)
-        own = together[together.net == name].drop(columns="net").reset_index(drop=True)
+        alone = similarity.similarity_table({name: correct}, labels, spaces, fraction=0.2, draws=9)
+        own = together[together.net == name].reset_index(drop=True)
         pd.testing.assert_frame_equal(own, alone, atol=1e-6)
     some = similarity.similarity_table(nets, labels, spaces, fraction=0.2, draws=9, only={"y": ["two"]})
     left = together[(together.space == "x") | (together.net == "two")].reset_index(drop=True)

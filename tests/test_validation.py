@@ -21,7 +21,8 @@ from easel.train import ensure as run
 
 
 def judge(rows, above, **more):
-    points = validation.row_points(rows)
+    names = rows.iloc[:, 0].astype(str) + " – " + rows.iloc[:, 1].astype(str)
+    points = claims.row_points(rows, names)
     return claims.judge(points, above=dict(zip(points, np.broadcast_to(above, len(points)), strict=True)), **more)
 
 

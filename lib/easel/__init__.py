@@ -19,28 +19,22 @@ except PackageNotFoundError:  # the checkout's lib/ on PYTHONPATH, not installed
     __version__ = "0+checkout"
 
 
-def face(package: str, words: dict[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """What an __init__.py hands on: `__getattr__, __dir__, __all__ = face(__name__, {"Trial": "ledger.trial"})`.
+def face(package: str, rooms: dict[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """What an __init__.py hands on: `__getattr__, __dir__, __all__ = face(__name__, {"trial": "Trial Recipe Edit"})`.
 
-    words: {name: the module below `package` that defines it}. Nothing is imported before a name is used, so that a bare
-    training node needs no plotting and `import easel` no PyTorch.
+    rooms: {module below `package`: the public words that it defines}. Nothing is imported before a word is used (PEP
+    562), so that a bare training node needs no plotting and `import easel` no PyTorch.
     """
+    module = {word: name for name, words in rooms.items() for word in words.split()}
 
-    def fetch(name: str) -> object:
-        if name not in words:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}; it offers {', '.join(words)}")
-        return getattr(import_module(f"{package}.{words[name]}"), name)
+    def fetch(word: str) -> object:
+        if word not in module:
+            raise AttributeError(f"module {package!r} has no attribute {word!r}; it offers {', '.join(module)}")
+        return getattr(import_module(f"{package}.{module[word]}"), word)
 
-    return fetch, lambda: sorted(words), list(words)
+    return fetch, lambda: sorted(module), list(module)
 
 
 __getattr__, __dir__, __all__ = face(
-    __name__,
-    {
-        "Trial": "ledger.trial",
-        "Recipe": "ledger.trial",
-        "Edit": "ledger.trial",
-        "Ledger": "ledger.store",
-        "ensure": "train.ensure",
-    },
+    __name__, {"ledger.trial": "Trial Recipe Edit", "ledger.store": "Ledger", "train.ensure": "ensure"}
 )

@@ -39,9 +39,8 @@ def _is_numbers(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) < 10**300  # what a float can hold
-    return isinstance(value, Real) and not isinstance(value, bool)
+    fits = not isinstance(value, int) or abs(value) < 10**300  # what a float can hold
+    return fits and isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _all(fits: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -64,16 +63,8 @@ def _is_two(fits: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: isinstance(value, tuple | list) and len(value) == 2 and all(map(fits, value))
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
 def _is_interval(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 4 and all(map(_is_number, value))
-
-
-def _is_interval_or_function(value: object) -> bool:
-    return callable(value) or _is_interval(value)
 
 
 KINDS_OF_ARGUMENT: dict[str, Callable[[object], bool]] = {  # in words, and whether a value is of it
@@ -82,8 +73,8 @@ KINDS_OF_ARGUMENT: dict[str, Callable[[object], bool]] = {  # in words, and whet
     "a whole number": lambda value: is_whole(value) and _is_number(value),
     "whole numbers": _all(is_whole),
     "numbers": _is_numbers,
-    "a text": _is_text,
-    "texts": _all(_is_text),
+    "a text": lambda value: isinstance(value, str),
+    "texts": _all(lambda value: isinstance(value, str)),
     "a path": lambda value: isinstance(value, str | os.PathLike),
     "True or False": lambda value: isinstance(value, bool),
     "a function": callable,
@@ -93,7 +84,7 @@ KINDS_OF_ARGUMENT: dict[str, Callable[[object], bool]] = {  # in words, and whet
     "pairs of arrays by name": _by_name(_all(_is_numbers)),
     "values by name": _by_name(lambda value: True),
     "arrays by number": lambda value: _by_name(_is_numbers)(value) and all(map(_is_number, value)),
-    "intervals by name": lambda value: _is_interval(value) or _by_name(_is_interval_or_function)(value),
+    "intervals by name": lambda value: _is_interval(value) or _by_name(lambda v: callable(v) or _is_interval(v))(value),
     "a number or one a point": lambda value: _is_number(value) or _by_name(_is_number)(value),
 }
 
@@ -116,9 +107,8 @@ def answers(**kinds: str | type):
                 raise
             except Exception as fault:
                 asked_for = signature.bind(*given, **named).arguments
-                odd = {
-                    k: v for k, v in asked_for.items() if v is not None or signature.parameters[k].default is not None
-                }
+                defaults = {name: one.default for name, one in signature.parameters.items()}
+                odd = {k: v for k, v in asked_for.items() if v is not None or defaults[k] is not None}
                 refuse_other_kinds(function.__qualname__.removesuffix(".__init__"), kinds, odd, fault)
                 raise
 
@@ -145,6 +135,11 @@ def one_line(text: object, most: int = 300) -> str:
     words = " ".join(str(text).split())
     words = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in words)
     return words if len(words) <= most else f"{words[: most - most // 3 - 3]} … {words[-(most // 3) :]}"
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, on one line; its kind where it says nothing."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
 
 
 def name_once(what: str) -> None:

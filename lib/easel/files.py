@@ -134,14 +134,12 @@ def sweep_parts(folder: Path) -> None:
 
 def open_regular(path: Path) -> BinaryIO:
     """A file opened for reading. OSError for what is none: a folder, and a pipe or device, which would never end."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
-        return open(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+    unblocked = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe would wait
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | unblocked))  # noqa: SIM115 - the caller's
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
 
 
 def read_regular(path: Path) -> bytes:

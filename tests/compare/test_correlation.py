@@ -28,6 +28,11 @@ def noisy(trials, examples=400, noise=0.7, nets=("a", "b"), own=0.0, seed=0):
     return found
 
 
+def share_within(runs, labels):
+    kinds = ("pearson", "classes alone")
+    return correlated.share_within(*(correlated.agreement(runs, k, labels=labels, resamples=20) for k in kinds))
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -185,7 +190,7 @@ def test_a_net_whose_seeds_share_only_classes_has_no_ranking_and_no_share():
     runs = {"one class for all": (labels == 3) + 0.01 * rng.random((2, 400)), **noisy(2, nets=("a",))}
     within = correlated.agreement(runs, "pearson within classes", labels=labels, resamples=20)
     assert correlated.without_ranking(within) == ["one class for all"]
-    assert np.isnan(correlated.share_within(runs, labels, resamples=20).r("one class for all", "a").estimate)
+    assert np.isnan(share_within(runs, labels).r("one class for all", "a").estimate)
 
 
 def test_paired_scores_never_meet_in_one_trial():
@@ -255,9 +260,9 @@ def test_the_share_within_classes_is_none_where_classes_are_all_and_all_where_th
     rng = np.random.default_rng(11)
     labels = np.repeat(np.arange(10), 100)
     classes = {net: rng.normal(size=(3, 1000)) + labels for net in "ab"}
-    assert abs(correlated.share_within(classes, labels, resamples=20).r("a", "b").estimate) < 0.02
+    assert abs(share_within(classes, labels).r("a", "b").estimate) < 0.02
     images = noisy(3, examples=1000)
-    share = correlated.share_within(images, labels, resamples=20).r("a", "b")
+    share = share_within(images, labels).r("a", "b")
     assert share.estimate > 0.9
     assert share.low > 0.5
 

@@ -13,7 +13,11 @@ def test_meetings_are_counted_one_example_at_a_time():
         a, b = (cuts.cut_at(rng.integers(0, 4, n).astype(float), which, 0.3) for which in cuts.WHICH)
         counted = np.zeros((3, 3), int)
         np.add.at(counted, (a.code, b.code), 1)
-        assert cuts.meetings(a, b).tolist() == counted.tolist()
+        met = cuts.meetings(a, b)
+        assert met.tolist() == counted[1:, 1:].tolist()
+        assert (a.sizes - met.sum(1)).tolist() == counted[1:, cuts.OUT].tolist()
+        assert (b.sizes - met.sum(0)).tolist() == counted[cuts.OUT, 1:].tolist()
+        assert (a.tied, b.tied) == (a.sizes[0], b.sizes[0])
 
 
 def test_what_is_constant_has_no_direction():

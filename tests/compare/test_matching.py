@@ -382,7 +382,7 @@ def test_swapping_two_nets_changes_nothing(nets):
 def test_the_table_finds_a_cut_once_for_each_group_and_trial_not_for_each_pair(nets, monkeypatch):
     calls = []
     cut = cuts.cut_at
-    monkeypatch.setattr(matching, "cut_at", lambda *args, **more: calls.append(1) or cut(*args, **more))
+    monkeypatch.setattr(cuts, "cut_at", lambda *args, **more: calls.append(1) or cut(*args, **more))
     matching.rate_table(nets, which="easy")
     assert len(calls) == 6 * (2 + 5)  # six groups: with ties open, under the rule, and without each of five trials
 
@@ -532,5 +532,5 @@ def test_a_net_that_does_not_agree_with_itself_is_no_measure_for_others():
         sides = {"a": (matching.Side(1.0, [1.0] * 2), matching.Side(own, [own] * 2))}
         sides["b"] = (matching.Side(1.0, [1.0] * 2), matching.Side(1.0, [1.0] * 2))
         found = matching.agreement_table(sides, lambda one, two: one * two, limits=(-1, 1))
-        assert found[1]["value"] == (1 + own) / 2
-        assert np.isnan([found[1][name] for name in ("share", "share_low", "share_high")]).all()
+        assert found.value[1] == (1 + own) / 2
+        assert found.loc[1, ["share", "share_low", "share_high"]].isna().all()

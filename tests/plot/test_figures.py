@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from easel import plot
-from easel.plot.lines import Mark, Style
+from easel.plot.figures import Mark, Style
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,10 @@ from easel import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
-        "easiness": "scores",
-        "rate": "matching",
-        "spearman": "correlation",
-        "jackknife": "intervals",
-        "t_interval": "intervals",
-        "judge": "claims",
-        "against_print": "claims",
+        "scores": "easiness",
+        "matching": "rate",
+        "correlation": "spearman",
+        "intervals": "jackknife t_interval",
+        "claims": "judge against_print",
     },
 )

@@ -16,11 +16,12 @@ Each interval is at 95% by itself: of a hundred true claims some two or three fa
 ones as many hold. What lies nearer than ROUNDING to the value is neither above nor below: no verdict hangs on rounding.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from easel.compare.cuts import ROUNDING, chosen
 from easel.compare.intervals import Interval, t_interval, together
@@ -163,6 +164,12 @@ def against_print(
 def points(values: Mapping[str, object]) -> Points:
     """For `claims.judge`: {point: (trials,) values}, such as differences at each rate, as `t_interval`s."""
     return {name: partial(t_interval, one) for name, one in values.items()}
+
+
+def row_points(rows: pd.DataFrame, names: Iterable[str], columns: Sequence[str] = ("value", "low", "high")) -> Points:
+    """For `judge`: rows of a table, with a column n, as {name: interval}; columns: of the estimate and its ends."""
+    ends = rows[[*columns, "n"]].itertuples(index=False)
+    return {name: Interval(*map(float, one[:3]), int(one[3])) for name, one in zip(names, ends, strict=True)}
 
 
 def down_to(claims: Mapping[float, object], *, above: float) -> float | None:

@@ -47,8 +47,11 @@ def error_agreement(a, b, labels, *, paired: bool = False) -> np.ndarray:
     nan: kappa where neither net errs, shared errors where one does not, same wrong class where no pair shares any, and
     all where no pair is left. UserError: shapes that do not fit, negative classes, one net where b is None.
     """
-    pairs = [_kappas(pair) + _shared(pair) for pair in _pairs(a, b, labels, paired)]
-    return _mean(pairs)
+    found = []
+    for pair in _pairs(a, b, labels, paired):
+        both = pair.miss_a & pair.miss_b
+        found.append(_measured(pair, np.count_nonzero(both), np.count_nonzero(both & (pair.a == pair.b))))
+    return _mean(found)
 
 
 @answers(a="numbers", b="numbers", labels="numbers", paired="True or False")
@@ -59,12 +62,9 @@ def by_chance(a, b, labels, *, paired: bool = False) -> np.ndarray:
     """
     chance = []
     for pair in _pairs(a, b, labels, paired):
-        joint = pair.misses_a * pair.misses_b / pair.sizes  # (classes,) errors that both would make
-        e, f, n = pair.misses_a.sum(), pair.misses_b.sum(), pair.sizes.sum()
         words = (_shares(pair.a, pair) * _shares(pair.b, pair)).sum(1)  # (classes,) P(both name the same wrong one)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            base = _kappa(joint.sum() / n, e * f / n**2, (e + f) / n)
-            chance.append((base, 0.0, joint.sum() * (1 / e + 1 / f) / 2, (joint * words).sum() / joint.sum()))
+        kappa, _, *rest = _measured(pair, pair.joint.sum(), (pair.joint * words).sum())
+        chance.append((kappa, 0.0, *rest))
     return _mean(chance)
 
 
@@ -85,9 +85,8 @@ def consistency(
             found = crossed(_statistic, *units, labels=labels, limits=(-1.0, 1.0), resamples=resamples)
             chance = by_chance(groups[0], None if a == b else groups[1], labels, paired=paired)
             for measure, value, expected in zip(MEASURES, found, chance, strict=True):
-                row = {"a": a, "b": b, "measure": measure, "value": value.estimate, "low": value.low}
-                rows.append(row | {"high": value.high, "chance": float(expected), "n": value.n})
-    return pd.DataFrame(rows)
+                rows.append((a, b, measure, *value[:3], float(expected), value.n))
+    return pd.DataFrame(rows, columns=["a", "b", "measure", "value", "low", "high", "chance", "n"])
 
 
 @answers(wrong="numbers", labels="numbers")
@@ -125,6 +124,11 @@ class _Pair(NamedTuple):
     misses_b: np.ndarray
     sizes: np.ndarray  # (classes,) examples
 
+    @property
+    def joint(self) -> np.ndarray:
+        """(classes,) errors that both would make if they erred independently there."""
+        return self.misses_a * self.misses_b / self.sizes
+
 
 def _pairs(a, b, labels, paired: bool):
     a, alone = _predicted(a, 2 if b is None else 1), b is None
@@ -144,26 +148,13 @@ def _pairs(a, b, labels, paired: bool):
             yield _Pair(a[i], b[j], classes, miss[0][i], miss[1][j], misses[0][i], misses[1][j], sizes)
 
 
-def _kappa(together, expected, errors) -> float:
-    """From shares of the examples: both wrong, both wrong by chance, and the two nets' error rates added."""
-    return (together - expected) / (errors / 2 - expected)
-
-
-def _kappas(pair: _Pair) -> tuple[float, float]:
+def _measured(pair: _Pair, together: float, same: float) -> tuple[float, ...]:
+    """MEASURES of two nets that err together on so many examples, and name the same wrong class on so many of them."""
     e, f, n = pair.misses_a.sum(), pair.misses_b.sum(), len(pair.labels)
-    together = np.count_nonzero(pair.miss_a & pair.miss_b) / n
-    within = (pair.misses_a * pair.misses_b / pair.sizes).sum() / n
+    by_chance, within = e * f / n**2, pair.joint.sum() / n
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _kappa(together, e * f / n**2, (e + f) / n), _kappa(together, within, (e + f) / n)
-
-
-def _shared(pair: _Pair) -> tuple[float, float]:
-    both = pair.miss_a & pair.miss_b
-    together, e, f = np.count_nonzero(both), pair.misses_a.sum(), pair.misses_b.sum()
-    if not e or not f:
-        return np.nan, np.nan
-    same = np.count_nonzero(both & (pair.a == pair.b))
-    return together * (1 / e + 1 / f) / 2, same / together if together else np.nan
+        kappas = [(together / n - expected) / ((e + f) / n / 2 - expected) for expected in (by_chance, within)]
+        return *kappas, together * (1 / e + 1 / f) / 2, np.divide(same, together)
 
 
 def _shares(predicted: np.ndarray, pair: _Pair) -> np.ndarray:

@@ -22,14 +22,13 @@ from scipy import stats
 
 from easel.compare import cuts
 from easel.compare.claims import judge
-from easel.compare.intervals import ANY, LEVEL, Interval, combined, left_out_doubt
+from easel.compare.intervals import ANY, UNKNOWN, Interval, combined, left_out_doubt
 from easel.errors import UserError
 
 PLAIN = ("pearson", "spearman")
 BY_CLASS = ("pearson within classes", "spearman within classes", "classes alone")
 CORRELATIONS = PLAIN + BY_CLASS
 RESAMPLES = 400  # of the images; an interval's width then varies by some 4 % from one seed to another
-UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
 
 
 # ---- two rankings --------------------------------------------------------------------------------------------------
@@ -54,13 +53,8 @@ def spearman_within(a, b, labels) -> float:
     on which classes are easy scores 0. labels: (examples,). nan where one is constant in every class.
     """
     a, b = cuts.pair_of(a, b)
-    members = members_of(cuts.labels_of(labels, len(a)))
+    members = cuts.members_of(cuts.labels_of(labels, len(a)))
     return cuts.correlation(ranks_within(a, members), ranks_within(b, members))
-
-
-def members_of(classes: np.ndarray) -> list[np.ndarray]:
-    """The positions of each class's examples; classes: 0..classes-1, (examples,)."""
-    return [np.flatnonzero(classes == k) for k in range(classes.max() + 1)]
 
 
 def ranks_within(x: np.ndarray, members: list[np.ndarray]) -> np.ndarray | None:
@@ -97,12 +91,10 @@ class Runs:
     """Runs made ready to be correlated under many weights: levels are found once, so that ranks need no sort."""
 
     def __init__(self, runs: np.ndarray, kind: str, labels):
-        cuts.chosen("kind", kind, CORRELATIONS)
+        self.runs, self.kind = runs, cuts.chosen("kind", kind, CORRELATIONS)
         if kind in BY_CLASS and labels is None:
             raise UserError(f"kind={kind!r} needs labels, one for each example")
-        self.runs, self.kind = runs, kind
-        count = runs.shape[1]
-        self.labels = cuts.labels_of(labels, count) if kind in BY_CLASS else np.zeros(count, np.int64)
+        self.labels = cuts.classes_of(labels if kind in BY_CLASS else None, runs.shape[1])
         self.levels = [self._levels(run) for run in runs] if kind.startswith("spearman") else []
 
     def _levels(self, run: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -187,9 +179,7 @@ class Agreement:
         """What stands in the way of a verdict (`claims.judge`): "trials" where intervals do not cover other trials."""
         return "" if self.left_out else "trials"
 
-    def interval(
-        self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], level: float = LEVEL, limits=ANY
-    ) -> Interval:
+    def interval(self, statistic: Callable[[np.ndarray], np.ndarray], of: Sequence[int], limits=ANY) -> Interval:
         """Estimate and interval of any function of the matrix; n = trials of the groups at the places `of`.
 
         statistic: (..., groups, groups) -> (...), of those groups. Doubts (`intervals.combined`): images, the variance
@@ -198,22 +188,26 @@ class Agreement:
         images = (np.var(statistic(self.resampled), ddof=1), np.inf)
         doubts = [images, *(left_out_doubt(statistic(one)) for one in self.left_out)]
         n = self.trials[0] if self.paired else sum(self.trials[group] for group in set(of))
-        return combined(float(statistic(self.matrix)), doubts, n, level=level, limits=limits)
+        return combined(float(statistic(self.matrix)), doubts, n, limits=limits)
 
-    def r(self, a: str, b: str, level: float = LEVEL) -> Interval:
+    def r(self, a: str, b: str) -> Interval:
         """Correlation of a run of a with a run of b, mean over pairs; a = b: of two trials of one."""
         i, j = self._at(a, b)
-        return self.interval(lambda matrix: matrix[..., i, j], (i, j), level, (-1, 1))
+        return self.interval(lambda matrix: matrix[..., i, j], (i, j), (-1, 1))
 
-    def ratio(self, a: str, b: str, level: float = LEVEL) -> Interval:
+    def ratio(self, a: str, b: str) -> Interval:
         """Disattenuated correlation r_ab / sqrt(r_aa r_bb); nan where a run says nothing about its own next trial.
 
         About 1: a agrees with b as well as each with itself. Above 1 by noise alone.
         """
         i, j = self._at(a, b)
-        return self.interval(lambda matrix: _ratio(matrix, i, j), (i, j), level)
 
-    def lead(self, pair: tuple[str, str], others: Sequence[tuple[str, str]], level: float = LEVEL) -> Interval:
+        def ratio(matrix: np.ndarray) -> np.ndarray:
+            return matrix[..., i, j] / cuts.ceiling(matrix[..., i, i], matrix[..., j, j])
+
+        return self.interval(ratio, (i, j))
+
+    def lead(self, pair: tuple[str, str], others: Sequence[tuple[str, str]]) -> Interval:
         """By how much the correlation of one pair exceeds the highest of some others. UserError: no others."""
         if not others:
             raise UserError(f"the lead of {' – '.join(pair)}: give at least one other pair")
@@ -223,7 +217,7 @@ class Agreement:
         def over_the_best(matrix: np.ndarray) -> np.ndarray:
             return matrix[..., *at] - np.max([matrix[..., *one] for one in rest], axis=0)
 
-        return self.interval(over_the_best, tuple(groups), level)
+        return self.interval(over_the_best, tuple(groups))
 
     def table(self) -> pd.DataFrame:
         """One row a pair, a <= b in the order given.
@@ -234,25 +228,18 @@ class Agreement:
         rows = []
         for a, b in combinations_with_replacement(self.groups, 2):
             i, j = self._at(a, b)
-            r, ratio = self.r(a, b), self.ratio(a, b) if a != b else UNKNOWN
-            row = {"a": a, "b": b, "kind": self.kind, "r": r.estimate, "low": r.low, "high": r.high}
-            row |= {"ceiling": _root(self.matrix[i, i] * self.matrix[j, j]), "ratio": ratio.estimate}
-            row |= {"ratio_low": ratio.low, "ratio_high": ratio.high}
-            rows.append(row | {"n_trials": min(self.trials[i], self.trials[j]), "covers": self.covers})
-        return pd.DataFrame(rows)
+            ratio = self.ratio(a, b) if a != b else UNKNOWN
+            known = (*self.r(a, b)[:3], cuts.ceiling(self.matrix[i, i], self.matrix[j, j]), *ratio[:3])
+            rows.append((a, b, self.kind, *known, min(self.trials[i], self.trials[j]), self.covers))
+        columns = "a b kind r low high ceiling ratio ratio_low ratio_high n_trials covers"
+        return pd.DataFrame(rows, columns=columns.split())
 
     def _at(self, a: str, b: str) -> tuple[int, int]:
         return tuple(self.groups.index(cuts.chosen("group", name, self.groups)) for name in (a, b))
 
 
 def agreement(
-    runs: Mapping[str, np.ndarray],
-    kind: str = "pearson",
-    *,
-    labels=None,
-    paired: bool = False,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    runs: Mapping, kind: str = "pearson", *, labels=None, paired: bool = False, resamples: int = RESAMPLES
 ) -> Agreement:
     """How far groups of runs agree with one another, and each with itself.
 
@@ -277,9 +264,7 @@ def agreement(
     trial = np.concatenate([np.arange(size) for size in sizes]) if paired else np.arange(sum(sizes))
     examples = ready.runs.shape[1]
     full = ready(np.ones(examples))
-    rng = np.random.default_rng(seed)
-    drawn = (np.bincount(rng.integers(examples, size=examples), minlength=examples) for _ in range(resamples))
-    resampled = np.stack([_mean_blocks(ready(weights.astype(float)), owner, trial) for weights in drawn])
+    resampled = on_resampled(lambda weights: _mean_blocks(ready(weights), owner, trial), examples, resamples)
     left_out = ()
     if min(sizes) > 2:
         sets = [np.unique(trial)] if paired else [trial[owner == group] for group in range(len(sizes))]
@@ -290,18 +275,20 @@ def agreement(
     return Agreement(tuple(blocks), kind, sizes, _mean_blocks(full, owner, trial), resampled, left_out, paired)
 
 
-def share_within(
-    runs: Mapping[str, np.ndarray], labels, *, paired: bool = False, resamples: int = RESAMPLES, seed: int = 0
-) -> Agreement:
+def on_resampled(statistic: Callable[[np.ndarray], np.ndarray], examples: int, resamples: int) -> np.ndarray:
+    """statistic(weights) on images resampled with replacement, (resamples, ...); weights: how often each was drawn."""
+    rng = np.random.default_rng(0)
+    drawn = (np.bincount(rng.integers(examples, size=examples), minlength=examples) for _ in range(resamples))
+    return np.stack([statistic(weights.astype(float)) for weights in drawn])
+
+
+def share_within(whole: Agreement, alone: Agreement) -> Agreement:
     """The share of each Pearson correlation that is about images, not classes: 1 - "classes alone" / "pearson".
 
-    1: classes are equally learnable, or two nets disagree on them; 0: two nets agree on nothing but classes. nan for a
-    pair whose correlation is not clearly above 0 (its interval is not): there is no agreement to take apart.
+    whole, alone: `agreement` of the same runs, of these two kinds. 1: classes are equally learnable, or two nets
+    disagree on them; 0: two nets agree on nothing but classes. nan for a pair whose correlation is not clearly above 0
+    (its interval is not): there is no agreement to take apart.
     """
-    whole, alone = (
-        agreement(runs, kind, labels=labels, paired=paired, resamples=resamples, seed=seed)
-        for kind in ("pearson", CORRELATIONS[4])
-    )
     clear = np.array([[_positive(whole.r(a, b)) for b in whole.groups] for a in whole.groups])
 
     def share(part: np.ndarray, of: np.ndarray) -> np.ndarray:
@@ -324,7 +311,7 @@ def without_ranking(within: Agreement) -> list[str]:
     return [net for net in within.groups if not _positive(within.r(net, net))]
 
 
-def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels=None) -> pd.DataFrame:
+def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman") -> pd.DataFrame:
     """Correlation of two scores of the SAME trial, mean over trials: DataFrame (scores, scores), diagonal 1.
 
     It counts what both took from one run's accidents as agreement; `agreement(paired=True)` does not.
@@ -332,7 +319,7 @@ def same_trial(runs: Mapping[str, np.ndarray], kind: str = "spearman", *, labels
     blocks = [vectors(block) for block in runs.values()]
     if len({block.shape for block in blocks}) != 1:
         raise UserError("scores of different shapes: give (trials, examples) of the same trials to each")
-    per_trial = [correlations(np.stack(of_one), kind, labels=labels) for of_one in zip(*blocks, strict=True)]
+    per_trial = [correlations(np.stack(of_one), kind) for of_one in zip(*blocks, strict=True)]
     return pd.DataFrame(np.mean(per_trial, axis=0), index=list(runs), columns=list(runs))
 
 
@@ -351,12 +338,3 @@ def _mean_blocks(matrix: np.ndarray, owner: np.ndarray, trial: np.ndarray) -> np
     total = member.T @ np.where(allowed & ~unknown, matrix, 0) @ member
     total[member.T @ unknown @ member > 0] = np.nan
     return total / (member.T @ allowed @ member)
-
-
-def _ratio(matrix: np.ndarray, i: int, j: int) -> np.ndarray:
-    return matrix[..., i, j] / _root(matrix[..., i, i] * matrix[..., j, j])
-
-
-def _root(x: np.ndarray) -> np.ndarray:
-    """Square root; nan at zero and below."""
-    return np.sqrt(np.where(np.asarray(x) > 0, x, np.nan))

@@ -1,7 +1,8 @@
 """Where a ranking is cut, and who is in, out or tied: the arithmetic under `compare.matching`, and all refusals.
 
-A cut sorts examples into out (0), tied at the cut (1) and in (2). Every tie rule and every bound is a function of the
-3 x 3 table of how often code i of one ranking meets code j of another. No tie is broken by chance, no array changed.
+A cut sorts examples into out (0), tied at the cut (1) and in (2). Every tie rule and every bound is a function of how
+many there are of each, and of how often code i of one ranking meets code j of another. No tie is broken by chance, no
+array changed.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from easel.errors import UserError, one_line
+from easel.errors import UserError, is_whole, one_line
 
 WHICH = ("easy", "hard")
 TIES = ("expected", "inclusive", "index")
@@ -43,7 +44,7 @@ class Cut:
         """int64 (2,): how many are TIED and how many are IN."""
         return np.bitwise_count(self.words).sum(1, dtype=np.int64)
 
-    def membership(self, ties: str) -> np.ndarray:
+    def membership(self, ties: str = "expected") -> np.ndarray:
         """float (examples,): how far each example is in the set, under a tie rule."""
         return np.array([0.0, 1.0 if ties == "inclusive" else self.share, 1.0])[self.code]
 
@@ -67,23 +68,13 @@ def cut_at(
 
 
 def meetings(a: Cut, b: Cut) -> np.ndarray:
-    """(3, 3): number of examples with code i under a and j under b."""
-    met = np.empty((3, 3), np.int64)
-    met[1:, 1:] = _in_both(a, b)
-    met[1:, OUT] = a.sizes - met[1:, 1:].sum(1)
-    met[OUT, 1:] = b.sizes - met[1:, 1:].sum(0)
-    met[OUT, OUT] = len(a.code) - a.sizes.sum() - met[OUT, 1:].sum()
-    return met
-
-
-def _in_both(a: Cut, b: Cut) -> np.ndarray:
-    """(2, 2): `meetings` of those who are out under neither."""
+    """(2, 2): number of examples that are TIED or IN under a and TIED or IN under b; sizes give the rest."""
     return np.bitwise_count(a.words[:, None] & b.words).sum(-1, dtype=np.int64)
 
 
-def rate_of(a: Cut, b: Cut, ties: str) -> float:
+def rate_of(a: Cut, b: Cut, ties: str = "expected") -> float:
     """Matching rate of two sets under a tie rule (`matching.rate`), from the table of their codes."""
-    both = _in_both(a, b)
+    both = meetings(a, b)
     if ties == "inclusive":
         return float(both.sum() / max(a.sizes.sum(), b.sizes.sum()))
     (tied, tied_in), (in_tied, sure) = both.tolist()  # Python's own numbers: called some 10,000 times a table
@@ -93,18 +84,22 @@ def rate_of(a: Cut, b: Cut, ties: str) -> float:
 
 def bounds_of(a: Cut, b: Cut) -> tuple[float, float]:
     """Lowest and highest matching rate that any breaking of both rankings' ties can give."""
-    met = meetings(a, b)
-    into_b, into_a, both = met[TIED, IN], met[IN, TIED], met[TIED, TIED]
+    (both, into_b), (into_a, sure) = meetings(a, b).tolist()
     # most: each side spends its missing places first on what the other has for sure, then both meet in the common block
     hit_a, hit_b = min(into_b, a.missing), min(into_a, b.missing)
     most = hit_a + hit_b + min(both, a.missing - hit_a, b.missing - hit_b)
     # least: first on what the other has not; the rest avoids the other within the common block while there is room
-    forced = max(0, a.missing - met[TIED, OUT]) + max(0, b.missing - met[OUT, TIED])
+    forced = max(0, a.missing - (a.tied - both - into_b)) + max(0, b.missing - (b.tied - both - into_a))
     least = max(0, forced - both)
-    return float((met[IN, IN] + least) / a.k), float((met[IN, IN] + most) / a.k)
+    return (sure + least) / a.k, (sure + most) / a.k
 
 
-def by_class_of(cut: Cut, labels: np.ndarray, ties: str) -> np.ndarray:
+def stratified(a: Cut, b: Cut, labels: np.ndarray, ties: str = "expected") -> float:
+    """Matching rate of two sets if only the classes mattered (`matching.stratified_chance`)."""
+    return composition(*(by_class_of(one, labels, ties) for one in (a, b)), np.bincount(labels))
+
+
+def by_class_of(cut: Cut, labels: np.ndarray, ties: str = "expected") -> np.ndarray:
     """float (classes,): expected members of each class under a tie rule."""
     return np.bincount(labels, weights=cut.membership(ties))
 
@@ -127,6 +122,15 @@ def correlation(a: np.ndarray | None, b: np.ndarray | None) -> float:
     return np.nan if a is None or b is None else float(np.clip(_dot(a, b), -1.0, 1.0))
 
 
+def ceiling(own, other) -> np.ndarray:
+    """What two nets can share at most: the geometric mean of what each shares with itself; nan if that is not above 0.
+
+    The ratio to it is freed from the trials' noise (Spearman 1904: disattenuated).
+    """
+    both = np.asarray(own) * other
+    return np.sqrt(np.where(both > 0, both, np.nan))
+
+
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return np.einsum("i,i", a, b)  # not BLAS, whose threads wait for each other on cores that are busy
 
@@ -144,7 +148,7 @@ def chosen(name: str, value: str, allowed: Sequence[str]) -> str:
 
 def whole(name: str, value, low: int, high: int | None = None) -> int:
     """A whole number, low or more, at most high."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= (high or value):
+    if not is_whole(value, low) or (high is not None and value > high):
         reach = f"at least {low}" if high is None else f"in {low}..{high}"
         raise UserError(f"{name}={value!r}: give a whole number, {reach}")
     return int(value)
@@ -198,6 +202,16 @@ def labels_of(labels, examples: int) -> np.ndarray:
     if labels.shape != (examples,):
         raise UserError(f"labels of shape {labels.shape}: give one label for each of the {examples} examples")
     return np.unique(labels, return_inverse=True)[1]
+
+
+def members_of(classes: np.ndarray) -> list[np.ndarray]:
+    """The positions of each class's examples; classes: 0..classes-1, (examples,)."""
+    return [np.flatnonzero(classes == k) for k in range(classes.max() + 1)]
+
+
+def classes_of(labels, examples: int) -> np.ndarray:
+    """`labels_of`, or one class for all where there are no labels."""
+    return np.zeros(examples, np.int64) if labels is None else labels_of(labels, examples)
 
 
 def trials_of(correct, *, least: int = 1) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from easel.compare.cuts import ROUNDING, labels_of, level_of, trials_of, vector, whole
+from easel.compare.cuts import ROUNDING, labels_of, level_of, members_of, trials_of, vector, whole
 from easel.errors import UserError, answers
 
 LEVEL = 0.95
@@ -40,6 +40,9 @@ class Interval(NamedTuple):
     def telling(self) -> bool:
         """Whether it says anything: it has limits, and they are apart (trials that are all alike leave no doubt)."""
         return bool(self.high - self.low > ROUNDING)
+
+
+UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
 
 
 # ---- one interval --------------------------------------------------------------------------------------------------
@@ -192,8 +195,7 @@ def crossed(
         own = spread(group)
         luck = np.mean([spread(rng.permuted(group, axis=0)) for _ in range(SHUFFLES)], axis=0)
         doubts.append((np.maximum(own - luck, 0), len(group) - 1))
-    members = [np.flatnonzero(labels == c) for c in range(labels.max() + 1)]
-    thetas = []
+    members, thetas = members_of(labels), []
     for _ in range(whole("resamples", resamples, 2)):
         drawn = np.concatenate([of[rng.integers(len(of), size=len(of))] for of in members])
         thetas.append(statistic(*(group[:, drawn] for group in groups), labels[drawn]))
@@ -231,12 +233,15 @@ def accuracies(points: pd.DataFrame, ledgers: Iterable, view: str | None = None)
     return points.drop(columns="trial").assign(**columns)
 
 
-def with_intervals(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """The table with columns mean, low, high, n: the t-interval of `accuracy` over the trials of each group of `by`."""
-    rows = {key: t_interval(group.accuracy) for key, group in table.groupby(by, sort=False)}
-    names = ["mean", "low", "high", "n"]
-    index = pd.MultiIndex.from_tuples([key if isinstance(key, tuple) else (key,) for key in rows], names=by)
-    return table.merge(pd.DataFrame(list(rows.values()), columns=names, index=index), left_on=by, right_index=True)
+def with_intervals(table: pd.DataFrame, by: list[str], value: str = "accuracy") -> pd.DataFrame:
+    """The table with columns mean, low, high, n: the t-interval of `value` over the trials of each group of `by`."""
+    return table.merge(means_by(table, by, value), on=by)
+
+
+def means_by(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """A row a group of `by`, in the table's order: mean, low, high, n, the t-interval of the column `value`."""
+    rows = [(*key, *t_interval(group[value])) for key, group in table.groupby(by, sort=False)]
+    return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])
 
 
 def at(table: pd.DataFrame, **where) -> pd.Series:

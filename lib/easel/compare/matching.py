@@ -15,26 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from easel.compare.correlation import members_of, ranks_within
-from easel.compare.cuts import (
-    ROUNDING,
-    TIES,
-    Cut,
-    asked,
-    bounds_of,
-    by_class_of,
-    chosen,
-    composition,
-    correlation,
-    cut_at,
-    labels_of,
-    pair_of,
-    rate_of,
-    trials_of,
-    unit,
-    vector,
-)
-from easel.compare.intervals import Interval, from_left_out, jackknife_of
+from easel.compare import cuts
+from easel.compare.correlation import ranks_within
+from easel.compare.intervals import UNKNOWN, Interval, from_left_out, jackknife_of
 from easel.errors import UserError, answers
 
 # ---- one ranking, and two ------------------------------------------------------------------------------------------
@@ -47,7 +30,7 @@ def inclusion(counts, *, which: str = "easy", fraction: float = 0.10) -> np.ndar
     least 1. Returns float (examples,) in 0..1 with sum k.
     UserError: counts not finite or empty; which or fraction out of range.
     """
-    return cut_at(vector(counts), *asked(which, fraction)).membership("expected")
+    return cuts.cut_at(cuts.vector(counts), *cuts.asked(which, fraction)).membership()
 
 
 @answers(a="numbers", b="numbers", ties="a text")
@@ -61,17 +44,17 @@ def rate(a, b, *, which: str = "easy", fraction: float = 0.10, ties: str = "expe
                    without having learned anything alike: an artefact, here to be shown
     UserError: counts not finite, empty or of different lengths; which, fraction or ties out of range.
     """
-    return rate_of(*_cuts(a, b, which, fraction, ties), ties)
+    return cuts.rate_of(*_cuts(a, b, which, fraction, ties), ties)
 
 
 def bounds(a, b, *, which: str = "easy", fraction: float = 0.10) -> tuple[float, float]:
     """Lowest and highest matching rate that any breaking of the ties of a and of b can give. Arguments: `rate`'s."""
-    return bounds_of(*_cuts(a, b, which, fraction))
+    return cuts.bounds_of(*_cuts(a, b, which, fraction))
 
 
 def identified(low: float, high: float) -> bool:
     """Whether the data, not the tie rule, fix the matching rate: its bounds are at most .10 apart."""
-    return bool(high - low <= 0.10 + ROUNDING)
+    return bool(high - low <= 0.10 + cuts.ROUNDING)
 
 
 def overlap_curve(a, b, *, which: str = "easy") -> pd.DataFrame:
@@ -79,13 +62,13 @@ def overlap_curve(a, b, *, which: str = "easy") -> pd.DataFrame:
 
     Columns: fraction, rate (expected ties), low, high (`bounds`), chance (k / examples).
     """
-    a, b = pair_of(a, b)
+    a, b = cuts.pair_of(a, b)
     ordered_a, ordered_b = np.sort(a), np.sort(b)
     rows = []
     for fraction in np.arange(1, 51) / 100:
-        cut = asked(which, fraction)
-        one, two = cut_at(a, *cut, ordered=ordered_a), cut_at(b, *cut, ordered=ordered_b)
-        rows.append((float(fraction), rate_of(one, two, "expected"), *bounds_of(one, two), one.k / len(a)))
+        cut = cuts.asked(which, fraction)
+        one, two = cuts.cut_at(a, *cut, ordered=ordered_a), cuts.cut_at(b, *cut, ordered=ordered_b)
+        rows.append((float(fraction), cuts.rate_of(one, two), *cuts.bounds_of(one, two), one.k / len(a)))
     return pd.DataFrame(rows, columns=["fraction", "rate", "low", "high", "chance"])
 
 
@@ -96,13 +79,12 @@ def stratified_chance(a, b, labels, *, which: str = "easy", fraction: float = 0.
     chance, k / examples, where the two nets find the same classes easy. labels: (examples,). UserError as in `rate`.
     """
     one, two = _cuts(a, b, which, fraction, ties)
-    labels = labels_of(labels, len(one.code))
-    return composition(by_class_of(one, labels, ties), by_class_of(two, labels, ties), np.bincount(labels))
+    return cuts.stratified(one, two, cuts.labels_of(labels, len(one.code)), ties)
 
 
-def _cuts(a, b, which: str, fraction: float, ties: str = "expected") -> list[Cut]:
-    index = chosen("ties", ties, TIES) == "index"
-    return [cut_at(x, *asked(which, fraction), index=index) for x in pair_of(a, b)]
+def _cuts(a, b, which: str, fraction: float, ties: str = "expected") -> list[cuts.Cut]:
+    index = cuts.chosen("ties", ties, cuts.TIES) == "index"
+    return [cuts.cut_at(x, *cuts.asked(which, fraction), index=index) for x in cuts.pair_of(a, b)]
 
 
 # ---- Table 1 -------------------------------------------------------------------------------------------------------
@@ -131,32 +113,31 @@ def rate_table(
     labels), spearman, share, share_low, share_high (of the ceiling, `agreement_table`), n_trials (in the smallest
     group used). UserError as in `rate` and `jackknife`.
     """
-    which, fraction = asked(which, fraction)
-    index = chosen("ties", ties, TIES) == "index"
+    which, fraction = cuts.asked(which, fraction)
+    index = cuts.chosen("ties", ties, cuts.TIES) == "index"
     sides, n = _sides(groups)
-    classes = np.zeros(n, np.int64) if labels is None else labels_of(labels, n)
+    classes = cuts.classes_of(labels, n)
     cut, left_open, ranks = {}, {}, {}
     for net, pair in sides.items():
-        cut[net] = [_side(correct, lambda c: cut_at(c, which, fraction, index=index)) for correct in pair]
+        cut[net] = [_side(correct, lambda c: cuts.cut_at(c, which, fraction, index=index)) for correct in pair]
         counts = [_counts(correct) for correct in pair]
-        left_open[net] = [cut_at(c, which, fraction) for c in counts]
-        ranks[net] = [unit(stats.rankdata(c)) for c in counts]
-    by_class = {net: [by_class_of(one.whole, classes, ties) for one in pair] for net, pair in cut.items()}
+        left_open[net] = [cuts.cut_at(c, which, fraction) for c in counts]
+        ranks[net] = [cuts.unit(stats.rankdata(c)) for c in counts]
+    by_class = {net: [cuts.by_class_of(one.whole, classes, ties) for one in pair] for net, pair in cut.items()}
     size = {net: [_size(one.whole, ties) for one in pair] for net, pair in cut.items()}
     rows = []
-    for found in agreement_table(cut, lambda one, two: rate_of(one, two, ties), limits=(0.0, 1.0)):
-        a, b = found["a"], found["b"]
-        row = {"a": a, "b": b, "which": which, "fraction": fraction, "rate": found["value"]}
-        row |= {"low": found["low"], "high": found["high"]}
-        tie_low, tie_high = np.mean([bounds_of(*pair) for pair in _met(left_open, a, b)], axis=0).tolist()
-        row |= {"tie_low": tie_low, "tie_high": tie_high, "identified": identified(tie_low, tie_high)}
-        row["chance"] = float(np.mean([min(pair) / n for pair in _met(size, a, b)]))
-        mixed = [composition(*pair, np.bincount(classes)) for pair in _met(by_class, a, b)]
-        row["stratified_chance"] = np.nan if labels is None else float(np.mean(mixed))
-        row["spearman"] = float(np.mean([correlation(*pair) for pair in _met(ranks, a, b)]))
-        row |= {name: found[name] for name in ("share", "share_low", "share_high")}
-        rows.append(row | {"n_trials": min(map(len, (*sides[a], *sides[b])))})
-    return pd.DataFrame(rows)
+    found = agreement_table(cut, lambda one, two: cuts.rate_of(one, two, ties), limits=(0.0, 1.0))
+    for a, b, rate, low, high, *share in found.itertuples(index=False):
+        ends = np.mean([cuts.bounds_of(*pair) for pair in _met(left_open, a, b)], axis=0).tolist()
+        chance = np.mean([min(pair) / n for pair in _met(size, a, b)])
+        mixed = np.mean([cuts.composition(*pair, np.bincount(classes)) for pair in _met(by_class, a, b)])
+        compared = (chance, np.nan if labels is None else mixed)
+        spearman = np.mean([cuts.correlation(*pair) for pair in _met(ranks, a, b)])
+        n_trials = min(map(len, (*sides[a], *sides[b])))
+        known = (a, b, which, fraction, rate, low, high, *ends, identified(*ends))
+        rows.append((*known, *compared, spearman, *share, n_trials))
+    columns = "a b which fraction rate low high tie_low tie_high identified chance stratified_chance spearman "
+    return pd.DataFrame(rows, columns=(columns + "share share_low share_high n_trials").split())
 
 
 @answers(groups="pairs of arrays by name")
@@ -168,41 +149,36 @@ def rank_table(groups: Mapping[str, tuple], labels=None) -> pd.DataFrame:
     geometric mean of both nets' own), share_low, share_high, n (trials).
     """
     sides, examples = _sides(groups)
-    members = members_of(np.zeros(examples, np.int64) if labels is None else labels_of(labels, examples))
-    ready = {
-        net: [_side(correct, lambda c: ranks_within(c, members)) for correct in pair] for net, pair in sides.items()
-    }
-    found = pd.DataFrame(agreement_table(ready, correlation, limits=(-1, 1))).rename(columns={"value": "spearman"})
+    members = cuts.members_of(cuts.classes_of(labels, examples))
+    ready = {net: [_side(of, lambda c: ranks_within(c, members)) for of in pair] for net, pair in sides.items()}
+    found = agreement_table(ready, cuts.correlation, limits=(-1, 1)).rename(columns={"value": "spearman"})
     trials = {net: sum(map(len, pair)) for net, pair in sides.items()}
     return found.assign(n=[sum(trials[net] for net in {a, b}) for a, b in zip(found.a, found.b, strict=True)])
 
 
-@answers(groups="pairs of arrays by name")
 def agreement_table(
     sides: Mapping[str, list[Side]], agree: Callable[[object, object], float], *, limits: tuple[float, float]
-) -> list[dict]:
+) -> pd.DataFrame:
     """How alike the rankings of every pair of nets are, and which share that is of what they could be at most.
 
     sides: {net: (Side, Side)}, of two disjoint groups of its trials; agree: of what two sides hold, in `limits`.
     Diagonal: side 1 against side 2; off it the mean of (a's 1, b's 2) and (a's 2, b's 1). share: the agreement over the
     geometric mean of both nets' own, which no pair exceeds but by noise, whatever the number of trials (Spearman 1904;
     nan on the diagonal and where a net does not agree with itself).
-    One dict a pair, a <= b: a, b, value, low, high, share, share_low, share_high; jackknife, every trial deleted once
+    One row a pair, a <= b: a, b, value, low, high, share, share_low, share_high; jackknife, every trial deleted once
     from all that it is part of.
     """
 
     def left_out(one: Side, two: Side) -> list[np.ndarray]:
         """The agreement without each trial of one, then of the other."""
-        return [
-            np.array([agree(x, two.whole) for x in one.without]),
-            np.array([agree(one.whole, x) for x in two.without]),
-        ]
+        first = np.array([agree(x, two.whole) for x in one.without])
+        return [first, np.array([agree(one.whole, x) for x in two.without])]
 
     own = {net: agree(one.whole, two.whole) for net, (one, two) in sides.items()}
     own_left_out = {net: left_out(*pair) for net, pair in sides.items()}
-    found = []
+    rows = []
     for a, b in combinations_with_replacement(sides, 2):
-        value, without, share = own[a], own_left_out[a], Interval(np.nan, np.nan, np.nan, 0)
+        value, without, share = own[a], own_left_out[a], UNKNOWN
         if a != b:
             (a1, a2), (b1, b2) = sides[a], sides[b]
             first, second = agree(a1.whole, b2.whole), agree(a2.whole, b1.whole)
@@ -210,13 +186,11 @@ def agreement_table(
             without_a1, without_b2 = ((x + second) / 2 for x in left_out(a1, b2))
             without_a2, without_b1 = ((x + first) / 2 for x in left_out(a2, b1))
             without = [without_a1, without_a2, without_b1, without_b2]
-            tops = [*(x * own[b] for x in own_left_out[a]), *(own[a] * x for x in own_left_out[b])]
-            shares = [_share(x, top) for x, top in zip(without, tops, strict=True)]
-            share = from_left_out(float(_share(value, own[a] * own[b])), shares)
-        here = from_left_out(float(value), without, limits=limits)
-        row = {"a": a, "b": b, "value": here.estimate, "low": here.low, "high": here.high}
-        found.append(row | {"share": share.estimate, "share_low": share.low, "share_high": share.high})
-    return found
+            tops = [*((x, own[b]) for x in own_left_out[a]), *((own[a], x) for x in own_left_out[b])]
+            shares = [x / cuts.ceiling(*top) for x, top in zip(without, tops, strict=True)]
+            share = from_left_out(float(value / cuts.ceiling(own[a], own[b])), shares)
+        rows.append((a, b, *from_left_out(float(value), without, limits=limits)[:3], *share[:3]))
+    return pd.DataFrame(rows, columns=["a", "b", "value", "low", "high", "share", "share_low", "share_high"])
 
 
 @answers(groups="pairs of arrays by name", pairs="pairs", others="pairs", ties="a text")
@@ -232,14 +206,14 @@ def contrast(groups: Mapping[str, tuple], pairs, others, *, which: str = "easy",
             raise UserError(f"no pair ({a}, {b}): give two different nets of {', '.join(groups)}")
     if not all(both):
         raise UserError("nothing to contrast: give at least one pair on either side")
-    index = chosen("ties", ties, TIES) == "index"
+    index = cuts.chosen("ties", ties, cuts.TIES) == "index"
     used = {net for of in both for pair in of for net in pair}
     sides, _ = _sides({net: pair for net, pair in groups.items() if net in used})
 
     def difference(counts: list[np.ndarray]) -> list[float]:
-        cut = [cut_at(vector(c), *asked(which, 0.10), index=index) for c in counts]
+        cut = [cuts.cut_at(cuts.vector(c), *cuts.asked(which, 0.10), index=index) for c in counts]
         at = {net: cut[2 * i : 2 * i + 2] for i, net in enumerate(sides)}
-        one, two = (np.mean([rate_of(*met, ties) for pair in of for met in _met(at, *pair)]) for of in both)
+        one, two = (np.mean([cuts.rate_of(*met, ties) for pair in of for met in _met(at, *pair)]) for of in both)
         return [one - two]
 
     return jackknife_of([half for pair in sides.values() for half in pair], difference)[0]
@@ -250,7 +224,7 @@ def contrast(groups: Mapping[str, tuple], pairs, others, *, which: str = "easy",
 
 def _sides(groups: Mapping[str, tuple]) -> tuple[dict[str, list[np.ndarray]], int]:
     """Each net's two groups of trials, checked, and the number of their examples."""
-    sides = {net: [trials_of(correct, least=2) for correct in pair] for net, pair in groups.items()}
+    sides = {net: [cuts.trials_of(correct, least=2) for correct in pair] for net, pair in groups.items()}
     lengths = {correct.shape[1] for pair in sides.values() for correct in pair}
     if len(lengths) != 1 or any(len(pair) != 2 for pair in sides.values()):
         raise UserError(f"{len(sides)} nets of {sorted(lengths)} examples: give each two groups of the same examples")
@@ -272,10 +246,6 @@ def _met(of: Mapping[str, list], a: str, b: str) -> list[tuple]:
     return [(of[a][0], of[a][1])] if a == b else [(of[a][0], of[b][1]), (of[a][1], of[b][0])]
 
 
-def _size(cut: Cut, ties: str) -> int:
+def _size(cut: cuts.Cut, ties: str) -> int:
     """Of the set; k unless ties are let in."""
     return np.count_nonzero(cut.code) if ties == "inclusive" else cut.k
-
-
-def _share(value, top) -> np.ndarray:
-    return np.asarray(value) / np.sqrt(np.where(np.asarray(top) > 0, top, np.nan))

@@ -165,11 +165,9 @@ def easiness_table(ledger, m_values, dataset_name: str, more: Sequence[str] = ()
     for model in dict.fromkeys(ledger.models):
         of_net = ledger.where(model=model)
         for m in m_values:
-            columns = {"dataset": dataset_name, "example": np.asarray(of_net.ids), "label": np.asarray(of_net.labels)}
-            columns |= {"model": model, "m": int(m), "n_trials": len(_correct(of_net))}
-            columns |= {"correct_count": counts(of_net, m)}
-            columns |= {name: score(name, of_net, m) for name in dict.fromkeys(["easiness", *more])}
-            blocks.append(pd.DataFrame(columns))
+            known = (dataset_name, of_net.ids, of_net.labels, model, int(m), len(_correct(of_net)), counts(of_net, m))
+            named = {name: score(name, of_net, m) for name in dict.fromkeys(["easiness", *more])}
+            blocks.append(pd.DataFrame(dict(zip(COLUMNS[:-1], known, strict=True)) | named))
     if not blocks:
         raise UserError("no trials or no m: give a ledger with trials and at least one m, such as [1]")
     return pd.concat(blocks, ignore_index=True)
@@ -191,11 +189,10 @@ def reliability_curve(correct, m: int = 1, sizes=None, *, repeats: int = 20, see
     for size in range(1, len(correct) // 2 + 1) if sizes is None else sizes:
         pairs = list(_halves(correct, m, size, repeats, seed))
         measures = {"spearman": [correlations.spearman(*pair) for pair in pairs]}
-        for which in cuts.WHICH:
-            measures[which] = [matching.rate(*pair, which=which) for pair in pairs]
+        measures |= {which: [matching.rate(*pair, which=which) for pair in pairs] for which in cuts.WHICH}
         for measure, values in measures.items():
-            low, high = np.quantile(values, [0.05, 0.95])
-            rows.append((int(size), measure, float(np.mean(values)), float(np.std(values)), low, high, repeats))
+            ends = np.quantile(values, [0.05, 0.95])
+            rows.append((int(size), measure, float(np.mean(values)), float(np.std(values)), *ends, repeats))
     return pd.DataFrame(rows, columns=["trials", "measure", "mean", "sd", "low", "high", "repeats"])
 
 

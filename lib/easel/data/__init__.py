@@ -13,16 +13,8 @@ from easel import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
-        "load": "sets",
-        "subset": "sets",
-        "choose": "sets",
-        "describe": "sets",
-        "names": "sets",
-        "Dataset": "sets",
-        "Name": "sets",
-        "Published": "published",
-        "register_set": "published",
-        "Change": "changes",
-        "register_change": "changes",
+        "sets": "load subset choose describe names Dataset Name",
+        "published": "Published register_set",
+        "changes": "Change register_change",
     },
 )

@@ -204,11 +204,6 @@ def _radii(size: int) -> list[float]:
 # ---- views ---------------------------------------------------------------------------------------------------------
 
 
-def is_change(view: str) -> bool:
-    """Whether a view's name is one of a change: what stands before "=" is colour, shuffle, low-pass or registered."""
-    return view.partition("=")[0] in CHANGES and "=" in view
-
-
 def examples() -> tuple[str, ...]:
     """A view of each change."""
     return tuple(change.view(change.example) for change in CHANGES.values())
@@ -261,9 +256,8 @@ def grids(size: int, points: str = "full") -> dict[str, dict[float, str]]:
         raise UserError(f"grid {points!r}: one of short, full")
     found = {name: views(name, size) for name in CHANGES}
     if points == "short":
-        for name, grid in found.items():
-            some = CHANGES[name].short(list(grid))
-            found[name] = {strength: view for strength, view in grid.items() if strength in some}
+        some = {name: CHANGES[name].short(list(grid)) for name, grid in found.items()}
+        found = {name: {s: view for s, view in grid.items() if s in some[name]} for name, grid in found.items()}
     return found
 
 
@@ -275,9 +269,8 @@ class Changed(Dataset):
     """
 
     def __init__(self, source: Dataset, view: str):
-        check_view(view, source.images.shape[-1])
-        version = CHANGES[view.partition("=")[0]].version or VERSION
-        mark = hashlib.sha256(f"{version}/{view}/{source.fingerprint}/".encode())
+        kind, _strength = check_view(view, source.images.shape[-1])
+        mark = hashlib.sha256(f"{kind.version or VERSION}/{view}/{source.fingerprint}/".encode())
         mark.update(source.ids.astype("<i8").tobytes())
         inherited = {name: value for name, value in vars(source).items() if name != "images"}
         self.__dict__.update(inherited, fingerprint=mark.hexdigest(), source=source, view=view, change=parse(view))
@@ -298,7 +291,7 @@ class Changed(Dataset):
 
 # ---- the registry --------------------------------------------------------------------------------------------------
 
-register_change(
+for _change in (
     Change(
         name="colour",
         make=lambda images, ids, alpha: colour(images, alpha),
@@ -308,12 +301,10 @@ register_change(
         short=lambda grid: (0, 0.3, 0.6, 1),
         axis="alpha (0: grey)",
         symbol="s",
-    )
-)
-register_change(
+    ),
     Change(
         name="shuffle",
-        make=lambda images, ids, tiles: shuffle(images, ids, tiles),
+        make=shuffle,
         check=_check_shuffle,
         example=4,
         grid=lambda size: [t for t in (1, 2, 3, 4, 5, 6, 8, 16) if covered(size, size, t) >= COVERED],
@@ -325,9 +316,7 @@ register_change(
         tick="1/{:g}".format,
         plain_tick="1",
         symbol="^",
-    )
-)
-register_change(
+    ),
     Change(
         name="low-pass",
         make=lambda images, ids, radius: low_pass(images, radius),
@@ -340,5 +329,6 @@ register_change(
         logarithmic=True,
         plain_tick="all",
         symbol="o",
-    )
-)
+    ),
+):
+    CHANGES[_change.name] = _change

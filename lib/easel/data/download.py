@@ -15,13 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from easel.errors import UserError
+from easel.errors import UserError, reason
 from easel.files import make_folder, publish, write_atomically
 
 HAND = "lay it there by hand (data/README.md), name another mirror in EASEL_MIRRORS, or use the data set 'patterns'"
@@ -90,7 +91,7 @@ def fetch(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float =
             if not path.exists():
                 download.from_any(urls)
     except OSError as error:  # the folder, not the network: that has become Left
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); {WRITABLE}") from error
+        raise UserError(f"{path}: cannot be written ({reason(error)}); {WRITABLE}") from error
 
 
 def fetch_unchecked(urls: Sequence[str], path: Path, made: Callable[[bytes], bytes]) -> Path:
@@ -109,15 +110,17 @@ def fetch_unchecked(urls: Sequence[str], path: Path, made: Callable[[bytes], byt
                         raise Left(f"more than {SMALL_FILE / 1e6:.0f} MB, or slow")
             content = made(content)
         except Left as left:
-            failed[url] = str(left)
+            failed[url] = left
         except Exception as error:  # a foreign or damaged file may make its reader raise anything
             failed[url] = f"not the file that was expected ({_reason(error):.60})"
         else:
             return write_atomically(make_folder(path.parent) / path.name, content)
-    why = "; ".join(f"{url}: {left}" for url, left in failed.items())
-    raise UserError(
-        f"{path.name} could not be downloaded ({why}); lay it into {path.parent} by hand, or set EASEL_MIRRORS"
-    )
+    fix = f"lay it into {path.parent} by hand, or set EASEL_MIRRORS"
+    raise UserError(f"{path.name} could not be downloaded ({_each(failed)}); {fix}")
+
+
+def _each(failed: dict[str, object]) -> str:
+    return "; ".join(f"{url}: {left}" for url, left in failed.items())
 
 
 def fetch_within(urls: Sequence[str], path: Path, md5: str, size: int, seconds: float) -> bool:
@@ -185,45 +188,36 @@ def _asked(url: str, start: int, size: int | None, connect: float, stall: float)
         import requests
     except ImportError:
         raise Left("downloading takes the package requests: pip install requests") from None
-    headers = {"User-Agent": "easel", "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    came: list = []
-    too_late = threading.Event()
+    headers = {"User-Agent": "easel", "Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    came = Future()
 
     def ask() -> None:
         try:
-            came.append(requests.get(url, headers=headers, stream=True, timeout=(connect, stall)))
+            came.set_result(requests.get(url, headers=headers, stream=True, timeout=(connect, stall)))
         except Exception as error:
-            came.append(error)
-        else:
-            if too_late.is_set():
-                came[0].close()
+            came.set_exception(error)
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(connect)
-    if not came:
-        too_late.set()
+    threading.Thread(target=ask, daemon=True).start()
+    if not wait([came], connect).done:
+        came.add_done_callback(lambda late: late.exception() or late.result().close())
         raise Left(f"no answer within {connect:g} s")
-    if isinstance(came[0], Exception):
-        raise Left(_reason(came[0])) from came[0]
-    with came[0] as answer:
+    if error := came.exception():
+        raise Left(_reason(error)) from error
+    with came.result() as answer:
         if answer.status_code == 416:
             raise Left("has no bytes beyond those that arrived")
         if not answer.ok:
             raise Left(f"{answer.status_code} {answer.reason}")
         announced = answer.headers.get("Content-Length", "")
-        if answer.status_code == 206:
-            part = re.fullmatch(
-                r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)", answer.headers.get("Content-Range", "").strip()
-            )
+        if resumed := answer.status_code == 206:
+            span = answer.headers.get("Content-Range", "").strip()
+            part = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)", span)
             if not part or int(part[1]) != start:
                 raise Left("answers with another part of the file than was asked for")
             announced = part[2]
         if size and re.fullmatch("[0-9]+", announced) and announced.lstrip("0") != str(size):  # int("²") is none
             raise Left(f"another file: {announced:.20} bytes, expected {size}")
-        yield start if answer.status_code == 206 else 0, _blocks(answer, stall)
+        yield start if resumed else 0, _blocks(answer, stall)
 
 
 def _blocks(answer: object, stall: float) -> Iterator[bytes]:
@@ -244,9 +238,7 @@ def _reason(error: BaseException) -> str:
     """A network error in a few words: of the errors that libraries wrap around it, the innermost."""
     while below := error.__cause__ or error.__context__:
         error = below
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return "no answer in time" if isinstance(error, TimeoutError) else reason(error)
 
 
 # one file ------------------------------------------------------------------------------------------------------------
@@ -278,8 +270,7 @@ class _Download:
                 except Left as left:
                     failed[url] = left
                     self.say(f"{url}: {left}")
-        why = "; ".join(f"{url}: {left}" for url, left in failed.items()) or "no mirror is known"
-        raise UserError(f"{self.path} could not be downloaded ({why}); {HAND}")
+        raise UserError(f"{self.path} could not be downloaded ({_each(failed) or 'no mirror is known'}); {HAND}")
 
     def from_one(self, url: str, leave_slow: bool) -> None:
         """The whole file from one mirror, with resumed attempts as long as each gets further; else Left."""
@@ -345,24 +336,20 @@ class _Download:
             return
         path = self.part.with_name(f".{self.part.name}.lock")
         while True:
-            with open(path, "a") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
-                        continue  # of another lock's file now: ours was removed while we waited
-                except FileNotFoundError:
-                    continue
-                except BlockingIOError:
-                    if time.monotonic() > self.deadline:
-                        why = "another process is downloading it and is not done in time"
-                        raise UserError(f"{self.path}: {why}") from None
-                    time.sleep(0.1)
-                    continue
-                try:
-                    yield
-                finally:
-                    os.unlink(path)
-                return
+            lock = open(path, "a")  # noqa: SIM115 - closed below, and by any death of this process
+            with suppress(BlockingIOError, FileNotFoundError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:  # else ours was removed while we waited
+                    break
+            lock.close()
+            if time.monotonic() > self.deadline:
+                raise UserError(f"{self.path}: another process is downloading it and is not done in time")
+            time.sleep(0.1)
+        with lock:
+            try:
+                yield
+            finally:
+                os.unlink(path)
 
     def progress(self, count: int, rate: float, url: str) -> None:
         terminal = sys.stderr.isatty()

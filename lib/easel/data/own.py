@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image, ImageOps, features
 
 from easel import files
-from easel.errors import UserError
+from easel.errors import UserError, reason
 
 with suppress(ImportError):  # the plug-in for HEIC, where it is installed
     from pillow_heif import register_heif_opener
@@ -389,10 +389,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except UserError:
         raise
     except Exception as error:
-        if isinstance(error, Image.UnidentifiedImageError):
-            what = "not an image that can be identified"
-        else:
-            what = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+        unknown = isinstance(error, Image.UnidentifiedImageError)
+        what = "not an image that can be identified" if unknown else reason(error)
         raise UserError(f"{path}: not a readable image ({what}); repair the file or take it away") from error
 
 
@@ -460,8 +458,7 @@ class Arrays:
         except FileNotFoundError:
             raise UserError(f"{self.root}: no such file; easel.data.own.save_arrays writes one") from None
         except (OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
-            why = " ".join(str(fault).split())
-            raise UserError(f"{self.root}: not a file of easel.data.own.save_arrays ({why})") from None
+            raise UserError(f"{self.root}: not a file of easel.data.own.save_arrays ({reason(fault)})") from None
         if not good:
             raise UserError(f"{self.root}: train_images must be uint8 (n, 3, H, W) with a class for every label")
         if f"{split}_images" not in found:

@@ -39,7 +39,7 @@ import numpy as np
 
 from easel import files
 from easel.data import download
-from easel.errors import UserError
+from easel.errors import UserError, reason
 from easel.warm import share
 
 CHOICES = ("auto", "photographs")  # names that stand for one of several sets: easel.data.sets.choose says which
@@ -95,7 +95,7 @@ class Published:
         try:
             (self.unpack or _unpack_files)(self, root)
         except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-            what = f"cannot be unpacked into {root / self.folder} ({getattr(error, 'strerror', None) or error})"
+            what = f"cannot be unpacked into {root / self.folder} ({reason(error)})"
             raise UserError(f"{archive}: {what}; {download.WRITABLE}") from error
 
     def content(self, root: Path, file: str, md5: str) -> bytes:
@@ -109,7 +109,7 @@ class Published:
                 content = file.read() if hold else b""
                 found = download.md5_of(io.BytesIO(content) if hold else file)
         except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); run: easel data {self.name}") from error
+            raise UserError(f"{path}: cannot be read ({reason(error)}); run: easel data {self.name}") from error
         if found != md5:
             fix = f"delete this file and run: easel data {self.name}"
             raise UserError(f"{path}: wrong bytes, MD5 is {found}, expected {md5}; {fix}")
@@ -159,34 +159,25 @@ def _unpack_files(this: Published, root: Path) -> None:
 # CIFAR ---------------------------------------------------------------------------------------------------------------
 
 
-def _cifar10(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    return *_pixels(this, root, split, "labels", 10, "a CIFAR-10 batch"), this.classes
-
-
-def _cifar100(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    what = "a file of CIFAR-100"
-    images, labels = _pixels(this, root, split, "fine_labels", 100, what)
-    ((meta, md5),) = this.files["meta"]
-    with _table(this, root, meta, md5, what) as table:
-        names = tuple(table["fine_label_names"])
-        if len(set(names)) != 100:
-            raise UserError(f"it holds {len(set(names))} names, not 100")
-    return images, labels, names
-
-
-def _pixels(this: Published, root: Path, split: str, key: str, classes: int, what: str):
-    """Images (n, 3, 32, 32) uint8 and labels (n,) int64 of a split's files, in the official order."""
-    files = this.files[split]
-    each = this.rows[split] // len(files)
-    images, labels = [], []
-    for file, md5 in files:
+def _cifar(this: Published, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """In the official order; of CIFAR-100 the fine classes, whose names are in a file of their own."""
+    kind = ("fine_labels", 100, "a file of CIFAR-100") if "meta" in this.files else ("labels", 10, "a CIFAR-10 batch")
+    key, classes, what = kind
+    names, images, labels = this.classes, [], []
+    each = this.rows[split] // len(this.files[split])
+    for file, md5 in this.files[split]:
         with _table(this, root, file, md5, what) as table:
             data, marks = table["data"], np.asarray(table[key], np.int64)
             if data.shape != (each, 3072) or marks.shape != (each,) or marks.min() < 0 or marks.max() >= classes:
                 raise UserError(f"it holds {data.shape} pixels and {marks.shape} labels, not {each} images")
         images.append(data.reshape(each, 3, this.side, this.side))
         labels.append(marks)
-    return np.concatenate(images), np.concatenate(labels)
+    for file, md5 in this.files.get("meta", ()):
+        with _table(this, root, file, md5, what) as table:
+            names = tuple(table["fine_label_names"])
+            if len(set(names)) != 100:
+                raise UserError(f"it holds {len(set(names))} names, not 100")
+    return np.concatenate(images), np.concatenate(labels), names
 
 
 @contextmanager
@@ -243,7 +234,7 @@ def read_cifar_pickle(content: bytes) -> dict:
     except UserError:
         raise
     except Exception as error:  # a damaged pickle may raise whatever it happens to ask for
-        raise UserError(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise UserError(f"damaged: {reason(error)}") from error
 
 
 # STL-10 --------------------------------------------------------------------------------------------------------------
@@ -313,8 +304,7 @@ def _places(this: Published, zipped: zipfile.ZipFile) -> dict[str, str]:
     for split, rows in (("train", this.rows["train"]), ("val", this.rows["test"])):
         each = rows // len(this.classes)
         for wnid in this.classes:
-            images = found[f"{split}/{wnid}"]
-            if images != each:
+            if (images := found[f"{split}/{wnid}"]) != each:
                 why = f"{images} images of {wnid} for {split}/, not {each}"
                 raise UserError(f"{zipped.filename}: {why}; download it anew")
     return places
@@ -324,7 +314,7 @@ def _places(this: Published, zipped: zipfile.ZipFile) -> dict[str, str]:
 # Byte-identical copies that others have verified; CIFAR's official host last: it has given about 70 kB/s since June
 # 2026. Whatever a mirror sends, it is the MD5 that decides. MD5s of files as in torchvision.
 
-register_set(
+for _set in (
     Published(
         name="cifar10",
         archive="cifar-10-python.tar.gz",
@@ -350,11 +340,9 @@ register_set(
             "test": (("test_batch", "40351d587109b95175f43aff81a1287e"),),
         },
         beside=(("batches.meta", "5ff9c542aee3614f3951f8cda6e48888"),),  # for torchvision
-        read=_cifar10,
+        read=_cifar,
         channels=((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),  # [A, notes]
-    )
-)
-register_set(
+    ),
     Published(
         name="cifar100",  # its 100 fine classes
         archive="cifar-100-python.tar.gz",
@@ -374,10 +362,8 @@ register_set(
             "test": (("test", "f0ef6b0ae62326f3e7ffdfab6717acfc"),),
             "meta": (("meta", "7973b15100ade9c7d40fb424638fde48"),),
         },
-        read=_cifar100,
-    )
-)
-register_set(
+        read=_cifar,
+    ),
     Published(
         name="stl10",
         archive="stl10_binary.tar.gz",
@@ -402,18 +388,13 @@ register_set(
             ),
         },
         read=_stl10,
-    )
-)
-register_set(
+    ),
     Published(
         name="tiny-imagenet-10",
         archive="tiny-imagenet-200.zip",
         md5="90528d7ca1a48142e341f4ef8d21d0de",
         bytes=248_100_043,
-        urls=(
-            "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-            "https://image-net.org/data/tiny-imagenet-200.zip",
-        ),
+        urls=("http://cs231n.stanford.edu/tiny-imagenet-200.zip", "https://image-net.org/data/tiny-imagenet-200.zip"),
         folder="tiny-imagenet-10",
         side=64,
         rows={"train": 5_000, "test": 500},
@@ -434,8 +415,9 @@ register_set(
             "tiny-imagenet-10: real photographs of Tiny ImageNet, 64x64 pixels, in ten classes of which two (Persian "
             "cat and bow tie) are the paper's; they stand in for its mini ImageNet"
         ),
-    )
-)
+    ),
+):
+    PUBLISHED[_set.name] = _set
 
 
 # scores of others -----------------------------------------------------------------------------------------------------
@@ -485,6 +467,11 @@ class Outside:
     made: Callable[[bytes], bytes]  # raises whatever it likes where the file is not what it should be
     source: str
 
+    @property
+    def path(self) -> Path:
+        """Where it lies, or would."""
+        return files.data_dir() / self.kept
+
 
 SOURCES = {
     "cifar10n": Outside(
@@ -511,23 +498,18 @@ SOURCES = {
 def fetch_source(name: str) -> Path:
     """The file of one of SOURCES in the data folder, downloaded if it is not there. UserError where it cannot be."""
     one = SOURCES[name]
-    path = files.data_dir() / one.kept
-    return path if path.is_file() else download.fetch_unchecked(_urls(one), path, one.made)
-
-
-def _urls(one: Outside) -> tuple[str, ...]:
-    return download.mirrors(one.url.rpartition("/")[2], (one.url,))
+    urls = download.mirrors(one.url.rpartition("/")[2], (one.url,))
+    return one.path if one.path.is_file() else download.fetch_unchecked(urls, one.path, one.made)
 
 
 def _read(name: str, dataset, split: str) -> bytes | None:
-    path = files.data_dir() / SOURCES[name].kept
+    path = SOURCES[name].path
     return path.read_bytes() if (dataset.name, dataset.split) == ("cifar10", split) and path.is_file() else None
 
 
 def _in_order(name: str, theirs: np.ndarray, labels: np.ndarray) -> None:
     if (theirs != labels).any():
-        path = os.fspath(files.data_dir() / SOURCES[name].kept)
-        raise UserError(f"{path}: its labels are not CIFAR-10's in its order; take the file away")
+        raise UserError(f"{SOURCES[name].path}: its labels are not CIFAR-10's in its order; take the file away")
 
 
 def human_labels(dataset) -> dict[str, np.ndarray] | None:
@@ -574,6 +556,5 @@ def scores(dataset) -> dict[str, np.ndarray]:
 
 def where_is(name: str) -> str:
     """One line on one of SOURCES: where it is, or how to get it."""
-    path = files.data_dir() / SOURCES[name].kept
-    where = str(path) if path.is_file() else f"not here: easel data {name}"
-    return f"{name + ' ':<18}{SOURCES[name].source}; {where}"
+    one = SOURCES[name]
+    return f"{name + ' ':<18}{one.source}; {one.path if one.path.is_file() else f'not here: easel data {name}'}"

@@ -276,12 +276,10 @@ def _held(name: str) -> tuple[str, float]:
 
 def on_disk(name: str) -> bool:
     """Whether a published set is there; its archive, if that is there, is checked and unpacked. True for all others."""
-    published = PUBLISHED.get(name)
-    if published is None:
-        return True
-    if not published.complete(files.data_dir()) and (files.data_dir() / published.archive).is_file():
-        published.lay(files.data_dir())
-    return published.complete(files.data_dir())
+    published, here = PUBLISHED.get(name), files.data_dir()
+    if published and not published.complete(here) and (here / published.archive).is_file():
+        published.lay(here)
+    return published is None or published.complete(here)
 
 
 def fetch_missing(name: str, seconds: float | None = None) -> bool:

@@ -5,14 +5,9 @@ from easel import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
-        "Trial": "trial",
-        "Recipe": "trial",
-        "Edit": "trial",
-        "two_groups": "trial",
-        "Record": "record",
-        "Store": "store",
-        "Ledger": "store",
-        "Quantity": "quantities",
-        "register_quantity": "quantities",
+        "trial": "Trial Recipe Edit two_groups",
+        "record": "Record",
+        "store": "Store Ledger",
+        "quantities": "Quantity register_quantity",
     },
 )

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -69,11 +70,8 @@ def words() -> str:
 def processor() -> str:
     """Processor and number of cores."""
     name, cores = platform.processor() or platform.machine(), os.cpu_count() or 1
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        name = found[1].strip() if found else name
-    except OSError:
-        pass  # not Linux
+    with suppress(OSError, TypeError):  # no such file where it is not Linux, no such line on some processors
+        name = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[1].strip()
     return f"{name}, {cores} core{'' if cores == 1 else 's'}"
 
 
@@ -89,10 +87,9 @@ def note_of(blob: bytes) -> dict:
     """
     made = files.unsealed(blob)
     made.pop("sha256", None)
-    for name, value in made.items():
-        kind = _KINDS.get(name, object)
-        if not isinstance(value, kind) or (kind is not object and isinstance(value, bool)):
-            raise ValueError(f"{name!r} is {value!r:.40}")
+    for name in made.keys() & _KINDS:
+        if not isinstance(made[name], _KINDS[name]) or isinstance(made[name], bool):
+            raise ValueError(f"{name!r} is {made[name]!r:.40}")
     if not 0 <= made.get("seconds", 0) < 1e12:
         raise ValueError(f"'seconds' is {made['seconds']}")
     return made

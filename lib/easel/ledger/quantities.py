@@ -82,12 +82,8 @@ def _prediction(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.argmax(1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int16)
 
 
-def _logits(logits: Tensor, labels: Tensor) -> Tensor:
-    return logits.clamp(-_HALF, _HALF).half()
-
-
-def _features(features: Tensor, labels: Tensor) -> Tensor:
-    return features.clamp(-_HALF, _HALF).half()
+def _all(numbers: Tensor, labels: Tensor) -> Tensor:
+    return numbers.clamp(-_HALF, _HALF).half()
 
 
 for _quantity in (
@@ -95,7 +91,7 @@ for _quantity in (
     Quantity(name="loss", measure=_loss),
     Quantity(name="probability", measure=_probability, decode=_in_255ths),  # of the label; a byte
     Quantity(name="prediction", measure=_prediction, decode=lambda stored: stored.astype(np.int64)),
-    Quantity(name="logits", measure=_logits),  # of every class: (examples, classes), 2 bytes each
-    Quantity(name="features", measure=_features, decode=lambda stored: stored, of="features"),  # float16 (examples, d)
+    Quantity(name="logits", measure=_all),  # of every class: (examples, classes), 2 bytes each
+    Quantity(name="features", measure=_all, decode=lambda stored: stored, of="features"),  # float16 (examples, d)
 ):
     QUANTITIES[_quantity.name] = _quantity

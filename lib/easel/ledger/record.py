@@ -64,9 +64,7 @@ def unpack(blob: bytes) -> dict[str, np.ndarray]:
             raise UnknownRecord("it would become larger than it is when it is read")
         with np.load(io.BytesIO(blob), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, MemoryError):  # of this machine's, not of the record's
-        raise
-    except UnknownRecord:
+    except (OSError, MemoryError, UnknownRecord):  # the first two are this machine's faults, not the record's
         raise
     except Exception as fault:  # whole, but no archive of plain arrays: others can write a SHA-256, too
         raise UnknownRecord(f"it holds no arrays ({type(fault).__name__})") from None
@@ -112,27 +110,18 @@ class Record:
         """The record of a trial that has just been trained."""
         edit, arrays = trial.edit or Edit(), dict(arrays)
         if edit.keep is not None:
-            mask = np.zeros(len(trial.examples), bool)
-            mask[edit.keep] = True
-            arrays = arrays | {"keep": np.packbits(mask)}
+            arrays["keep"] = np.packbits(np.isin(np.arange(len(trial.examples)), edit.keep))
         if edit.labels is not None:
-            arrays = arrays | {"labels": edit.labels.astype(np.int16)}
+            arrays["labels"] = edit.labels.astype(np.int16)
         if edit.order is not None:
-            arrays = arrays | {"order": edit.order.astype(np.int32)}
+            arrays["order"] = edit.order.astype(np.int32)
         asked = {name: getattr(trial, name) for name in ("data", "split", "images", "subset_seed")}
         views = {view: trial.view_examples(view).fingerprint for view in trial.measured}
         return cls(trial.key, trial.identity, asked, views, status, len(trial.examples), arrays, provenance)
 
     def to_bytes(self) -> bytes:
-        meta = {
-            "format": FORMAT,
-            "identity": self.identity,
-            "data": self.data,
-            "views": self.views,
-            "status": self.status,
-            "examples": self.examples,
-        }
-        return pack(self.arrays | {"meta": np.frombuffer(canonical(meta), np.uint8)})
+        meta = {name: getattr(self, name) for name in ("identity", "data", "views", "status", "examples")}
+        return pack(self.arrays | {"meta": np.frombuffer(canonical(meta | {"format": FORMAT}), np.uint8)})
 
     @classmethod
     def from_bytes(cls, blob: bytes, key: str) -> "Record":
@@ -180,8 +169,7 @@ class Record:
         """Whether two records of one key agree in every number of which both have a row."""
         if self.key != other.key:
             return False
-        shared = [name for name in self.arrays if name in other.arrays]
-        pairs = [(self.arrays[name], other.arrays[name]) for name in shared]
+        pairs = [(self.arrays[name], other.arrays[name]) for name in self.arrays.keys() & other.arrays]
         cut = [(a[: len(b)], b[: len(a)]) if a.ndim else (a, b) for a, b in pairs]
         return all(a.dtype != b.dtype or np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in cut)
 
@@ -189,7 +177,7 @@ class Record:
         """This record with what an older one of the same run has besides: further views, quantities, epochs."""
         arrays = {
             name: max((r.arrays[name] for r in (self, older) if name in r.arrays), key=np.size)
-            for name in {**older.arrays, **self.arrays}
+            for name in older.arrays | self.arrays
         }
         longer = max(self, older, key=lambda record: record.epochs)
         return replace(self, arrays=arrays, views=older.views | self.views, status=longer.status)
@@ -199,9 +187,8 @@ class Record:
         try:
             packed = self.arrays[f"correct.{view}"]
         except (KeyError, TypeError):
-            raise UserError(
-                f"no view {one_line(repr(view), 60)} in this record: it has {', '.join(sorted(self.views))}"
-            ) from None
+            there = ", ".join(sorted(self.views))
+            raise UserError(f"no view {one_line(repr(view), 60)} in this record: it has {there}") from None
         count = self.examples if View.of(view).base in ("train", "online") else int(self.arrays[f"count.{view}"])
         return np.unpackbits(packed, axis=1, count=count).astype(bool)
 
@@ -219,11 +206,9 @@ class Record:
             return self.key == trial.key and self.status == "diverged"
         if self.status == "diverged" and self.epochs == trial.epochs:
             return True
-        views = {view: trial.view_examples(view).fingerprint for view in trial.views}
-        if any(self.views.get(view) != fingerprint for view, fingerprint in views.items()):
-            return False
-        return all(
-            name in self.arrays and len(self.arrays[name]) >= rows for name, rows in trial.arrays(trial.record).items()
+        asked = trial.arrays(trial.record)
+        return all(self.views.get(view) == trial.view_examples(view).fingerprint for view in trial.views) and all(
+            len(self.arrays.get(name, ())) >= rows for name, rows in asked.items()
         )
 
     @cached_property

@@ -14,6 +14,7 @@ import re
 import warnings
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields as dataclass_fields
@@ -24,7 +25,7 @@ import numpy as np
 
 from easel import files
 from easel.data.sets import Dataset
-from easel.errors import UserError, answers, name_once, one_line, refuse_other_kinds
+from easel.errors import UserError, answers, name_once, one_line, reason, refuse_other_kinds
 from easel.ledger.provenance import note_bytes, note_of
 from easel.ledger.record import BadRecord, Record, UnknownRecord
 from easel.ledger.trial import Trial
@@ -109,9 +110,14 @@ class Store:
         if record is not None:
             yield record
         for pack in self._packs.get(key, ()):
-            record = self._read_released(key, pack)
-            if record is not None:
-                yield record
+            try:
+                record = _out_of(pack, key)
+            except Exception as fault:  # as in `_out_of`
+                name_once(f"{key[:12]} in {pack} is damaged ({reason(fault)}) and not used")
+                continue
+            record.provenance |= {"released": pack.name}
+            record.path = pack
+            yield record
 
     def _read_own(self, key: str) -> Record | None:
         path = self.path(key)
@@ -127,10 +133,9 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, MemoryError, UnknownRecord) as fault:  # it may be whole, so no other may take its place
-            self.strange[key] = (
-                f"it cannot be read: {files.why(fault)}" if isinstance(fault, OSError) else _words(fault)
-            )
-            name_once(f"{path} is left alone: {self.strange[key]}")
+            why = f"it cannot be read: {files.why(fault)}" if isinstance(fault, OSError) else reason(fault)
+            self.strange[key] = why
+            name_once(f"{path} is left alone: {why}")
             return None
         record.path, record.provenance = path, self.note(key)
         return record
@@ -169,7 +174,7 @@ class Store:
     @cached_property
     def _packs(self) -> dict[str, list[Path]]:
         """key -> the released packs that hold a record of it. A pack whose list of content is odd is named."""
-        found: dict[str, list[Path]] = {}
+        found: dict[str, list[Path]] = defaultdict(list)
         for pack_path in sorted(self.released.glob("*.zip")) if self.released else []:
             try:
                 with files.open_regular(pack_path) as file, zipfile.ZipFile(file) as archive:
@@ -185,18 +190,8 @@ class Store:
             if odd := sorted(alone) + swollen:
                 name_once(f"released records {pack_path} are damaged: they lack a record beside {odd[0][:80]}")
             for key in keys:
-                found.setdefault(key, []).append(pack_path)
+                found[key].append(pack_path)
         return found
-
-    def _read_released(self, key: str, pack: Path) -> Record | None:
-        try:
-            record = _out_of(pack, key)
-        except Exception as fault:
-            name_once(f"{key[:12]} in {pack} is damaged ({_words(fault)}) and not used")
-            return None
-        record.provenance |= {"released": pack.name}
-        record.path = pack
-        return record
 
     def keys(self) -> list[str]:
         """Keys of the records in the folder, unread; files of other names are none of ours."""
@@ -204,25 +199,22 @@ class Store:
 
     def latest(self) -> list[str]:
         """`keys`, those written last first."""
-        dated = []
+        dated = {}
         for key in self.keys():
             with suppress(OSError):  # removed meanwhile
-                dated.append((self.path(key).stat().st_mtime_ns, key))
-        return [key for _, key in sorted(dated, reverse=True)]
+                dated[key] = self.path(key).stat().st_mtime_ns
+        return sorted(dated, key=dated.get, reverse=True)
 
     def records(self) -> Iterator[Record]:
         """Every verified record of the folder."""
-        return (record for record in map(self.read, self.keys()) if record is not None)
+        return filter(None, map(self.read, self.keys()))
 
     def found(self, keys: Iterable[str]) -> list[Record]:
         """The verified records of these keys; KeyError names the first that is missing."""
-        records = []
-        for key in keys:
-            record = self.read(key)
-            if record is None:
-                raise KeyError(key)
-            records.append(record)
-        return records
+        records = {key: self.read(key) for key in keys}
+        if missing := [key for key, record in records.items() if record is None]:
+            raise KeyError(missing[0])
+        return list(records.values())
 
     def take(self, source: Path) -> "Taken":
         """Bring the records of a pack, or of another store's folder, into this store, each verified.
@@ -247,10 +239,6 @@ class Store:
         return taken
 
 
-def _words(fault: Exception) -> str:
-    return " ".join(str(fault).split()) or type(fault).__name__
-
-
 def _content(archive: zipfile.ZipFile, name: str) -> bytes:
     """A file out of a zip; ValueError for one that is made to fill memory."""
     if (size := archive.getinfo(name).file_size) > MOST_BYTES:
@@ -268,8 +256,9 @@ def _out_of(pack: Path, key: str) -> Record:
         try:
             record.provenance = note_of(_content(archive, f"{key}.json"))
         except Exception as fault:  # as above
-            why = _words(fault)
-            name_once(f"note {key[:12]} in {pack} is damaged ({why}) and not used; the record beside it is whole")
+            name_once(
+                f"note {key[:12]} in {pack} is damaged ({reason(fault)}) and not used; the record beside it is whole"
+            )
     return record
 
 
@@ -290,16 +279,15 @@ _MEMBERS = 600  # bytes that a zip spends on a record besides its content: two h
 
 def write_pack(records: Iterable[Record], path: Path) -> int:
     """One zip of records, for `results/ledgers/`, the same bytes for the same records; returns how many."""
-    buffer, count = io.BytesIO(), 0
+    buffer, records = io.BytesIO(), sorted(records, key=lambda record: record.key)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for record in sorted(records, key=lambda r: r.key):
+        for record in records:
             for name, blob in ((".npz", record.to_bytes()), (".json", note_bytes(record.provenance))):
                 member = zipfile.ZipInfo(record.key + name, (1980, 1, 1, 0, 0, 0))
                 archive.writestr(member, blob, zipfile.ZIP_DEFLATED)
-            count += 1
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, buffer.getvalue())
-    return count
+    return len(records)
 
 
 def write_packs(records: Iterable[Record], path: Path) -> list[tuple[Path, int]]:
@@ -312,8 +300,7 @@ def write_packs(records: Iterable[Record], path: Path) -> list[tuple[Path, int]]
         blobs = (record.to_bytes(), note_bytes(record.provenance))
         more = sum(len(zlib.compress(blob, 9)) for blob in blobs) + _MEMBERS
         if parts[-1] and size + more > PACK_BYTES:
-            parts.append([])
-            size = 0
+            parts, size = [*parts, []], 0
         parts[-1].append(record)
         size += more
     older = _parts_of(path)
@@ -351,7 +338,7 @@ def _found_in(source: Path) -> Iterator[tuple[str, Record | Exception]]:
             with files.open_regular(source) as file, zipfile.ZipFile(file) as archive:
                 names = sorted(name[:-4] for name in archive.namelist() if name.endswith(".npz"))
         except Exception as fault:  # what zipfile raises on spoilt bytes is of many kinds
-            raise UserError(f"{source} is no pack of records ({_words(fault)}); easel release makes them") from None
+            raise UserError(f"{source} is no pack of records ({reason(fault)}); easel release makes them") from None
     if not names:
         raise UserError(f"{source} holds no records")
     for name in names:
@@ -400,23 +387,24 @@ class Ledger:
         return list(dict.fromkeys(r.identity["model"] for r in self.records))
 
     @property
-    def _first(self) -> Record:
+    def _some(self) -> list[Record]:
         if not self.records:
             fate = "all of its trials diverged: take a lower learning rate" if self.diverged else "it was made of none"
             raise UserError(f"there is no trial in this ledger; {fate}")
-        return self.records[0]
+        return self.records
 
     @property
     def epochs(self) -> int:
         """Epochs of each trial. UserError where there is none, as of all below."""
-        return self._first.epochs
+        return self._some[0].epochs
 
     @cached_property
     def examples(self) -> Dataset:
         """The images that the trials were trained on, in the order of every array here."""
-        examples, wanted = self._first.trial.examples, self._first.identity["fingerprint"]
-        if examples.fingerprint != wanted:
-            raise UserError(f"{self._first.data['data']} is not what the trials were trained on: its files changed")
+        first = self._some[0]
+        examples = first.trial.examples
+        if examples.fingerprint != first.identity["fingerprint"]:
+            raise UserError(f"{first.data['data']} is not what the trials were trained on: its files changed")
         return examples
 
     @property
@@ -435,14 +423,16 @@ class Ledger:
         if other := sorted({*fields} - {*names}):
             raise UserError(f"no trial has a field {other[0]!r}; they have: {', '.join(names)}")
         wanted = {k: v if isinstance(v, list | tuple | set | range) else [v] for k, v in fields.items()}
-        chosen = [r for r in self.records if all(_among(getattr(r.trial, k), v) for k, v in wanted.items())]
+        chosen = []
+        with suppress(ValueError):  # arrays, of which one cannot say whether they are equal
+            chosen = [r for r in self.records if all(getattr(r.trial, k) in v for k, v in wanted.items())]
         if not chosen:
             raise UserError(f"no trial in this ledger has {one_line(fields, 100)}")
         return Ledger(chosen)
 
     def correct(self, view: str = "train") -> np.ndarray:
         """bool (trials, epochs, examples)."""
-        return np.stack([r.correct(view) for r in (self._first, *self.records[1:])])
+        return np.stack([r.correct(view) for r in self._some])
 
     def has(self, quantity: str, view: str = "train") -> bool:
         """Whether every trial recorded this quantity of this view."""
@@ -450,7 +440,7 @@ class Ledger:
 
     def values(self, quantity: str, view: str = "train") -> np.ndarray:
         """(trials, epochs, examples): float32 of "margin", "loss", "probability"; "features": (…, d) float16."""
-        return np.stack([r.values(quantity, view) for r in (self._first, *self.records[1:])])
+        return np.stack([r.values(quantity, view) for r in self._some])
 
     def predictions(self, view: str = "train") -> np.ndarray:
         """int64 (trials, epochs, examples): the class that each trial named, where the trials record "prediction"."""
@@ -459,20 +449,12 @@ class Ledger:
     @property
     def loss(self) -> np.ndarray:
         """float32 (trials, epochs): mean training loss."""
-        return np.stack([r.arrays["loss"] for r in (self._first, *self.records[1:])])
+        return np.stack([r.arrays["loss"] for r in self._some])
 
     @property
     def seconds(self) -> float:
         """Seconds that the trials took, summed, wherever they ran."""
         return float(sum(r.provenance.get("seconds", 0.0) for r in self.records))
-
-
-def _among(value: object, wanted: Iterable) -> bool:
-    for one in wanted:
-        with suppress(ValueError):  # arrays, of which one cannot say whether they are equal
-            if one == value:
-                return True
-    return False
 
 
 class Groups:

@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from easel.data import changes as perturb, sets as datasets
-from easel.errors import UserError, answers, one_line, refuse_other_kinds
+from easel.errors import UserError, answers, is_whole, one_line, refuse_other_kinds
 from easel.ledger.quantities import QUANTITIES
 from easel.nets import names as models
 
@@ -179,7 +179,7 @@ def _wholes(name: str, values: object) -> np.ndarray:
 
 
 def _whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if not is_whole(value, least):
         raise UserError(f"{name}={value!r}: a whole number from {least}")
 
 
@@ -197,9 +197,8 @@ class Timed:
         """The name, parsed. UserError where what follows the sign @ is no epoch."""
         base, at, epoch = name.partition("@")
         if at and not re.fullmatch("[1-9][0-9]{0,8}", epoch):
-            raise UserError(
-                f"{cls.WHAT} {name!r}: what follows the sign @ is an epoch, counted from 1, such as {base}@1"
-            )
+            what = f"{cls.WHAT} {name!r}"
+            raise UserError(f"{what}: what follows the sign @ is an epoch, counted from 1, such as {base}@1")
         return cls(base, int(epoch) if at else None)
 
 
@@ -212,9 +211,7 @@ class View(Timed):
     @cached_property
     def count(self) -> int | None:
         """Test images that are looked at; None: all, or another view."""
-        found = re.fullmatch(
-            "test:([1-9][0-9]{0,8})", self.base
-        )  # one text for one view, or it would be evaluated twice
+        found = re.fullmatch("test:([1-9][0-9]{0,8})", self.base)  # one text for a view, or it would be evaluated twice
         return int(found[1]) if found else None
 
     @cached_property
@@ -224,7 +221,7 @@ class View(Timed):
 
     def check(self) -> None:
         """UserError unless this is a view that a trial can record. (Whether tiles fit the images: view_examples.)"""
-        if self.change and perturb.is_change(self.change):
+        if self.change and self.change.partition("=")[0] in perturb.CHANGES:
             perturb.check_view(self.change)
         elif self.base not in ("train", "online", "test") and not self.count:
             changes = ", ".join(perturb.examples())
@@ -264,20 +261,16 @@ class Trial:
     judged: bool = True
 
     def __post_init__(self) -> None:
-        refuse_other_kinds("trial", _KINDS_OF_TRIAL | {"recipe": Recipe}, vars(self))
-        if self.edit is not None:
-            refuse_other_kinds("trial", {"edit": Edit}, {"edit": self.edit})
+        kinds = _KINDS_OF_TRIAL | {"recipe": Recipe} | ({} if self.edit is None else {"edit": Edit})
+        refuse_other_kinds("trial", kinds, vars(self))
         models.check(self.model)
-        _whole("subset_seed", self.subset_seed, 0)
-        _whole("seed", self.seed, 0)
-        _whole("epochs", self.epochs, 1)
+        for name, least in (("subset_seed", 0), ("seed", 0), ("epochs", 1), ("images", 1)):
+            value = getattr(self, name)
+            if name != "images" or value is not None:
+                _whole(name, value, least)
+                object.__setattr__(self, name, int(value))  # JSON, and so the key, wants Python's own
         if self.recipe.horizon is not None and self.epochs > self.recipe.horizon:
             raise UserError(f"epochs={self.epochs}: at most the schedule's horizon of {self.recipe.horizon}")
-        if self.images is not None:
-            _whole("images", self.images, 1)
-        for name in ("seed", "epochs", "images", "subset_seed"):
-            if isinstance(getattr(self, name), np.integer):  # JSON, and so the key, wants Python's own
-                object.__setattr__(self, name, int(getattr(self, name)))
         for name in ("views", "record", "also"):
             values = getattr(self, name)
             values = (values,) if isinstance(values, str) else tuple(sorted(set(values)))
@@ -420,9 +413,6 @@ class Trial:
     def __getstate__(self) -> dict:  # a worker process needs the fields, not the cached images
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state)
-
 
 @answers(models="texts", trials="whole numbers")
 def two_groups(models: Sequence[str], trials: Sequence[int]) -> dict[str, tuple[list[int], list[int]]]:
@@ -433,14 +423,14 @@ def two_groups(models: Sequence[str], trials: Sequence[int]) -> dict[str, tuple[
     Seeds are dealt out in blocks of the smallest number; equal numbers N make it 0..N-1 and N..2N-1. UserError: another
     number of numbers.
     """
-    models, trials = list(models), list(trials)
-    for number in trials:
+    models, sizes = list(models), list(trials)
+    for number in sizes:
         _whole("trials", number, 1)
     if not models:
         raise UserError("two groups of no net: name at least one")
-    sizes = list(trials) * len(models) if len(trials) == 1 else list(trials)
+    sizes *= len(models) if len(sizes) == 1 else 1
     if len(sizes) != len(models):
-        raise UserError(f"trials {', '.join(map(str, trials))}: one number, or one for each of {', '.join(models)}")
+        raise UserError(f"trials {', '.join(map(str, sizes))}: one number, or one for each of {', '.join(models)}")
     block = min(sizes)
     dealt = [[seed for seed in range(2 * max(sizes) + 2 * block) if seed // block % 2 == side] for side in (0, 1)]
     return {net: (dealt[0][:size], dealt[1][:size]) for net, size in zip(models, sizes, strict=True)}

@@ -3,16 +3,5 @@
 from easel import face
 
 __getattr__, __dir__, __all__ = face(
-    __name__,
-    {
-        "build": "names",
-        "check": "names",
-        "family": "names",
-        "label": "names",
-        "multiply_adds": "names",
-        "parameters": "names",
-        "Family": "names",
-        "register": "names",
-        "register_net": "names",
-    },
+    __name__, {"names": "build check family label multiply_adds parameters Family register register_net"}
 )

@@ -10,7 +10,7 @@ VGG11-BN must share more hard examples with the other normalised nets than VGG11
 It never trains, draws a figure, or breaks a tie by chance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import combinations, product
 
@@ -21,8 +21,7 @@ from torch import nn
 
 from easel.compare import claims, cuts, matching
 from easel.compare.claims import Judged
-from easel.compare.intervals import Interval, jackknife_of
-from easel.errors import UserError
+from easel.compare.intervals import ANY, Interval, jackknife_of
 from easel.ledger.store import Groups
 from easel.nets.names import build, check, family
 from easel.sections import printed
@@ -45,7 +44,7 @@ def every_pair(groups: Groups, data: str, m: int = 1) -> pd.DataFrame:
     RULE_low and RULE_high; paper (the printed value, nan: none); n (trials); mlp (one is an MLP); verdict on the level.
     data: a name of easel.data, to find what is printed.
     """
-    rules = {ties: _rates(groups, m, ties) for ties in TIE_RULES}
+    rules = {ties: _table_1(groups, m, ties) for ties in TIE_RULES}
     table = rules["expected"].merge(printed.rates(data), on=["a", "b", "which"], how="left")
     for ties, frame in rules.items():
         table[ties], table[f"{ties}_low"], table[f"{ties}_high"] = frame.rate, frame.low, frame.high
@@ -53,17 +52,14 @@ def every_pair(groups: Groups, data: str, m: int = 1) -> pd.DataFrame:
     table["pair"] = table.a + " – " + table.b
     table["n"] = np.where(table.a == table.b, 2, 4) * table.n_trials
     table["mlp"] = table.a.isin(plain) | table.b.isin(plain)
-    printed_too = table.paper.notna()
-    table["verdict"] = "open"
-    table.loc[printed_too, "verdict"] = [level(row, groups).finding.verdict for row in _rows(table[printed_too])]
-    return table
+    judged = (level(row, groups).finding if np.isfinite(row.paper) else None for row in _rows(table))
+    return table.assign(verdict=[found.verdict if found else "open" for found in judged])
 
 
 def over_m(groups: Groups, epochs: int) -> pd.DataFrame:
     """Expected matching rates of every pair after 1, 2, 3, 5, 10 and all epochs: `rate_table`, with m and pair."""
     chosen = sorted({1, 2, 3, 5, 10, epochs} & set(range(1, epochs + 1)))
-    parts = [_rates(groups, m, "expected").assign(m=m) for m in chosen]
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat([_table_1(groups, m, "expected").assign(m=m) for m in chosen], ignore_index=True)
     return table.assign(pair=table.a + " – " + table.b)
 
 
@@ -74,8 +70,9 @@ def ceiling_shares(table: pd.DataFrame, data: str) -> pd.DataFrame:
     """
     crossing = table[table.a != table.b]
     found = crossing[["pair", "a", "b", "which", "rate", "share", "mlp", "n"]]
-    found = found.assign(low=crossing.share_low, high=crossing.share_high)
-    return found.assign(printed=printed.share_of_ceiling(printed.rates(data), crossing))
+    said = _said(printed.rates(data))
+    there = [said("of the ceiling", row.a, row.b, row.which) for row in crossing.itertuples()]
+    return found.assign(low=crossing.share_low, high=crossing.share_high, printed=np.array(there, float))
 
 
 def cut_curves(groups: Groups, which: str, m: int = 1) -> pd.DataFrame:
@@ -99,7 +96,7 @@ def graded(groups: Groups) -> pd.DataFrame:
     if not groups.ledger.has("probability", "train@1"):
         return pd.DataFrame()
     sure = groups.probability()
-    return pd.concat([matching.rate_table(sure, which=which, labels=groups.labels) for which in ("easy", "hard")])
+    return pd.concat([matching.rate_table(sure, which=which, labels=groups.labels) for which in cuts.WHICH])
 
 
 def is_cifar(data: str) -> bool:
@@ -116,7 +113,7 @@ def beyond_classes(table: pd.DataFrame, which: str) -> Judged | None:
     if pairs.empty:
         return None
     bars = dict(zip(pairs.pair, pairs.stratified_chance, strict=True))
-    found = claims.judge(_points(pairs, "rate", "low", "high"), above=bars)
+    found = claims.judge(claims.row_points(pairs, pairs.pair, ("rate", "low", "high")), above=bars)
     weakest = pairs[pairs.pair == found.where].iloc[0]
     why = f"weakest: {found.where}; chance with classes kept {weakest.stratified_chance:.2f}; ties: {_ties(weakest)}"
     return Judged(found, why, float(pairs.paper.min()))
@@ -146,7 +143,8 @@ def same_ranking(ranks: pd.DataFrame, groups: Groups, mlp: bool) -> Judged | Non
     between = between[(between.a.isin(plain) | between.b.isin(plain)) == mlp]
     if between.empty:
         return None
-    points = _points(between.assign(pair=between.a + " – " + between.b), "share", "share_low", "share_high")
+    ends = ("share", "share_low", "share_high")
+    points = claims.row_points(between, between.a + " – " + between.b, ends)
     found = claims.judge(points, below=BAR) if mlp else claims.judge(points, above=BAR)
     return Judged(found, "decides: {where}; .90 is our bar", "in words")
 
@@ -194,15 +192,7 @@ def twins(nets: Sequence[str]) -> list[tuple[str, str]]:
     return [(name.replace("_bn", ""), name) for name in nets if "_bn" in name and name.replace("_bn", "") in nets]
 
 
-def gain_table(
-    groups: Mapping[str, tuple],
-    nets: Mapping[str, str],
-    labels,
-    *,
-    which: str = "hard",
-    fraction: float = 0.10,
-    level: float = 0.95,
-) -> pd.DataFrame:
+def gain_table(groups: Mapping[str, tuple], nets: Mapping[str, str], labels, *, which: str = "hard") -> pd.DataFrame:
     """How much more a net shares with the others once it has batch normalisation. Empty where no net has a twin.
 
     groups: {shown name: (first, second)}, as for `matching.rate_table`; nets: {shown name: model}; labels: (examples,).
@@ -216,7 +206,7 @@ def gain_table(
                         that is more sure of its own hard examples shares more with every other one, for that reason
     UserError: as `matching.rate`, and fewer than two trials in a group.
     """
-    cut = cuts.asked(which, fraction)
+    cut = cuts.asked(which, 0.10)
     shown = {model: name for name, model in nets.items()}
     names, rows = list(groups), []
     arrays = [half for pair in groups.values() for half in pair]
@@ -224,25 +214,23 @@ def gain_table(
     for pair in twins(list(nets.values())):
         plain, normal = (shown[model] for model in pair)
         partners = _partners([name for name in names if name not in (plain, normal)], nets)
-        if not partners:
-            continue
 
         def levels(counts, plain=plain, normal=normal, partners=partners):
             found = _Rates(dict(zip(names, zip(counts[::2], counts[1::2], strict=True), strict=True)), codes, cut)
-            both = [
-                [np.mean([found.of(measure, one, other) for other in others]) for one in (plain, normal)]
-                for others, measure in product(partners.values(), GAINS)
-            ]
-            return np.array([[a, b, b - a] for a, b in both]).ravel()
+            values = []
+            for others, measure in product(partners.values(), GAINS):
+                a, b = (np.mean([found.of(measure, one, other) for other in others]) for one in (plain, normal))
+                values += [a, b, b - a]
+            return values
 
-        found = jackknife_of(arrays, levels, level=level)
+        found = jackknife_of(arrays, levels)
         for at, (partner, measure) in enumerate(product(partners, GAINS)):
             without, with_it, difference = found[3 * at : 3 * at + 3]
             over = partners[partner]
             n = sum(len(half) for net in (plain, normal, *over) for half in groups[net])
             row = (f"{plain}, {normal}", partner, normalised(nets[over[0]]), ", ".join(over), which, measure)
-            low, high = (np.clip(end, *((-1, 1) if measure == "rate" else (None, None))) for end in difference[1:3])
-            rows.append((*row, without.estimate, with_it.estimate, difference.estimate, low, high, n))
+            ends = np.clip(difference[1:3], *((-1, 1) if measure == "rate" else ANY))
+            rows.append((*row, without.estimate, with_it.estimate, difference.estimate, *ends, n))
     columns = "twins partner normalised over which measure without with difference low high n"
     return pd.DataFrame(rows, columns=columns.split())
 
@@ -250,7 +238,7 @@ def gain_table(
 def both_sets(groups: Groups, data: str, m: int) -> pd.DataFrame:
     """`gain_table` of the easy and of the hard set, with a column paper: what is printed (nan: nothing)."""
     right = groups.right(m)
-    sides = [gain_table(right, groups.models, groups.labels, which=which) for which in ("easy", "hard")]
+    sides = [gain_table(right, groups.models, groups.labels, which=which) for which in cuts.WHICH]
     gains = pd.concat(sides, ignore_index=True)
     if not gains.empty:
         gains["paper"] = printed_difference(printed.rates(data), gains)
@@ -259,8 +247,7 @@ def both_sets(groups: Groups, data: str, m: int) -> pd.DataFrame:
 
 def deciding(gains: pd.DataFrame) -> list[pd.Series]:
     """The rows of `both_sets` that decide whether batch norm makes hard examples agree: the normalised nets' mean."""
-    wanted = gains[(gains.which == "hard") & (gains.partner == PARTNERS[True])]
-    return [row for _, row in wanted.iterrows()]
+    return _rows(gains[(gains.which == "hard") & (gains.partner == PARTNERS[True])])
 
 
 def gained(gains: pd.DataFrame, row: pd.Series) -> Judged:
@@ -272,27 +259,16 @@ def gained(gains: pd.DataFrame, row: pd.Series) -> Judged:
     return Judged(found, why + f"the gain against CNNs without it: {other:+.3f}", row.paper)
 
 
-def printed_difference(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
+def printed_difference(table: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     """What the printed table gives for each row of `gain_table`: (rows,), nan where it does not say.
 
-    printed: a, b, which, paper (`printed.rates`). "beyond classes" is not to be had from a printed rate.
+    table: a, b, which, paper (`printed.rates`). "beyond classes" is not to be had from a printed rate.
     """
-    rate = {(*sorted((row.a, row.b)), row.which): row.paper for row in printed.itertuples()}
-
-    def of(measure, one, other, which):
-        got, own = ((*sorted(pair), which) for pair in ((one, other), (one, one)))
-        if measure == "beyond classes":
-            return np.nan
-        scale = 1.0
-        if measure == "of the ceiling":
-            scale = np.sqrt(rate.get(own, np.nan) * rate.get((other, other, which), np.nan)) or np.nan  # printed as 0
-        return rate.get(got, np.nan) / scale
-
-    values = []
+    said, values = _said(table), []
     for row in rows.itertuples():
         plain, normal = row.twins.split(", ")
         pairs = product((normal, plain), row.over.split(", "))
-        gains = [(1 if net == normal else -1) * of(row.measure, net, other, row.which) for net, other in pairs]
+        gains = [(1 if net == normal else -1) * said(row.measure, net, other, row.which) for net, other in pairs]
         values.append(2 * np.mean(gains))
     return np.array(values)
 
@@ -300,9 +276,9 @@ def printed_difference(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
 # ---- helpers ---------------------------------------------------------------------------------------------------------
 
 
-def _rates(groups: Groups, m: int, ties: str) -> pd.DataFrame:
-    right, labels = groups.right(m), groups.labels
-    parts = [matching.rate_table(right, which=which, ties=ties, labels=labels) for which in ("easy", "hard")]
+def _table_1(groups: Groups, m: int, ties: str) -> pd.DataFrame:
+    asked = {"ties": ties, "labels": groups.labels}
+    parts = [matching.rate_table(groups.right(m), which=which, **asked) for which in cuts.WHICH]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -321,18 +297,12 @@ def _rows(table: pd.DataFrame) -> list[pd.Series]:
     return [row for _, row in table.iterrows()]
 
 
-def _points(rows: pd.DataFrame, value: str, low: str, high: str) -> dict[str, Interval]:
-    return {row.pair: Interval(row[value], row[low], row[high], row.n) for row in _rows(rows)}
-
-
 def _ties(row: pd.Series) -> str:
     return f"{row.tie_low:.2f} to {row.tie_high:.2f}"
 
 
 def _partners(others: list[str], nets: Mapping[str, str]) -> dict[str, list[str]]:
     """{name: the nets that it stands for}: both means first, then each net by itself, normalised ones first."""
-    if not others:
-        return {}
     convolutional = [name for name in others if family(nets[name]) != "mlp"]
     means = {PARTNERS[has]: [n for n in convolutional if normalised(nets[n]) == has] for has in (True, False)}
     ordered = sorted(others, key=lambda name: (not normalised(nets[name]), family(nets[name]) == "mlp"))
@@ -344,21 +314,26 @@ class _Rates:
 
     def __init__(self, counts: Mapping[str, tuple], labels: np.ndarray, cut: tuple[str, float]):
         self.cut = {name: [cuts.cut_at(cuts.vector(c), *cut) for c in pair] for name, pair in counts.items()}
-        self.classes = {n: [cuts.by_class_of(c, labels, "expected") for c in of] for n, of in self.cut.items()}
+        self.classes = {n: [cuts.by_class_of(c, labels) for c in of] for n, of in self.cut.items()}
         self.sizes = np.bincount(labels)
 
-    def own(self, net: str) -> float:
-        return cuts.rate_of(*self.cut[net], "expected")
-
     def of(self, measure: str, a: str, b: str) -> float:
-        crossed = [(0, 1), (1, 0)]
-        rate = np.mean([cuts.rate_of(self.cut[a][i], self.cut[b][j], "expected") for i, j in crossed])
-        if measure == "rate":
-            return rate
+        """One of GAINS of two nets."""
+        rate = np.mean([cuts.rate_of(self.cut[a][i], self.cut[b][1 - i]) for i in (0, 1)])
         if measure == "beyond classes":
-            named = [cuts.composition(self.classes[a][i], self.classes[b][j], self.sizes) for i, j in crossed]
+            named = [cuts.composition(self.classes[a][i], self.classes[b][1 - i], self.sizes) for i in (0, 1)]
             return rate - np.mean(named)
         if measure == "of the ceiling":
-            ceiling = np.sqrt(self.own(a) * self.own(b))
-            return rate / ceiling if ceiling else np.nan
-        raise UserError(f"measure {measure!r}: one of {', '.join(GAINS)}")
+            return rate / cuts.ceiling(*(cuts.rate_of(*self.cut[net]) for net in (a, b)))
+        return rate
+
+
+def _said(table: pd.DataFrame) -> Callable[[str, str, str, str], float]:
+    """A function of a measure (GAINS), two nets and a set: what a printed table gives, nan where it does not say."""
+    rates = {(frozenset((row.a, row.b)), row.which): row.paper for row in table.itertuples()}
+
+    def of(measure: str, a: str, b: str, which: str) -> float:
+        rate, own, other = (rates.get((frozenset(pair), which), np.nan) for pair in ((a, b), (a, a), (b, b)))
+        return rate / {"rate": 1.0, "beyond classes": np.nan, "of the ceiling": cuts.ceiling(own, other)}[measure]
+
+    return of

@@ -12,7 +12,7 @@ import pandas as pd
 
 from easel.compare import claims
 from easel.compare.claims import Judged
-from easel.compare.intervals import t_interval
+from easel.compare.intervals import t_interval, with_intervals
 from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger
@@ -26,17 +26,8 @@ SHUFFLED, FIXED, GROUPED = "plain, shuffled", "plain, fixed order", "grouped by 
 
 def recipe(precision: str = "fp32", batch_size: int = 512) -> Recipe:
     """HM's recipe [A]: SGD, learning rate .005 without a schedule, momentum .9, fixed mini-batches, no augmentation."""
-    return Recipe(
-        optimizer="sgd",
-        learning_rate=0.005,
-        momentum=0.9,
-        horizon=None,
-        batch_size=batch_size,
-        translation=0,
-        flip=False,
-        precision=precision,
-        batches="fixed",
-    )
+    training = {"optimizer": "sgd", "learning_rate": 0.005, "momentum": 0.9, "horizon": None, "batch_size": batch_size}
+    return Recipe(**training, translation=0, flip=False, precision=precision, batches="fixed")
 
 
 def arms(base: Recipe, deltas: Iterable[float], easiness: np.ndarray | None = None) -> dict[str, dict]:
@@ -49,9 +40,8 @@ def arms(base: Recipe, deltas: Iterable[float], easiness: np.ndarray | None = No
     """
     shares = sorted({float(delta) for delta in deltas if delta != 1}, reverse=True)
     if not shares:
-        raise UserError(
-            f"deltas {list(deltas)}: at least one below 1, or there is nothing to compare with plain training"
-        )
+        below = "at least one below 1, or there is nothing to compare with plain training"
+        raise UserError(f"deltas {list(deltas)}: {below}")
     found = {SHUFFLED: {"recipe": replace(base, batches="shuffled")}, FIXED: {"recipe": base}}
     for kind, word in (("high-loss", "highest loss"), ("random", "random batches")):
         for delta in shares:
@@ -123,28 +113,26 @@ def epochs_to(accuracy: np.ndarray, target: float) -> float:
     return at + (target - before) / (after - before)
 
 
-def to_target(table: pd.DataFrame, against: str = FIXED, share: float = 0.95) -> pd.DataFrame:
+def to_target(table: pd.DataFrame, share: float = 0.95) -> pd.DataFrame:
     """How many epochs each trial needs to come as far as plain training comes: one row a trial.
 
-    table: `test_curves`'s. The target of a net is `share` of the mean accuracy that the arm `against` ends with.
+    table: `test_curves`'s. The target of a net is `share` of the mean accuracy that plain training ends with.
     Columns: model, arm, seed, target, epochs (inf: not within the budget), against (the epochs that the same seed's
     plain trial needs; nan where there is none), fewer = 1 - epochs / against (HM's "fewer epochs", below 0: more; nan
     where either never arrives).
     """
     last = table[table.epoch == table.epoch.max()]
-    ends = last[last.arm == against].groupby("model").accuracy.mean() * share
+    ends = last[last.arm == FIXED].groupby("model").accuracy.mean() * share
     rows = []
     for (model, arm, seed), one in table.groupby(["model", "arm", "seed"], sort=False):
         if model in ends:
             curve = one.sort_values("epoch").accuracy.to_numpy()
             rows.append((model, arm, seed, ends[model], epochs_to(curve, ends[model])))
     found = pd.DataFrame(rows, columns=["model", "arm", "seed", "target", "epochs"])
-    plain = found[found.arm == against].set_index(["model", "seed"]).epochs
-    pairs = pd.MultiIndex.from_frame(found[["model", "seed"]])
-    found["against"] = plain.reindex(pairs).to_numpy()
-    both = np.isfinite(found.epochs) & np.isfinite(found.against)
-    found["fewer"] = np.where(both, 1 - found.epochs / found.against.where(both, 1.0), np.nan)
-    return found
+    plain = found[found.arm == FIXED].set_index(["model", "seed"]).epochs
+    found["against"] = plain.reindex(pd.MultiIndex.from_frame(found[["model", "seed"]])).to_numpy()
+    both_arrive = np.isfinite(found.epochs) & np.isfinite(found.against)
+    return found.assign(fewer=(1 - found.epochs / found.against).where(both_arrive))
 
 
 def paired_gains(
@@ -164,13 +152,10 @@ def gains_table(table: pd.DataFrame) -> pd.DataFrame:
 
     of the arm mean, low, high (95% t-interval over seeds), n (seeds). One row a trial. table: `test_curves`'s.
     """
-    parts = []
-    for (model, arm), _ in table[table.arm != FIXED].groupby(["model", "arm"], sort=False):
-        gain = paired_gains(table, model, arm)
-        mean, low, high, n = t_interval(gain)
-        known = {"model": model, "arm": arm, "seed": gain.index, "gain": gain.to_numpy()}
-        parts.append(pd.DataFrame(known | {"mean": mean, "low": low, "high": high, "n": n}))
-    return pd.concat(parts, ignore_index=True)
+    arms = table[table.arm != FIXED].groupby(["model", "arm"], sort=False).groups
+    gains = {(model, arm): paired_gains(table, model, arm) for model, arm in arms}
+    found = pd.concat(gains, names=["model", "arm"]).rename("gain").reset_index()
+    return with_intervals(found, ["model", "arm"], "gain")
 
 
 def targets_table(needed: pd.DataFrame) -> pd.DataFrame:
@@ -179,13 +164,10 @@ def targets_table(needed: pd.DataFrame) -> pd.DataFrame:
     low, high (95% t-interval), n. A run that never arrives has no number, which flatters its arm.
     """
     rows = []
-    for (model, arm), part in needed.groupby(["model", "arm"], sort=False):
-        mean, low, high, n = t_interval(100 * part.fewer)
-        arrived = np.isfinite(part.epochs)
-        typical = float(part.epochs[arrived].mean()) if arrived.any() else np.nan
-        row = {"model": model, "arm": arm, "epochs": typical, "arrived": f"{arrived.sum()} of {len(part)}"}
-        rows.append(row | {"fewer": mean, "low": low, "high": high, "n": n})
-    return pd.DataFrame(rows)
+    for key, part in needed.groupby(["model", "arm"], sort=False):
+        there = part.epochs[np.isfinite(part.epochs)]
+        rows.append((*key, there.mean(), f"{len(there)} of {len(part)}", *t_interval(100 * part.fewer)))
+    return pd.DataFrame(rows, columns=["model", "arm", "epochs", "arrived", "fewer", "low", "high", "n"])
 
 
 # ---- what may be claimed -------------------------------------------------------------------------------------------
@@ -232,14 +214,12 @@ def batch_losses(ledger: Ledger, plan: dict[str, list[Trial]]) -> pd.DataFrame:
     From the losses of single images (record=("loss",)) at the end of every epoch. Arms without fixed batches have no
     rows: there is nothing whose loss could be kept.
     """
-    parts = []
+    rows = []
     for arm, trial, record in _trained(ledger, plan):
         if trial.recipe.batches == "shuffled":
             continue
         batches = [index.numpy() for index in fixed_order(trial).split(trial.recipe.batch_size)]
-        for epoch, row in enumerate(record.values("loss"), start=1):
-            loss = [float(row[index].mean()) for index in batches]
-            known = {"model": trial.model, "arm": arm, "seed": trial.seed, "epoch": epoch}
-            parts.append(pd.DataFrame({"batch": range(len(loss)), "loss": loss}).assign(**known))
-    columns = ["model", "arm", "seed", "epoch", "batch", "loss"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+        for epoch, loss in enumerate(record.values("loss"), start=1):
+            known = (trial.model, arm, trial.seed, epoch)
+            rows += [(*known, batch, float(loss[index].mean())) for batch, index in enumerate(batches)]
+    return pd.DataFrame(rows, columns=["model", "arm", "seed", "epoch", "batch", "loss"])

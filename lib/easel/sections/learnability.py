@@ -15,14 +15,14 @@ import pandas as pd
 from easel.compare import claims, correlation, cuts, scores
 from easel.compare.claims import Judged
 from easel.compare.correlation import RESAMPLES, Agreement, Runs, agreement
-from easel.errors import UserError
+from easel.errors import UserError, is_whole
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Recipe
 from easel.nets.names import build, family, parameters, shown_as
 from easel.sections import printed
 
 PRINTED = {"resnet": "ResNet-20", "vgg": "VGG-16", "mobilenet": "MobileNet"}  # {family: SL's net}, in its order
-NEAR = 0.90  # of the ceiling: from there on we call two nets highly correlated
+HIGH = 0.90  # of the ceiling: from there on we call two nets highly correlated
 HALF = 0.50  # of a correlation: learnability is sample-wise if more of it is about images than about classes
 
 
@@ -31,10 +31,8 @@ HALF = 0.50  # of a correlation: learnability is sample-wise if more of it is ab
 
 def printed_order(models: Sequence[str]) -> list[str]:
     """The nets, each once: those of SL's families in its order, others after them."""
-    order = list(PRINTED)
-    return sorted(
-        dict.fromkeys(models), key=lambda net: order.index(family(net)) if family(net) in order else len(order)
-    )
+    place = {of: at for at, of in enumerate(PRINTED)}
+    return sorted(dict.fromkeys(models), key=lambda net: place.get(family(net), len(place)))
 
 
 def whole_schedule(data: str, images: int, epochs: int, learning_rate: float) -> Recipe:
@@ -60,9 +58,9 @@ def sizes_and_accuracies(ledger: Ledger, models: Sequence[str]) -> pd.DataFrame:
     rows = []
     for net, word in shown_as(models).items():
         right = ledger.where(model=net).correct().mean((0, 2))
-        row = {"net": word, "model": net, "parameters": parameters(build(net))}
-        rows.append(row | {"right after the first epoch": right[0], "right after the last": right[-1]})
-    return pd.DataFrame(rows)
+        rows.append((word, net, parameters(build(net)), right[0], right[-1]))
+    columns = ["net", "model", "parameters", "right after the first epoch", "right after the last"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def of_trials(correct, epochs: int | None = None) -> np.ndarray:
@@ -73,7 +71,7 @@ def of_trials(correct, epochs: int | None = None) -> np.ndarray:
     """
     correct = _record(correct)
     last = correct.shape[1] if epochs is None else epochs
-    if isinstance(last, bool) or not isinstance(last, int | np.integer) or not 1 <= last <= correct.shape[1]:
+    if not is_whole(last, 1) or last > correct.shape[1]:
         raise UserError(f"epochs={epochs!r}: give a whole number in 1..{correct.shape[1]}, the epochs recorded")
     return correct[:, :last].mean(1)
 
@@ -86,12 +84,7 @@ def spaced(epochs: int, most: int = 12) -> list[int]:
 
 
 def correlations_over_epochs(
-    correct: Mapping[str, np.ndarray],
-    epochs: Sequence[int],
-    kind: str = "pearson",
-    *,
-    labels=None,
-    resamples: int = RESAMPLES,
+    correct: Mapping[str, np.ndarray], epochs: Sequence[int], *, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
     """`agreement` of learnability when only the first epochs are counted: its table for each number, column `epochs`.
 
@@ -100,8 +93,7 @@ def correlations_over_epochs(
     parts = []
     for last in epochs:
         runs = {net: of_trials(of_net, last) for net, of_net in correct.items()}
-        found = agreement(runs, kind, labels=labels, paired=True, resamples=resamples)
-        parts.append(found.table().assign(epochs=last))
+        parts.append(agreement(runs, paired=True, resamples=resamples).table().assign(epochs=last))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -114,7 +106,7 @@ def of_every_kind(runs: Mapping[str, np.ndarray], labels) -> dict[str, Agreement
     runs: {net: (trials, examples)}, trial t of every net from the same seed (`hits`).
     """
     found = {kind: agreement(runs, kind, labels=labels, paired=True) for kind in correlation.CORRELATIONS}
-    return found | {"share within classes": correlation.share_within(runs, labels, paired=True)}
+    return found | {"share within classes": correlation.share_within(found["pearson"], found["classes alone"])}
 
 
 def every_correlation(agreed: Mapping[str, Agreement]) -> pd.DataFrame:
@@ -150,13 +142,12 @@ def two_readings(runs: Mapping[str, np.ndarray], online: Mapping[str, np.ndarray
     for net, of_net in runs.items():
         both = {"pass": of_net, "online": online[net]}
         views = agreement(both, paired=True)
-        row = {"net": net} | {f"mean, {view}": hit.mean() for view, hit in both.items()}
-        row["same trial"] = correlation.same_trial(both, "pearson").loc["pass", "online"]
-        row |= {f"ceiling, {view}": views.r(view, view).estimate for view in both}
-        ratio = views.ratio("pass", "online")
-        row |= {"another trial": views.r("pass", "online").estimate, "ratio": ratio.estimate}
-        rows.append(row | {"ratio_low": ratio.low, "ratio_high": ratio.high})
-    return pd.DataFrame(rows)
+        means = [hit.mean() for hit in both.values()]
+        same = correlation.same_trial(both, "pearson").loc["pass", "online"]
+        apart = [views.r(*pair).estimate for pair in (("pass", "pass"), ("online", "online"), ("pass", "online"))]
+        rows.append((net, *means, same, *apart, *views.ratio("pass", "online")[:3]))
+    columns = ["net", "mean, pass", "mean, online", "same trial", "ceiling, pass", "ceiling, online", "another trial"]
+    return pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high"])
 
 
 # ---- learnability and the other scores -----------------------------------------------------------------------------
@@ -218,9 +209,7 @@ def beside_learnability(agreed: Mapping[str, Agreement]) -> pd.DataFrame:
     return table[["net", "score", "another trial", "low", "high", "ceiling", "ratio", "ratio_low", "ratio_high"]]
 
 
-def by_epoch(
-    correct, m_values: Sequence[int], kind: str = "pearson", *, resamples: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
+def by_epoch(correct, m_values: Sequence[int], *, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Which m's easiness agrees best with learnability? One trial's learnability against the OTHER trials' counts at m.
 
     correct: (trials, epochs, examples) bool of one net, two trials or more; every trial is left out once, and the
@@ -233,19 +222,16 @@ def by_epoch(
         raise UserError(f"{len(correct)} trial: learnability of one is compared with the others', give two or more")
     for m in m_values:
         scores.counts(correct, m)  # refuses an m that was not recorded
-    learnable = of_trials(correct)
-    pairs = []
+    learnable, pairs = of_trials(correct), []
     for m in m_values:
         right = correct[:, m - 1]
-        others = right.sum(0) - right
-        pairs += [Runs(np.stack(pair), kind, None) for pair in zip(learnable, others, strict=True)]
-    rng, examples = np.random.default_rng(seed), correct.shape[2]
+        pairs += [Runs(np.stack(pair), "pearson", None) for pair in zip(learnable, right.sum(0) - right, strict=True)]
 
     def curve(weights: np.ndarray) -> np.ndarray:
         return np.array([pair(weights)[0, 1] for pair in pairs]).reshape(len(m_values), -1).mean(1)
 
-    drawn = (np.bincount(rng.integers(examples, size=examples), minlength=examples) for _ in range(resamples))
-    resampled = np.stack([curve(weights.astype(float)) for weights in drawn])
+    examples = correct.shape[2]
+    resampled = correlation.on_resampled(curve, examples, resamples)
     best = np.bincount(np.argmax(np.nan_to_num(resampled, nan=-2), axis=1), minlength=len(m_values)) / resamples
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
     return pd.DataFrame({"m": list(m_values), "r": curve(np.ones(examples)), "low": low, "high": high, "best": best})
@@ -277,8 +263,8 @@ def as_correlated(row: pd.Series, agreed: Mapping[str, Agreement]) -> Judged:
 
 
 def near_the_ceiling(agreed: Mapping[str, Agreement]) -> Judged:
-    """Every pair of nets correlates at `NEAR` of what their own seeds give, or more."""
-    return _of_every_pair(agreed, agreed["pearson"].ratio, NEAR, "highly correlated between nets")
+    """Every pair of nets correlates at `HIGH` of what their own seeds give, or more."""
+    return _of_every_pair(agreed, agreed["pearson"].ratio, HIGH, "highly correlated between nets")
 
 
 def about_images(agreed: Mapping[str, Agreement]) -> Judged:

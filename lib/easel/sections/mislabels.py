@@ -31,6 +31,7 @@ from scipy.special import softmax
 from easel.compare import claims, cuts, intervals, scores
 from easel.compare.claims import Judged
 from easel.data import sets
+from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Edit, Recipe, Trial
 
@@ -94,8 +95,8 @@ class Opinions:
         self.accuracy, self.epoch, self.early, self.of_net, probabilities = {}, {}, {}, {}, []
         self.named = np.zeros(n)  # share of the looks of nets that trained on it that name the given label
         for net in ledger.models:
-            looks = [_looks(record, self.given) for record in ledger.where(model=net).records]
-            trained = np.stack([look.trained for look in looks])
+            looks = [_Look(record, self.given) for record in ledger.where(model=net).records]
+            trained, hits, sure, margins = (_stacked(looks, of) for of in ("trained", "hits", "sure", "margin"))
             seen, unseen = (_mean_where(where) for where in (trained, ~trained))
             held = sum(look.probabilities * ~look.trained[:, None] for look in looks) / (~trained).sum(0)[:, None]
             right = (held.argmax(2) == self.given).mean(1)
@@ -103,9 +104,6 @@ class Opinions:
             self.accuracy[net], at = right, int(smooth.argmax())
             early = int((right >= (self.chance + right[at]) / 2).argmax())
             self.epoch[net], self.early[net] = at + 1, early + 1
-            hits = np.stack([look.hits for look in looks])
-            sure = np.stack([look.sure for look in looks])
-            margins = np.stack([look.margin for look in looks])
             probabilities.append(held[at])
             self.named += seen(hits[:, at]) / len(ledger.models)
             self.of_net[net] = {
@@ -159,8 +157,9 @@ class Opinions:
 class _Look:
     """One trial: who was trained on, and its say on each given label after every epoch."""
 
-    def __init__(self, trained, logits, given):
-        self.trained, at = trained, np.arange(len(given))
+    def __init__(self, record: Record, given: np.ndarray):
+        logits, at = record.values("logits"), np.arange(len(given))
+        self.trained = np.isin(at, record.trial.trained_on)
         self.probabilities = softmax(logits, axis=2)
         self.sure, self.hits = self.probabilities[:, at, given], logits.argmax(2) == given
         own = logits[:, at, given]
@@ -168,10 +167,8 @@ class _Look:
         self.margin = own - logits.max(2)
 
 
-def _looks(record, given: np.ndarray) -> _Look:
-    trained = np.zeros(len(given), bool)
-    trained[record.trial.trained_on] = True
-    return _Look(trained, record.values("logits"), given)
+def _stacked(looks: Sequence[_Look], of: str) -> np.ndarray:
+    return np.stack([getattr(look, of) for look in looks])
 
 
 def _mean_where(where: np.ndarray):
@@ -230,7 +227,7 @@ def average_precision(score, wrong) -> float:
 def times_chance(score, wrong, share: float) -> float:
     """Wrong examples among the hardest `share`, over what chance puts there, ties in expectation; 1 is chance."""
     cut = cuts.cut_at(cuts.vector(score), "hard", share)
-    return float(cut.membership("expected") @ wrong / cut.k / np.mean(wrong))
+    return float(cut.membership() @ wrong / cut.k / np.mean(wrong))
 
 
 def found_errors(opinions: Opinions, wrong) -> pd.DataFrame:
@@ -274,20 +271,17 @@ def by_cleanlab(opinions: Opinions) -> dict[str, np.ndarray]:
 
 def over_plantings(table: pd.DataFrame, column: str = "average precision") -> pd.DataFrame:
     """Mean and 95% interval over plantings of one column of `found_errors`, a row a kind, share, judge and score."""
-    rows = []
-    for key, group in table.groupby(["kind", "share", "judge", "score"], sort=False):
-        mean, low, high, n = intervals.t_interval(group[column])
-        row = dict(zip(("kind", "share", "judge", "score"), key, strict=True))
-        rows.append(row | {"mean": mean, "low": low, "high": high, "plantings": n, "chance": group.chance.mean()})
-    return pd.DataFrame(rows)
+    by = ["kind", "share", "judge", "score"]
+    found = intervals.means_by(table, by, column).rename(columns={"n": "plantings"})
+    return found.assign(chance=[group.chance.mean() for _, group in table.groupby(by, sort=False)])
 
 
 def easiness_found(opinions: Opinions, wrong, m_values: Sequence[int]) -> pd.DataFrame:
     """Average precision of plain counts by net, N (trials that saw the image) and m: columns net, N, m, and that."""
     rows = []
     for net in opinions.ledger.models:
-        looks = [_looks(record, opinions.given) for record in opinions.ledger.where(model=net).records]
-        trained, hits = (np.stack([getattr(look, name) for look in looks]) for name in ("trained", "hits"))
+        looks = [_Look(record, opinions.given) for record in opinions.ledger.where(model=net).records]
+        trained, hits = (_stacked(looks, of) for of in ("trained", "hits"))
         for most in range(1, int(trained.sum(0).min()) + 1):
             counted = trained & (np.cumsum(trained, axis=0) <= most)
             for m in m_values:

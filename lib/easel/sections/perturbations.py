@@ -143,7 +143,7 @@ def measure(
     pairs = {view: [_alike(p, c) for p, c in zip(plain, of, strict=True)] for view, of in groups.items()}
     n = plain[0].shape[1]
     draws = min(20, max(1, 40_000 // n)) if draws is None else draws
-    rng, codes, every = np.random.default_rng(seed), _classes(labels, n), _classes(None, n)
+    rng, codes, every = np.random.default_rng(seed), cuts.classes_of(labels, n), np.zeros(n, np.int64)
     turns = [(classes, [_turns(p, classes, rng) for p in plain]) for classes in [every] * draws + [codes] * draws]
 
     def seen(easiness: np.ndarray) -> tuple:
@@ -154,8 +154,8 @@ def measure(
     def quantities(one: tuple, two: tuple) -> list[float]:
         """MEASURED, of two groups as they were seen."""
         (a, rank_a, right_a), (b, rank_b, right_b) = one, two
-        across = [(_rate(a[0], y) + _rate(b[0], x)) / 2 for x, y in zip(a[1:], b[1:], strict=True)]
-        same = (_rate(a[0], a[1]) + _rate(b[0], b[1])) / 2
+        across = [(cuts.rate_of(a[0], y) + cuts.rate_of(b[0], x)) / 2 for x, y in zip(a[1:], b[1:], strict=True)]
+        same = (cuts.rate_of(a[0], a[1]) + cuts.rate_of(b[0], b[1])) / 2
         rank = (cuts.correlation(rank_a[0], rank_b[1]) + cuts.correlation(rank_b[0], rank_a[1])) / 2
         blind, within = np.mean(np.reshape(across[1:], (2, -1)), axis=1) if len(across) > 1 else (across[0],) * 2
         return [same, across[0], rank, blind, within, (right_a + right_b) / 2]
@@ -172,8 +172,9 @@ def measure(
         if labels is None and view != UNCHANGED:
             found.within[view] = np.full_like(found.other[view], np.nan)
         (p1, c1), (p2, c2) = first[0][0][:2], second[0][0][:2]
-        found.ties[view] = tuple(np.mean([cuts.bounds_of(p1, c2), cuts.bounds_of(p2, c1)], axis=0).tolist())
-        by_class = (_by_classes(p1, c2, codes) + _by_classes(p2, c1, codes)) / 2
+        met = (p1, c2), (p2, c1)
+        found.ties[view] = tuple(np.mean([cuts.bounds_of(*pair) for pair in met], axis=0).tolist())
+        by_class = np.mean([cuts.stratified(*pair, codes) for pair in met])
         found.stratified[view] = np.nan if labels is None else by_class
     return found
 
@@ -181,19 +182,6 @@ def measure(
 def _left_out(trials: np.ndarray) -> list[np.ndarray]:
     """A group's trials: all of them, then without each."""
     return [trials, *(np.delete(trials, one, axis=0) for one in range(len(trials)))]
-
-
-def _rate(a: cuts.Cut, b: cuts.Cut) -> float:
-    return cuts.rate_of(a, b, "expected")
-
-
-def _by_classes(a: cuts.Cut, b: cuts.Cut, classes: np.ndarray) -> float:
-    members = (cuts.by_class_of(one, classes, "expected") for one in (a, b))
-    return cuts.composition(*members, np.bincount(classes))
-
-
-def _classes(labels, n: int) -> np.ndarray:
-    return np.zeros(n, np.int64) if labels is None else cuts.labels_of(labels, n)
 
 
 def _alike(plain: np.ndarray, changed) -> np.ndarray:
@@ -216,7 +204,7 @@ def thinned(plain, changed, *, labels=None, seed: int = 0) -> np.ndarray:
     UserError: arrays of another shape or type.
     """
     plain = cuts.trials_of(plain)
-    changed, classes = _alike(plain, changed), _classes(labels, plain.shape[1])
+    changed, classes = _alike(plain, changed), cuts.classes_of(labels, plain.shape[1])
     return _thin(_turns(plain, classes, np.random.default_rng(seed)), changed, classes)
 
 
@@ -289,9 +277,8 @@ def halfway(measured: Mapping[str, Mapping[str, Measured]], grids: Mapping[str, 
     rows = []
     for (net, found), (change, grid) in product(nets, grids.items()):
         at = found.interval(falls_to(found, change, grid), limits=(min(grid), max(grid)))
-        row = {"net": net, "which": found.which, "change": change, "ceiling": found.other[UNCHANGED][0]}
-        rows.append(row | {"half at": at.estimate, "low": at.low, "high": at.high, "n": at.n})
-    return pd.DataFrame(rows)
+        rows.append((net, found.which, change, found.other[UNCHANGED][0], *at))
+    return pd.DataFrame(rows, columns=["net", "which", "change", "ceiling", "half at", "low", "high", "n"])
 
 
 # ---- places on the curves ------------------------------------------------------------------------------------------

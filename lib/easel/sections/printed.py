@@ -3,7 +3,8 @@
 EH = "Empirical study of easy and hard examples in CNN training" (Kishida & Nakayama, arXiv:1911.10739).
 """
 
-import numpy as np
+from itertools import chain, combinations_with_replacement
+
 import pandas as pd
 
 from easel.data import sets as datasets
@@ -67,36 +68,16 @@ def rates(data: str = "cifar10") -> pd.DataFrame:
     """
     plain = datasets.Name.of(data).plain
     printed = stands_for(data) if plain == "cifar10" or plain in PHOTOGRAPHS else ""
-    rows = [
-        (nets[i], nets[i + j], which, rate)
-        for (of, which), (nets, triangle) in TABLE_1.items()
-        if of == printed
-        for i, row in enumerate(triangle)
-        for j, rate in enumerate(row)
-    ]
+    rows = []
+    for (of, which), (nets, triangle) in TABLE_1.items():
+        if of == printed:
+            cells = zip(combinations_with_replacement(nets, 2), chain(*triangle), strict=True)
+            rows += [(a, b, which, rate) for (a, b), rate in cells]
     return pd.DataFrame(rows, columns=["a", "b", "which", "paper"])
 
 
 # SL = "Comparing sample-wise learnability across deep neural network models" (arXiv:1901.02347): linear correlations of
 # two nets' learnability, and the second number that it prints beside each in parentheses without saying what it is
-def share_of_ceiling(printed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
-    """The printed rates over the geometric mean of both nets' printed diagonals, for rows with a, b, which: (rows,).
-
-    nan where the table does not say or prints 0 on the diagonal. printed: of `rates`.
-    """
-    rate = {(*sorted((row.a, row.b)), row.which): row.paper for row in printed.itertuples()}
-
-    def of(a: str, b: str, which: str) -> float:
-        return rate.get((*sorted((a, b)), which), np.nan)
-
-    own = np.array([of(r.a, r.a, r.which) * of(r.b, r.b, r.which) for r in _pairs(rows)])
-    return np.array([of(*r) for r in _pairs(rows)]) / np.sqrt(np.where(own > 0, own, np.nan))  # some are printed as 0
-
-
-def _pairs(rows: pd.DataFrame):
-    return rows[["a", "b", "which"]].itertuples(index=False)
-
-
 _LEARNABILITY = [
     ("ResNet-20", "VGG-16", 0.796, 0.867),
     ("ResNet-20", "MobileNet", 0.774, 0.782),

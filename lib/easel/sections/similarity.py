@@ -36,9 +36,8 @@ from easel.train.loop import Run
 
 SPACES = ("pixels", "colours", "untrained net", "trained net")
 GROUPS = 20  # of trials at most, each left out once for an interval
-IMAGES_AT_ONCE = (
-    256  # images looked at together: large ones as whole numbers of 8 bytes would not fit into memory all at once
-)
+# images looked at together: large ones as whole numbers of 8 bytes would not fit into memory all at once
+IMAGES_AT_ONCE = 256
 
 
 # ---- spaces --------------------------------------------------------------------------------------------------------
@@ -49,14 +48,12 @@ def pixels(images: Tensor, side: int = 32) -> np.ndarray:
 
     images: uint8 (n, 3, H, W); those larger than `side` pixels are averaged down to it first.
     """
-    found = None
-    for at, part in enumerate(images.split(IMAGES_AT_ONCE)):
+    size = side * side if max(images.shape[2:]) > side else images[0, 0].numel()
+    found = torch.empty(len(images), 3 * size)  # of all photographs: hundreds of MB
+    for part, into in zip(images.split(IMAGES_AT_ONCE), found.split(IMAGES_AT_ONCE), strict=True):
         x = part.float()
         small = (F.adaptive_avg_pool2d(x, side) if max(x.shape[2:]) > side else x).flatten(1)
-        found = (
-            torch.empty(len(images), small.shape[1]) if found is None else found
-        )  # of all photographs: hundreds of MB
-        torch.div(small, small.shape[1] ** 0.5, out=found[at * IMAGES_AT_ONCE : at * IMAGES_AT_ONCE + len(small)])
+        torch.div(small, small.shape[1] ** 0.5, out=into)
     return found.numpy()
 
 
@@ -116,35 +113,33 @@ def measured(names, trial: Trial, *, store: Store | None = None) -> tuple[dict[s
 
 
 def similarity_table(
-    correct,
+    correct: Mapping,
     labels,
     spaces: Mapping[str, np.ndarray],
     *,
     classes=None,
     fraction: float = 0.10,
     draws: int = 200,
-    seed: int = 0,
     only: Mapping[str, Collection] | None = None,
 ) -> pd.DataFrame:
     """How alike the easiest and hardest images of each class are, against random sets of that class and size.
 
-    correct: bool (trials, examples), one net at one m; labels: (examples,); spaces: {name: vectors (examples, d)}.
-    One row a space, set, measure and class, and one with class "all", the mean of the classes' ratios. Columns: space,
-    which, measure, class, k, distance, random (expectation), ratio (their quotient: below 1 = more alike than random),
-    low, high (95% jackknife of the ratio: each trial, or of many trials each of 20 groups, left out once),
-    band_low, band_high (95% of the ratios of `draws` random sets), total_low, total_high (both doubts, see below).
+    correct: {name: bool (trials, examples)}, nets or epochs of the same examples; labels: (examples,); spaces: {name:
+    vectors (examples, d)}. One row a net, space, set, measure and class, and one with class "all", the mean of the
+    classes' ratios. Columns: space, which, measure, class, k, distance, random (expectation), ratio (their quotient:
+    below 1 = more alike than random), low, high (95% jackknife of the ratio: each trial, or of many trials each of 20
+    groups, left out once), band_low, band_high (95% of the ratios of `draws` random sets), total_low, total_high (both
+    doubts, see below), net (its name).
 
-    correct may be several nets or epochs of the same examples, {name: bool (trials, examples)}: the rows of one after
-    those of the other, with the name in a last column, net. Each has the values that it has alone, against the same
-    random sets; the distances, which cost most, are computed once for all. only: {space: names}, those that a space is
+    The rows of one net stand after those of the other. Each has the values that it has alone, against the same random
+    sets; the distances, which cost most, are computed once for all. only: {space: names}, those that a space is
     measured for, all if it is not named.
 
     Two doubts: the jackknife says what other trials would have given on these images, the band what a set of this size
     would have given that has nothing to do with easiness. They are independent, so in the total interval their reaches
     are added as squares. Images are not resampled: a bootstrap sample holds copies, whose nearest neighbour is at 0.
     """
-    several = isinstance(correct, Mapping)
-    counts = {net: _counts(one) for net, one in (correct if several else {"": correct}).items()}
+    counts = {net: _counts(one) for net, one in correct.items()}
     examples = sorted({one.shape[1] for one in counts.values()})
     if len(examples) != 1:
         raise UserError(f"rankings of {examples or 'no'} examples: give at least one, all of the same examples")
@@ -158,7 +153,7 @@ def similarity_table(
     sets = [
         {(n, w): [cut_of(c, w, fraction) for c in counts[n][:, of].astype(float)] for n, w in ends} for of in members
     ]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     rows = {net: [] for net in counts}
     for space, vectors in spaces.items():
         here = [end for end in ends if end[0] in (only or {}).get(space, counts)]
@@ -185,9 +180,8 @@ def similarity_table(
     columns = "space which measure class k distance random ratio low high band_low band_high net"
     frame = pd.DataFrame(list(chain(*rows.values())), columns=columns.split()).astype({"k": "Int64"})
     reach = np.hypot(frame.high - frame.ratio, (frame.band_high - frame.band_low) / 2)
-    net = frame.pop("net")
-    frame = frame.assign(total_low=(frame.ratio - reach).clip(lower=0), total_high=frame.ratio + reach)
-    return frame.assign(net=net) if several else frame
+    total = {"total_low": (frame.ratio - reach).clip(lower=0), "total_high": frame.ratio + reach}
+    return frame.drop(columns="net").assign(**total, net=frame.net)
 
 
 def _counts(correct) -> np.ndarray:
@@ -244,10 +238,8 @@ def average(images, counts, labels, *, which: str = "easy", fraction: float = 0.
     images: uint8 (n, 3, H, W); counts, labels: (n,); classes in the order of labels. Equal counts: the class mean.
     """
     images, counts = np.asarray(images), cuts.vector(counts)
-    codes = cuts.labels_of(labels, len(counts))
     means = []
-    for label in range(codes.max() + 1):
-        of = np.flatnonzero(codes == label)
+    for of in cuts.members_of(cuts.labels_of(labels, len(counts))):
         weight = matching.inclusion(counts[of], which=which, fraction=fraction)
         used = of[weight > 0]
         means.append(np.tensordot(weight[weight > 0] / weight.sum(), images[used].astype(np.float32), 1))

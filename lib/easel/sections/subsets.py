@@ -29,7 +29,7 @@ from easel.compare import claims, intervals
 from easel.compare.claims import Judged
 from easel.data import sets as datasets
 from easel.data.sets import Dataset
-from easel.errors import UserError
+from easel.errors import UserError, is_whole
 from easel.ledger.trial import Edit, Recipe, Trial
 from easel.nets import names as models
 
@@ -92,8 +92,7 @@ def select(
     one, unless balanced, where single examples may differ. UserError for anything outside.
     """
     easiness = _checked(easiness, seed)
-    if mode not in MODES:
-        raise UserError(f"mode {mode!r}: one of {', '.join(MODES)}")
+    _one_of("mode", mode, MODES)
     if deterministic and mode == "random":
         raise UserError("mode 'random' with deterministic=True: only easy and hard have a top of the ranking")
     count, (tie, exponential) = _count(rate, len(easiness)), lots(len(easiness), seed)
@@ -108,13 +107,7 @@ def select(
 
 
 def keep(
-    easiness: np.ndarray,
-    share: float,
-    how: str,
-    *,
-    seed: int,
-    labels: np.ndarray | None = None,
-    balanced: bool = False,
+    easiness: np.ndarray, share: float, how: str, *, seed: int, labels: np.ndarray | None = None, balanced: bool = False
 ) -> np.ndarray:
     """The examples that are kept when the others are dropped as `how` says (the module's text): int64, ascending.
 
@@ -167,7 +160,7 @@ def random_labels(
 
 def uniform_labels(examples: int, classes: int, rate: float, *, seed: int) -> np.ndarray:
     """A random label for every example, uniform over all classes, drawn from (rate, seed) alone: int64 (examples,)."""
-    if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 2:
+    if not is_whole(classes, 2):
         raise UserError(f"classes={classes!r}: a whole number from 2")
     _count(rate, examples)
     return (_uniform(examples, seed, f"labels {rate:.10g}") * classes).astype(np.int64)
@@ -190,10 +183,7 @@ def decile_left(easiness: np.ndarray, keep: np.ndarray | None, deciles: int = 10
     that lie across a border count for both sides alike (the expectation over random ties).
     """
     easiness = _checked(easiness, 0)
-    kept = np.ones(len(easiness))
-    if keep is not None:
-        kept[:] = 0
-        kept[keep] = 1
+    kept = np.ones(len(easiness)) if keep is None else np.bincount(keep, minlength=len(easiness))
     _, level, size = np.unique(easiness, return_inverse=True, return_counts=True)
     left = np.bincount(level, kept) / size  # share of each level of easiness, lowest first
     cumulated = np.concatenate([[0], np.repeat(left, size).cumsum()])
@@ -283,9 +273,8 @@ def sweep(
     class). Arms share their seeds: trial i of each has the same initial weights, streams, lots and random labels.
     Columns: change, control, mode, rate, trial; rate 0 is the plain trial in every mode. UserError as in `drop`.
     """
-    for what, value, allowed in (("change", change, TREATMENTS), ("control", control, CONTROLS)):
-        if value not in allowed:
-            raise UserError(f"{what} {value!r}: one of {', '.join(allowed)}")
+    _one_of("change", change, TREATMENTS)
+    _one_of("control", control, CONTROLS)
     labels, classes = plain.examples.labels.numpy(), len(plain.examples.classes)
     make, more = (drop, {}) if change == "drop" else (random_labels, {"classes": classes})
     rows = []
@@ -343,8 +332,7 @@ def epochs_for(trial: Trial, kept: int, budget: str) -> int:
     budget "epochs": the trial's own; "updates": its epochs x batches over the batches of the subset, rounded, at least
     1. A batch is the recipe's, the last of an epoch may be smaller. UserError: kept outside 1..examples, other budgets.
     """
-    if budget not in BUDGETS:
-        raise UserError(f"budget {budget!r}: one of {', '.join(BUDGETS)}")
+    _one_of("budget", budget, BUDGETS)
     examples = len(trial.examples)
     if not 1 <= kept <= examples:
         raise UserError(f"kept={kept}: from 1 to the {examples} examples that there are")
@@ -454,6 +442,11 @@ def _cells(a: float, b: float, count: int) -> np.ndarray:
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
+def _one_of(what: str, value: str, allowed: Iterable[str]) -> None:
+    if value not in allowed:
+        raise UserError(f"{what} {value!r}: one of {', '.join(allowed)}")
+
+
 def _number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
@@ -468,7 +461,7 @@ def _checked(easiness: np.ndarray, seed: int) -> np.ndarray:
     easiness = np.asarray(easiness, dtype=float)
     if easiness.ndim != 1 or not len(easiness) or not np.isfinite(easiness).all():
         raise UserError(f"easiness {easiness.shape}: a finite number for each of at least one example")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed):
         raise UserError(f"seed={seed!r}: a whole number from 0")
     return easiness
 

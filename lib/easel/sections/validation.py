@@ -16,8 +16,8 @@ import pandas as pd
 from easel.compare import claims, scores
 from easel.compare.claims import Judged
 from easel.compare.consistency import by_seed
-from easel.compare.cuts import IN, TIED, asked, cut_at, labels_of, vector
-from easel.compare.intervals import Interval, crossed, t_interval
+from easel.compare.cuts import IN, TIED, asked, classes_of, cut_at, labels_of, vector
+from easel.compare.intervals import crossed, t_interval
 from easel.data.sets import with_files
 from easel.errors import UserError
 from easel.ledger.store import Ledger
@@ -104,7 +104,7 @@ def share_hard(easiness, wrong, *, fraction: float = 0.10) -> float:
     sum p_i w_i / sum w_i, with p the probability that i is among the k hardest. UserError: see `matching.rate`.
     """
     x, w = _both(easiness, wrong)
-    hard = cut_at(x, *asked("hard", fraction)).membership("expected")
+    hard = cut_at(x, *asked("hard", fraction)).membership()
     return float((hard * w).sum() / w.sum()) if w.any() else np.nan
 
 
@@ -120,7 +120,7 @@ def curve(easiness, wrong, labels, fractions: Iterable[float] = np.arange(1, 101
     rows = []
     for fraction in map(float, fractions):
         cut = cut_at(x, *asked("hard", fraction))
-        hard, sure, block = cut.membership("expected"), w[cut.code == IN].sum(), np.sort(w[cut.code == TIED])
+        hard, sure, block = cut.membership(), w[cut.code == IN].sum(), np.sort(w[cut.code == TIED])
         ties = sure + block[: cut.missing].sum(), sure + block[len(block) - cut.missing :].sum()
         by_class = np.bincount(labels, hard) * np.bincount(labels, w) / np.bincount(labels)
         errors = np.array([(hard * w).sum(), *ties, by_class.sum(), np.sort(w)[len(w) - cut.k :].sum()])
@@ -137,7 +137,7 @@ def auc(easiness, wrong, labels=None) -> float:
     With weights the pair of an example with itself is in the sum; that moves the value by less than 1 / examples.
     """
     x, w = _both(easiness, wrong)
-    classes = np.zeros(len(x), np.int64) if labels is None else labels_of(labels, len(x))
+    classes = classes_of(labels, len(x))
     values, level = np.unique(x, return_inverse=True)
     cell, shape = classes * len(values) + level, (classes.max() + 1, len(values))
     missed, right = (np.bincount(cell, v, minlength=np.prod(shape)).reshape(shape) for v in (w, 1 - w))
@@ -171,10 +171,9 @@ def rules_table(images: TestImages) -> pd.DataFrame:
     for rule, wrong in {"one net": share, "most nets": share > 0.5, "every net": share == 1}.items():
         for net, right in images.right.items():
             found = curve(right.sum(axis=0), wrong, images.labels, FRACTIONS)
-            row = {"misclassified by": rule, "images": wrong.mean(), "easiness of": net}
-            row |= {f"hard {one.fraction:.0%}": one.share for one in found.itertuples()}
-            rows.append(row | {"most at 10%": found.most[0], "AUC": auc(right.sum(axis=0), wrong)})
-    return pd.DataFrame(rows)
+            rows.append((rule, wrong.mean(), net, *found.share, found.most[0], auc(right.sum(axis=0), wrong)))
+    hard = [f"hard {fraction:.0%}" for fraction in FRACTIONS]
+    return pd.DataFrame(rows, columns=["misclassified by", "images", "easiness of", *hard, "most at 10%", "AUC"])
 
 
 # ---- with intervals over trials, nets and images -------------------------------------------------------------------
@@ -264,19 +263,12 @@ def consistent(alike: pd.DataFrame, measure: str) -> Judged:
     return _above(rows, rows.chance.clip(lower=0.5) if measure == "shared errors" else 0.0)
 
 
-def row_points(rows: pd.DataFrame) -> dict[str, Interval]:
-    """For `claims.judge`: rows of `share_table` or `consistency` as {the first two columns: interval}."""
-    names = rows.iloc[:, 0].astype(str) + " – " + rows.iloc[:, 1].astype(str)
-    ends = rows[["value", "low", "high", "n"]].itertuples(index=False)
-    return {name: Interval(*map(float, one[:3]), int(one[3])) for name, one in zip(names, ends, strict=True)}
-
-
 # ---- helpers -------------------------------------------------------------------------------------------------------
 
 
 def _above(rows: pd.DataFrame, bar, why: str = "", paper: str = "yes") -> Judged:
-    """Whether every row lies above its bar, one number or one a row."""
-    points = row_points(rows)
+    """Whether every row, named by its first two columns, lies above its bar, one number or one a row."""
+    points = claims.row_points(rows, rows.iloc[:, 0].astype(str) + " – " + rows.iloc[:, 1].astype(str))
     found = claims.judge(points, above=dict(zip(points, np.broadcast_to(bar, len(points)), strict=True)))
     return Judged(found, why or f"weaker: {{where}}; to be above {np.max(bar):.2f}", paper)
 

@@ -23,9 +23,10 @@ from easel.ledger.provenance import asked_device
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Trial
-from easel.train import budget, cluster, cost, workers as pool
+from easel.train import budget, cluster, cost, gpu, workers as pool
 from easel.train.budget import OutOfTime
 from easel.train.cost import work
+from easel.train.ways import MEASURED, asked_way
 from easel.train.workers import cores, fetch_data
 
 try:
@@ -265,6 +266,7 @@ def _announce(todo: list[Trial], engine: str, at_once: int, store: Store) -> Non
 
 def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, progress: Progress) -> None:
     on = device(engine)
+    way = asked_way(on)
     alone = bool(warm.UNSHARED) and workers is None
     here = workers == 0 or alone or (workers is None and progress.work < SMALL_WORK)
     if alone and not progress.quiet and progress.work >= SMALL_WORK:
@@ -278,11 +280,12 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
             slow = "this processor has no bfloat16 products and emulates them, some 8 times slower than fp32"
             print(slow, flush=True)
         _announce(todo, engine, processes, store)
+    if way == MEASURED and on == "cpu" and engine == "local":  # before workers read what was chosen
+        for group in gpu.alike(trial for trial in todo if trial.recipe.batches == "shuffled"):
+            gpu.way_of_group(group, on, store)
     if engine == "ray" and not alone:
         cluster.train_on_ray(todo, store, progress)
     elif on == "cuda":
-        from easel.train import gpu
-
         gpu.train_together(todo, "cuda", store, progress)
     elif here:
         for trial in todo:

@@ -315,14 +315,14 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
                 progress.trial()
             continue
         budget.ask()  # before the width is measured
-        way = _way(group, device, store)
+        way = way_of_group(group, device, store)
         packs = -(-len(group) // (most or width(group[0], device, len(group), way)))
         for part in range(packs):  # of nearly one size
             _together(group[part::packs], device, way, store, progress)
 
 
-def _way(group: list[Trial], device: str, store: Store) -> str:
-    """How the trials of a group run: measured, where that is wanted, before the first of its kind."""
+def way_of_group(group: list[Trial], device: str, store: Store) -> str:
+    """How the trials of a group run (easel.train.ways): measured, if that is wanted, before the first of its kind."""
     trial = group[0]
     steps = sum(one.epochs * -(-len(one.trained_on) // one.recipe.batch_size) for one in group)
     net = names.build(trial.model, classes=len(trial.examples.classes), size=trial.examples.images.shape[-1])
@@ -450,14 +450,15 @@ def _probe(lanes: list[Lane]) -> Probe:
     """Some steps of trials side by side, always from the beginning of the epoch's order."""
     wait = torch.cuda.synchronize if lanes[0].device.type == "cuda" else lambda: None
     pack, times, losses = Pack(lanes), [], []
-    update = pack.ready(lanes[0].sizes[0])
-    for _ in range(1 + PROBE_STEPS):
-        for lane in lanes:
-            lane.begin()
-        wait()
-        started = time.perf_counter()
-        update()
-        wait()
-        times.append(time.perf_counter() - started)
-        losses.append(float(lanes[0].total) / lanes[0].sizes[0])
+    with one_thread() if lanes[0].device.type == "cpu" else contextlib.nullcontext():
+        update = pack.ready(lanes[0].sizes[0])
+        for _ in range(1 + PROBE_STEPS):
+            for lane in lanes:
+                lane.begin()
+            wait()
+            started = time.perf_counter()
+            update()
+            wait()
+            times.append(time.perf_counter() - started)
+            losses.append(float(lanes[0].total) / lanes[0].sizes[0])
     return Probe(float(np.median(times[1:])), float(np.mean(losses)))  # the first replay uploads the graph

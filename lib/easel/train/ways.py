@@ -36,7 +36,7 @@ from easel.nets.layers import DenseLayer
 
 PLAIN, MEASURED = "plain", "measured"
 FASTER = 1.03  # a change must make a step so many times as fast
-NEAR = 0.05  # and its mean loss over the steps that are timed must be that of the plain way, to this share
+LOSS_WITHIN = 0.05  # and its mean loss over the steps that are timed must be that of the plain way, to this share
 PART_OF_TIME = 0.1  # of the time that the waiting training would take plain: what measuring may take
 SMALL_MAP = 64  # positions of a map on which a grouped convolution's gradient is a product (8 x 8: measured, H200)
 
@@ -248,9 +248,9 @@ def choose_way(
 ) -> tuple[str, dict[str, float], list[str]]:
     """The fastest way of a net that gives the plain loss; seconds a step of each way that was timed; what was dropped.
 
-    The changes are tried one upon the other, each kept if it pays (FASTER). What fails or gives another loss (NEAR) is
-    dropped. steps: that wait; a change is not begun that would bring measuring above PART_OF_TIME of their time, going by what
-    the last of its kind took.
+    The changes are tried one upon the other, each kept if it pays. What fails or gives another loss is
+    dropped. steps: that wait; a change is not begun that would bring measuring above PART_OF_TIME of them, going by
+    what the last one took.
     """
     plain, began = probe(PLAIN), clock()
     way, took, dropped, pace = PLAIN, {PLAIN: plain.seconds}, [], 1.0
@@ -266,7 +266,7 @@ def choose_way(
             dropped.append(f"{name} failed: {one_line(f'{type(fault).__name__}: {fault}', 120)}")
             continue
         pace = (clock() - before) / WAYS[name].seconds
-        if not abs(found.loss - plain.loss) <= NEAR * abs(plain.loss):  # nor nan
+        if not abs(found.loss - plain.loss) <= LOSS_WITHIN * abs(plain.loss):  # nor nan
             dropped.append(f"{name} is wrong: a loss of {found.loss:.4g}, not {plain.loss:.4g}")
             continue
         took[tried] = found.seconds
