@@ -354,10 +354,10 @@ def _check_bytes(where: object, need: int, what: str, fix: str) -> None:
 # one picture ---------------------------------------------------------------------------------------------------------
 
 
-def picture_of(path: Path, size: int, crop: float = 1.0) -> np.ndarray:
+def picture_of(path: Path, size: int) -> np.ndarray:
     """A picture as (size, size, 3) uint8: `rgb`, then `squared`. UserError naming a file that is no whole image."""
     with _opened(path) as image:
-        return squared(rgb(ImageOps.exif_transpose(image), path), size, crop)
+        return squared(rgb(ImageOps.exif_transpose(image), path), size)
 
 
 def _attempt(path: Path, size: int, crop: float) -> tuple[np.ndarray | UserError, int]:
@@ -373,11 +373,7 @@ def _attempt(path: Path, size: int, crop: float) -> tuple[np.ndarray | UserError
 
 def squared(image: Image.Image, size: int, crop: float = 1.0) -> np.ndarray:
     """The centre of a picture as (size, size, channels) uint8: the short side brought to size / crop, then cut."""
-    cut = min(image.size) * crop
-    left, top = (image.width - cut) / 2, (image.height - cut) / 2
-    if (cut, *image.size) != (size, size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + cut, top + cut))
-    return np.asarray(image)
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR, bleed=(1 - crop) / 2))
 
 
 @contextmanager

@@ -341,14 +341,13 @@ class Trial:
 
     def arrays(self, quantities: tuple[str, ...]) -> dict[str, int]:
         """The arrays that a record must have, {name: rows}, for the views and for these quantities of them."""
-        views = {name: View.of(name) for name in self.measured}
-        rows = {name: self.epochs if view.after is None else 1 for name, view in views.items()}
-        found = {f"correct.{name}": rows[name] for name in views}
-        for quantity in map(Timed.of, quantities):
-            if quantity.after is None:
-                found |= {f"{quantity.base}.{name}": rows[name] for name in views if views[name].base != "online"}
+        rows = {name: self.epochs if View.of(name).after is None else 1 for name in self.measured}
+        found = {f"correct.{name}": count for name, count in rows.items()}
+        for asked in map(Timed.of, quantities):
+            if asked.after is None:
+                found |= {f"{asked.base}.{name}": n for name, n in rows.items() if View.of(name).base != "online"}
             else:
-                found[f"{quantity.base}.train@{quantity.after}"] = 1
+                found[f"{asked.base}.train@{asked.after}"] = 1
         return found
 
     def joined(self, other: "Trial") -> "Trial":

@@ -34,7 +34,7 @@ from easel.nets import names
 from easel.train import budget
 from easel.train.batches import epoch_draws, stream
 from easel.train.loop import Run, evaluation_batch, logits_of, on_device, one_thread
-from easel.train.ways import Probe, measure_way
+from easel.train.ways import PLAIN, Probe, measure_way
 from easel.train.workers import CHECKPOINT_S, train_one
 
 REHEARSALS = 3  # runs before a capture, in which libraries choose kernels and take their memory
@@ -315,7 +315,9 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
                 progress.trial()
             continue
         budget.ask()  # before the width is measured
-        way = way_of_group(group, device, store)
+        with _out_of_memory() as met:
+            way = way_of_group(group, device, store)
+        way = PLAIN if met else way
         packs = -(-len(group) // (most or width(group[0], device, len(group), way)))
         for part in range(packs):  # of nearly one size
             _together(group[part::packs], device, way, store, progress)

@@ -38,6 +38,7 @@ PLAIN, MEASURED = "plain", "measured"
 FASTER = 1.03  # a change must make a step so many times as fast
 LOSS_WITHIN = 0.05  # and its mean loss over the steps that are timed must be that of the plain way, to this share
 PART_OF_TIME = 0.1  # of the time that the waiting training would take plain: what measuring may take
+LEAST_STEPS = 1000  # that wait; for fewer nothing is measured
 SMALL_MAP = 64  # positions of a map on which a grouped convolution's gradient is a product (8 x 8: measured, H200)
 
 
@@ -230,7 +231,7 @@ def measure_way(trial: Trial, device: str, store: Store, net: nn.Module, steps: 
     net: such as the trial trains; steps: of it and its like that wait; probe(way): a Probe of some of them.
     """
     kind = _kind(trial, device)
-    if asked_way(device) != MEASURED or kind in _choices(store) or not _tries(net):
+    if asked_way(device) != MEASURED or kind in _choices(store) or not _tries(net) or steps < LEAST_STEPS:
         return way_of(trial, device, store)
     way, took, dropped = choose_way(net, probe, steps)
     times = ", ".join(f"{name} {1000 * spent:.3g} ms" for name, spent in took.items())
