@@ -106,12 +106,8 @@ def audit(
     print(f"{name.plain}: {n:,} pictures in {len(examples.classes)} classes", flush=True)
     _timed(asked)
     opinions = Opinions(run.ensure(asked), given)
-    table = _table(
-        opinions,
-        sets.files_named(examples) or [f"image {i}" for i in examples.ids],
-        copies,
-        None if given is None else given != labels,
-    )
+    names = sets.files_named(examples) or [f"image {i}" for i in examples.ids]
+    table = _table(opinions, names, copies, None if given is None else given != labels)
     folder = files.make_folder(Path(out) if out else files.results_dir() / sets.own_name(name.plain))
     found = Audit(table, _summary(opinions, table, examples, repeats), opinions, folder)
     _write(found, examples, name)
@@ -155,23 +151,17 @@ def _table(opinions: Opinions, names: list[str], copies: np.ndarray, planted) ->
     columns |= {name: opinions.scores[name].round(4) for name in MEANING if name in opinions.scores}
     apart = [any(opinions.given[j] != opinions.given[i] for j in same.get(first, ())) for i, first in enumerate(copies)]
     columns |= {"copies": alike, "two classes": np.array(apart, int)}
-    columns |= _by_cleanlab(opinions)
+    issues = mislabels.label_issues(opinions)
+    if issues is not None:  # cleanlab is installed: its opinion of the same held-out probabilities
+        from cleanlab import rank
+
+        quality = rank.get_label_quality_scores(labels=opinions.given, pred_probs=opinions.probabilities)
+        columns |= {"cleanlab": issues.astype(int), "cleanlab quality": quality.round(4)}
     if planted is not None:
         columns["planted"] = planted.astype(int)
     table = pd.DataFrame(columns).iloc[opinions.order]
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     return table
-
-
-def _by_cleanlab(opinions: Opinions) -> dict[str, np.ndarray]:
-    """cleanlab's opinion of the same held-out probabilities; nothing where it is not installed."""
-    issues = mislabels.label_issues(opinions)
-    if issues is None:
-        return {}
-    from cleanlab import rank
-
-    quality = rank.get_label_quality_scores(labels=opinions.given, pred_probs=opinions.probabilities)
-    return {"cleanlab": issues.astype(int), "cleanlab quality": quality.round(4)}
 
 
 def _summary(opinions: Opinions, table: pd.DataFrame, examples, repeats: int) -> str:
@@ -225,9 +215,8 @@ def _write(found: Audit, examples, name: sets.Name) -> None:
     pictures = _pictures(name, examples, shown.index.to_numpy())
     columns = int(np.ceil(np.sqrt(len(shown))))
     sheet = explorer.picture_bytes(explorer.sprite(pictures, columns), "webp90")
-    data = json.dumps(
-        {"rows": shown.to_dict("records"), "columns": columns}, ensure_ascii=False, allow_nan=False
-    ).replace("<", "\\u003c")
+    data = {"rows": shown.to_dict("records"), "columns": columns}
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     page = page_template("audit.html.j2").render(
         name=sets.own_name(name.plain),
         summary=found.summary,
@@ -239,7 +228,7 @@ def _write(found: Audit, examples, name: sets.Name) -> None:
         said={column: MEANING[column] for column in table},
         total=len(table),
         shown=len(shown),
-        data=data,
+        data=text,
         sheet=base64.b64encode(sheet).decode(),
         side=pictures.shape[-1],
     )

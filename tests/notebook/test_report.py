@@ -16,6 +16,7 @@ from bs4 import BeautifulSoup
 from make_notebooks import read_only
 
 from easel import files
+from easel.compare import claims
 from easel.errors import UserError
 from easel.notebook import page as figures, page as receipts, page as report, site
 
@@ -203,6 +204,10 @@ def test_a_variant_leaves_files_of_its_own_beside_the_notebook_s(page, tmp_path,
     receipt = receipt_of(tmp_path / "smoke/receipts/01_matching-photographs.json")
     assert (receipt["notebook"], receipt["variant"]) == ("01_matching-photographs", "photographs")
     assert receipt_of(tmp_path / "smoke/receipts/01_matching.json")["variant"] == ""
+
+
+def test_a_page_has_a_word_for_every_verdict_that_there_is():
+    assert tuple(report.VERDICT_WORDS) == claims.VERDICTS
 
 
 def test_report_needs_no_plotting_or_notebook_package_before_it_is_used():

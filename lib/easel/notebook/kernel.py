@@ -69,10 +69,8 @@ def attempt(job: Job, stage: Path) -> int:
         return 130
     except Exception as error:
         words = explain(error, draft)
-        try:
-            (runtime / "outcome.json").write_text(
-                json.dumps({"error": words})
-            )  # not in the stage: its disk may be full
+        try:  # not in the stage: its disk may be full
+            (runtime / "outcome.json").write_text(json.dumps({"error": words}))
         except OSError:
             print(words, flush=True)  # this one is full too: then as something that the notebook says
         with contextlib.suppress(OSError, ValueError):

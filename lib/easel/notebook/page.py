@@ -36,7 +36,7 @@ from easel import files
 from easel.errors import name_once
 from easel.ledger import provenance
 
-VERDICT_WORDS = {
+VERDICT_WORDS = {  # compare.claims.VERDICTS, which takes pandas to import
     "holds": "✓ holds",
     "fails": "✗ fails",
     "no difference": "= no difference",
@@ -133,9 +133,9 @@ class Page:
         """Notes one verdict: what the paper claims, what is seen here with its interval, and what follows.
 
         claim, why: one sentence each. paper, here: a number or words. low, high: ends of the interval, both or none.
-        n: what the interval was drawn from. verdict: one of VERDICTS (`compare.claims` says when which); a number that
-        is missing or not finite can only be open. reason: of an open one: trials, images or design; needed: trials that
-        would decide. Raises ValueError otherwise.
+        n: what the interval was drawn from. verdict: one of VERDICT_WORDS (`compare.claims` says when which); a number
+        that is missing or not finite can only be open. reason: of an open one: trials, images or design; needed: trials
+        that would decide. Raises ValueError otherwise.
         """
         if verdict not in VERDICT_WORDS:
             raise ValueError(f"verdict is {verdict!r}; it is one of {', '.join(VERDICT_WORDS)}")

@@ -29,14 +29,13 @@ def write_site(folder: Path) -> Path:
 
     folder = Path(folder)
     found, damaged = receipts.read_all(folder)
-    failed = receipts.failures(folder)
-    for one in found:  # what was run by hand since then, or was laid here whole, is no older result
-        if one["notebook"] in failed and receipts.is_over(failed[one["notebook"]], one):
-            del failed[one["notebook"]]
-    rows = []
+    failed, rows = receipts.failures(folder), []
     for one in found:
-        older = one["notebook"] in failed or receipts.changed(one, folder)
-        first = {"notebook": one["notebook"], OLDER: one["finished"] if older else ""}
+        stem = one["notebook"]
+        if stem in failed and receipts.is_over(failed[stem], one):
+            del failed[stem]  # what was run by hand since then, or was laid here whole, is no older result
+        older = stem in failed or receipts.changed(one, folder)
+        first = {"notebook": stem, OLDER: one["finished"] if older else ""}
         rows += [first | row for row in one["verdicts"]]
     table = pd.DataFrame(rows, columns=[*VERDICT_COLUMNS, OLDER])
     table = table.astype({"n": "Int64", "needed": "Int64"}, errors="ignore")
@@ -77,9 +76,8 @@ def index(folder: Path) -> Path:
             try:
                 shown = notebook_html(notebook)
             except Exception as fault:  # what is raised on a file that is no notebook is of many kinds
-                raise UserError(
-                    f"{notebook} cannot be shown: {type(fault).__name__}: {one_line(fault, 150)}"
-                ) from fault
+                why = f"{type(fault).__name__}: {one_line(fault, 150)}"
+                raise UserError(f"{notebook} cannot be shown: {why}") from fault
             files.write_atomically(page, shown.encode())
             receipts.add_files(receipts.path_of(folder, one["notebook"]), [notebook.name, page.name], given)
     return write_site(folder)
@@ -134,15 +132,13 @@ def _index_html(folder: Path, found: list[dict], damaged: dict[str, str], failed
             card["facts"] = [*card["facts"], *other]
     current = [one for one in found if one["notebook"] not in failed]
     older = [row for one in found if one["notebook"] in failed for row in one["verdicts"]]
+    ran = f"{counted([one['variant'] for one in found])}, {_duration(sum(one['seconds'] for one in found))} added up"
     facts = [("Verdicts", tally([row for one in current for row in one["verdicts"]]))]
     facts += [("Older verdicts", f"{tally(older)}, of notebooks whose last run failed")] if older else []
     facts += [("Failed", ", ".join(sorted(failed)))] if failed else []
     facts += [
         ("Finished", _moment(max((one["finished"] for one in found), default="–"))),
-        (
-            "Run",
-            f"{counted([one['variant'] for one in found])}, {_duration(sum(r['seconds'] for r in found))} added up",
-        ),
+        ("Run", ran),
         ("Machine", "; ".join(dict.fromkeys(one["machine"] for one in found)) or "–"),
     ]
     notices = dict.fromkeys(one["notice"] for one in found if one["notice"])
@@ -229,9 +225,9 @@ def _moment(stamp: str) -> str:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    if minutes < 1:
-        return f"{rest} s"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 ACTIVE = "script, iframe, frame, object, embed, applet, base, form, link, meta[http-equiv]"
@@ -276,9 +272,8 @@ def notebook_html(notebook: Path, beside: tuple[str, str] = ("", "")) -> str:
     page = exporter().from_filename(str(notebook), resources={"easel": ends})[0]
     parts = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page)
     listed = "".join(f'<li><a href="#{at}">{title}</a></li>' for at, title in parts)
-    page = page.replace(
-        CONTENTS, f"<details><summary>Contents</summary><ol>{listed}</ol></details>" if parts else "", 1
-    )
+    contents = f"<details><summary>Contents</summary><ol>{listed}</ol></details>" if parts else ""
+    page = page.replace(CONTENTS, contents, 1)
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     for output in (one for cell in cells for one in cell.get("outputs", [])):
         kind = next((kind for kind in ("image/png", "image/jpeg") if kind in output.get("data", {})), None)
