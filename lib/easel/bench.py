@@ -8,8 +8,8 @@ Two loops train the same net on the same images with the same batch size in one 
 
 They take turns, so that a machine that slows down slows both; a ratio is that of two timings of one repeat. The images
 are noise: what is in them does not change the time. On a GPU all of it takes four minutes at most, shared among the
-nets: what would not fit is left out and named, float32 first, then repeats, then nets; and each loop's share of the
-roofline (easel.train.roofline) is printed. A profile's time is the work of the trials that its receipts name, at the
+nets: what would not fit is left out and named, compiling first, then float32, repeats, nets; and each loop's share of
+the roofline (easel.train.cost) is printed. A profile's time is the work of the trials that its receipts name, at the
 measured seconds an image. tests/benchmarks/README.md: more of this.
 """
 
@@ -19,7 +19,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from json import dumps
@@ -38,10 +38,11 @@ from easel.ledger.store import Store
 from easel.ledger.trial import Edit, Recipe, Trial
 from easel.nets.names import build, check, family
 from easel.notebook import page as receipts, plan
-from easel.train import cost, ensure as run, roofline
+from easel.train import cost, ensure as run
 from easel.train.batches import stream
-from easel.train.gpu import Lane, Pack, width
+from easel.train.gpu import Lane, Pack, way_of_group, width
 from easel.train.loop import Run, one_thread
+from easel.train.ways import PLAIN
 from easel.train.workers import keep_freed_memory
 
 MODELS = {
@@ -52,6 +53,7 @@ TIMED_IMAGES = {"cpu": 10_000, "cuda": 50_000}  # images that lie in memory; a t
 SECONDS = {"cpu": 1.5, "cuda": 3.0}  # of one timing of the plain loop; on a GPU long beside the start of an epoch
 LIMIT_S = {"cpu": math.inf, "cuda": 240.0}  # of all measurements together
 LEAST_S = 10.0  # a net is not begun where less is left
+WAY = 1 / 3  # of a net's time: what measuring the ways to run it may take
 SLOWER = 4  # float32 may take so many times as long; on a GPU it is measured where there is time for that
 FEWEST_BATCHES = 4  # of a timing, however slow the net
 _COLUMNS = "{:<20}{:>8}{:>9}{:>9}{:>24}{:>11}{:>9}{:>9}{:>9}"
@@ -67,6 +69,7 @@ class Setting:
     recipe: Recipe
     repeats: int  # timings of each loop
     seconds: float  # that one timing of the plain loop should take
+    way: str = PLAIN  # how a net runs (easel.train.ways)
 
 
 def run_bench(
@@ -109,7 +112,9 @@ def run_bench(
             if rows and budget.left() < LEAST_S:
                 budget.left_out += names[at:]
                 break
-            if row := time_net(name, setting, budget=budget, waiting=len(names) - at):
+            sample, waiting = trial_on(images, name, recipe.batch_size, recipe), len(names) - at
+            way = way_of_group([sample], device, Store(), math.inf, WAY * budget.left() / waiting)
+            if row := time_net(name, replace(setting, way=way), budget=budget, waiting=waiting):
                 rows.append(row | ({"share_of_roofline": roofline_shares(row, setting, ceilings)} if ceilings else {}))
                 print(table_row(row), flush=True)
         estimated, unknown = of_profiles(rows, recipe.precision, run.cores() if device == "cpu" else 1)
@@ -185,13 +190,13 @@ def plain(trial: Trial, device: str) -> Tasks:
     return {"plain": epoch}
 
 
-def easel(trial: Trial, device: str) -> Tasks:
-    """{"easel": its epoch of training, "evaluation": that of as many images}.
+def easel(trial: Trial, device: str, way: str = PLAIN) -> Tasks:
+    """{"easel": its epoch of training, "evaluation": that of as many images}. way: how the net runs.
 
     On a GPU "easel" is the epoch of as many trials at once as pay: its attribute `at_once` says how many.
     """
     evaluated = trial.examples.take(trial.trained_on)
-    running = Run(trial, device) if device == "cpu" else Lane(trial, device)
+    running = Run(trial, device, way) if device == "cpu" else Lane(trial, device, way)
     running.sets["evaluated"] = evaluated
 
     def evaluate() -> None:
@@ -208,7 +213,7 @@ def easel(trial: Trial, device: str) -> Tasks:
 
     if device == "cpu":
         return {"easel": partial(as_a_worker, running._train_epoch), "evaluation": partial(as_a_worker, evaluate)}
-    lanes = [running, *(Lane(trial, device) for _ in range(width(trial, device) - 1))]
+    lanes = [running, *(Lane(trial, device, way) for _ in range(width(trial, device, way=way) - 1))]
     epoch = partial(Pack(lanes).train_epoch)
     epoch.at_once = len(lanes)
     return {"easel": epoch, "evaluation": evaluate}
@@ -280,7 +285,7 @@ def batches_for(model: str, setting: Setting) -> int:
 def _loops(model: str, setting: Setting, images: int, fp32: bool = True) -> Tasks:
     """What is timed: both loops, and easel's in float32 too where that is another one and is wanted."""
     trial, device = trial_on(setting.data, model, images, setting.recipe), setting.device
-    tasks = plain(trial, device) | easel(trial, device)
+    tasks = plain(trial, device) | easel(trial, device, setting.way)
     if fp32 and setting.recipe.precision != "fp32":
         slower = easel(trial_on(setting.data, model, images, Recipe(precision="fp32")), device)
         tasks |= {f"{name}_fp32": task for name, task in slower.items()}
@@ -333,6 +338,7 @@ def time_net(
         "images": images,
         "first_two_batches_s": first,
         "at_once": at_once["easel"],
+        "way": setting.way,
         "seconds": {name: [s / at_once[name] for s in values] for name, values in seconds.items()},  # of one trial
     }
     return row | derived(row, setting.recipe.precision)
@@ -359,7 +365,7 @@ def roofline_shares(row: dict, setting: Setting, ceilings: dict[str, float]) -> 
     """
     precision, batch, size = setting.recipe.precision, setting.recipe.batch_size, setting.data.images.shape[-1]
     reached = {"flops": 1e9 * ceilings[f"{precision}_gflops"], "bandwidth": 1e9 * ceilings["copy_gb_per_s"]}
-    least = roofline.least_step(row["model"], batch, precision, size=size, **reached)["seconds"] / batch
+    least = cost.least_step(row["model"], batch, precision, size=size, **reached)["seconds"] / batch
     return {loop: least * row["images_per_s"][loop] for loop in ("plain", "easel")}
 
 

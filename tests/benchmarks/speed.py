@@ -3,7 +3,7 @@
     python tests/benchmarks/speed.py [NET ...]          on a GPU if there is one; leave the machine alone meanwhile
 
 resident: the images on the device as uint8, cropped and mirrored by index arithmetic, else as the plain loop. roofline:
-the share of what the step's kernels allow (easel.train.roofline) on a device of the two ceilings that are measured.
+the share of what the step's kernels allow (easel.train.cost) on a device of the two ceilings that are measured.
 """
 
 import contextlib

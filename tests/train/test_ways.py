@@ -237,22 +237,22 @@ BOTH = f"{GROUPS}+{PRODUCTS}"
 )
 def test_changes_are_kept_that_pay_and_are_right(table, chosen, dropped):
     measured = Measured(table)
-    way, took, why = ways.choose_way(names.build("resnext-11-2x4d"), measured.probe, 10**6, measured.clock)
+    way, took, why = ways.choose_way(names.build("resnext-11-2x4d"), measured.probe, 10**6, clock=measured.clock)
     assert (way, why) == (chosen, dropped)
     assert list(took) == [w for w in measured.asked if f"{w}" in took]
 
 
 def test_measuring_takes_a_tenth_of_the_waiting_work_at_most():
     net, table = names.build("resnext-11-2x4d"), {PLAIN: 20, GROUPS: 10, BOTH: 9, f"{BOTH}+compiled": 5}
-    way, _, why = ways.choose_way(net, (few := Measured(table)).probe, 1_000, few.clock)  # 20 s: 2 for measuring
+    way, _, why = ways.choose_way(net, (few := Measured(table)).probe, 1_000, clock=few.clock)  # 20 s: 2 for measuring
     assert (way, few.asked, len(why)) == (PLAIN, [PLAIN], 3)
-    way, _, why = ways.choose_way(net, (some := Measured(table)).probe, 10_000, some.clock)  # 200 s: 20
+    way, _, why = ways.choose_way(net, (some := Measured(table)).probe, 10_000, clock=some.clock)  # 200 s: 20
     assert (way, why) == (BOTH, []) or (way, why) == (BOTH, ["compiled not tried: too little to train"])
     slow = Measured(table, spent=15.0)  # five times as long as expected: so will be what is compiled
-    way, _, why = ways.choose_way(net, slow.probe, 100_000, slow.clock)
+    way, _, why = ways.choose_way(net, slow.probe, 100_000, clock=slow.clock)
     assert (way, why) == (BOTH, ["compiled not tried: too little to train"])
     many = Measured(table)
-    assert ways.choose_way(net, many.probe, 1_000_000, many.clock)[0] == f"{BOTH}+compiled"
+    assert ways.choose_way(net, many.probe, 1_000_000, clock=many.clock)[0] == f"{BOTH}+compiled"
 
 
 def test_a_choice_is_kept_beside_the_store_and_said_once(tiny, store, monkeypatch, capsys):

@@ -16,6 +16,7 @@ Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 
 import contextlib
 import gc
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -323,12 +324,18 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
             _together(group[part::packs], device, way, store, progress)
 
 
-def way_of_group(group: list[Trial], device: str, store: Store) -> str:
-    """How the trials of a group run (easel.train.ways): measured, if that is wanted, before the first of its kind."""
+def way_of_group(
+    group: list[Trial], device: str, store: Store, steps: float | None = None, most: float = math.inf
+) -> str:
+    """How the trials of a group run (easel.train.ways): measured, if that is wanted, before the first of its kind.
+
+    steps: that wait, those of the group if None; most: seconds that measuring may take at most.
+    """
     trial = group[0]
-    steps = sum(one.epochs * -(-len(one.trained_on) // one.recipe.batch_size) for one in group)
+    if steps is None:
+        steps = sum(one.epochs * -(-len(one.trained_on) // one.recipe.batch_size) for one in group)
     net = names.build(trial.model, classes=len(trial.examples.classes), size=trial.examples.images.shape[-1])
-    return measure_way(trial, device, store, net, steps, lambda way: _probe([Lane(trial, device, way)]))
+    return measure_way(trial, device, store, net, steps, lambda way: _probe([Lane(trial, device, way)]), most)
 
 
 def _together(trials: list[Trial], device: str, way: str, store: Store, progress) -> None:

@@ -225,15 +225,17 @@ class Probe:
     loss: float  # mean over the steps
 
 
-def measure_way(trial: Trial, device: str, store: Store, net: nn.Module, steps: int, probe) -> str:
+def measure_way(
+    trial: Trial, device: str, store: Store, net: nn.Module, steps: float, probe, most: float = math.inf
+) -> str:
     """`way_of` this trial, measured now where that is wanted and has not been; says what it chose.
 
-    net: such as the trial trains; steps: of it and its like that wait; probe(way): a Probe of some of them.
+    net: such as the trial trains; the rest as in `choose_way`, steps of all its like.
     """
     kind = _kind(trial, device)
     if asked_way(device) != MEASURED or kind in _choices(store) or not _tries(net) or steps < LEAST_STEPS:
         return way_of(trial, device, store)
-    way, took, dropped = choose_way(net, probe, steps)
+    way, took, dropped = choose_way(net, probe, min(steps, 1e12), most)
     times = ", ".join(f"{name} {1000 * spent:.3g} ms" for name, spent in took.items())
     print(f"{trial.model} runs {way} (a step {'; '.join([times, *dropped])})", flush=True)
     if not any("not tried" in one for one in dropped):  # with more to train it is asked again
@@ -245,20 +247,24 @@ def measure_way(trial: Trial, device: str, store: Store, net: nn.Module, steps: 
 
 
 def choose_way(
-    net: nn.Module, probe: Callable[[str], Probe], steps: int, clock: Callable[[], float] = time.monotonic
+    net: nn.Module,
+    probe: Callable[[str], Probe],
+    steps: float,
+    most: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[str, dict[str, float], list[str]]:
     """The fastest way of a net that gives the plain loss; seconds a step of each way that was timed; what was dropped.
 
     The changes are tried one upon the other, each kept if it pays. What fails or gives another loss is
-    dropped. steps: that wait; a change is not begun that would bring measuring above PART_OF_TIME of them, going by
-    what the last one took.
+    dropped. probe(way): some steps in it. steps: that wait; a change is not begun that would bring measuring above
+    PART_OF_TIME of them, or above `most` seconds, going by what the last one took.
     """
     plain, began = probe(PLAIN), clock()
     way, took, dropped, pace = PLAIN, {PLAIN: plain.seconds}, [], 1.0
     for name in _tries(net):
         before, expected = clock(), pace * WAYS[name].seconds
-        if before - began + expected > PART_OF_TIME * steps * plain.seconds:
-            dropped.append(f"{name} not tried: too little to train")
+        if before - began + expected > min(most, PART_OF_TIME * steps * plain.seconds):
+            dropped.append(f"{name} not tried: {'too little to train' if most == math.inf else 'too little time'}")
             continue
         tried = "+".join(changes_of(name if way == PLAIN else f"{way}+{name}"))
         try:
