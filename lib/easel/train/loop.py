@@ -100,6 +100,11 @@ class Run:
         """What computes products in the recipe's precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.trial.recipe.precision == "bf16")
 
+    def uncompiled(self, size: int = 0) -> contextlib.AbstractContextManager:
+        """Runs the net as it stands for batches of another size than the usual: each would be compiled anew."""
+        as_usual = self.way == "plain" or size == min(self.trial.recipe.batch_size, len(self.kept))
+        return contextlib.nullcontext() if as_usual else torch.compiler.set_stance("force_eager")
+
     def prepare(self, images: Tensor) -> Tensor:
         """Images on the 0..255 scale as the recipe normalises them: float32, in the layout that the net reads."""
         return normalise(images, self.trial.recipe.normalisation, self.mean, self.std, self.layout)
@@ -164,7 +169,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)  # before the activations, which take the same memory
         x = self.augmented(index, crop, flip)
         target = self.labels[index]
-        with self.autocast():
+        with self.autocast(), self.uncompiled(len(index)):
             logits = self.net(x)
         loss = F.cross_entropy(logits.float(), target)
         loss.backward()
@@ -207,8 +212,7 @@ class Run:
         try:
             # A pass of its own, and never a captured or compiled one: hooks are not called again when a graph is
             # replayed, and the logits stay those of a trial that records no features.
-            plain = contextlib.nullcontext() if self.way == "plain" else torch.compiler.set_stance("force_eager")
-            with one_thread() if self.device.type == "cpu" else contextlib.nullcontext(), plain:
+            with one_thread() if self.device.type == "cpu" else contextlib.nullcontext(), self.uncompiled():
                 Run._logits(self, view)
         finally:
             handle.remove()
@@ -299,11 +303,14 @@ def logits_of(runs: Sequence[Run], examples: Dataset) -> list[Tensor]:
     device, changed = runs[0].device, isinstance(examples, Changed)  # whose images are made a batch at a time
     images = on_device(examples.source if changed else examples, device)
     logits = [torch.empty(len(images), len(examples.classes), device=device) for _ in runs]
-    batch = evaluation_batch(device, images.shape[-1])
+    batch = min(evaluation_batch(device, images.shape[-1]), len(images))
+    starts = list(range(0, len(images), batch))
+    if runs[0].way != "plain":  # batches of one size, or the last would be compiled anew
+        starts[-1] = len(images) - batch
     for run in runs:
         run.net.eval()
     with runs[0].autocast():  # around all batches: weights are converted once
-        for start in range(0, len(images), batch):
+        for start in starts:
             part = slice(start, start + batch)
             with torch.autocast(device.type, enabled=False):
                 x = examples.change(images[part], examples.ids[part]) if changed else images[part]
