@@ -130,7 +130,7 @@ ALL = [*((model, f"{way}+compiled") for model, way in NETS.items()), ("wrn-10-1"
 )
 def test_every_way_trains_as_the_eager_oracle(tiny, store, without_compiler, model, way, recipe):
     """Same order, crops and first weights as plain float32: losses agree closely."""
-    trials = [tiny(seed, model=model, images=40, epochs=2, recipe=recipe) for seed in (0, 1)]
+    trials = [tiny(seed, data="patterns@16", model=model, images=40, epochs=2, recipe=recipe) for seed in (0, 1)]
     plain = [loop.train(dataclasses.replace(trial, recipe=FP32)) for trial in trials]
     for one, oracle in zip(trained(trials, way, store), plain, strict=True):
         assert one.provenance["way"] == way
@@ -142,7 +142,7 @@ def test_every_way_trains_as_the_eager_oracle(tiny, store, without_compiler, mod
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile takes a C++ compiler")
 def test_what_is_compiled_trains_as_the_eager_oracle(tiny, store):
     torch.compiler.reset()
-    trials = [tiny(seed, model="densenet-bc-10-4", epochs=3, recipe=BF16) for seed in range(3)]
+    trials = [tiny(seed, data="patterns@16", model="densenet-bc-10-4", epochs=3, recipe=BF16) for seed in range(3)]
     eager = [loop.train(dataclasses.replace(trial, recipe=FP32)) for trial in trials]
     ours = trained(trials, "compiled+shared-norms", store)
     for one, oracle in zip(ours, eager, strict=True):
@@ -164,8 +164,10 @@ def test_every_way_trains_as_the_eager_oracle_on_a_gpu(tiny, store, model, way):
 
 
 def test_what_is_compiled_for_one_trial_serves_the_others(tiny, without_compiler):
-    recipe = Recipe(precision="fp32", batch_size=40)
-    trials = [tiny(seed, model="wrn-10-1", images=130, epochs=1, recipe=recipe) for seed in range(3)]
+    about = {"data": "patterns@16", "images": 130, "epochs": 1, "recipe": Recipe(precision="fp32", batch_size=40)}
+    trials = [
+        tiny(seed, data="patterns@16", model="wrn-10-1", images=130, epochs=1, recipe=recipe) for seed in range(3)
+    ]
     made = []
     for trial in trials:
         assert loop.train(trial, way="compiled").correct("train").shape == (1, 130)
@@ -303,7 +305,7 @@ def test_a_word_that_is_no_way_is_refused_before_anything_is_trained(tiny, store
 
 def test_workers_and_this_process_train_in_the_way_that_is_asked_for(tiny, store, monkeypatch):
     monkeypatch.setenv("EASEL_WAY", "shared-norms")
-    trials = [tiny(seed, model="densenet-bc-10-4", recipe=FP32) for seed in range(2)]
+    trials = [tiny(seed, data="patterns@16", model="densenet-bc-10-4", recipe=FP32) for seed in range(2)]
     ensure.ensure(trials[:1], store=store, workers=0, quiet=True)
     ensure.ensure(trials, store=store, workers=1, quiet=True)
     assert [store.get(trial).provenance["way"] for trial in trials] == ["shared-norms"] * 2
@@ -320,7 +322,7 @@ def test_on_a_gpu_a_group_is_measured_before_its_first_trial(tiny, store, monkey
     monkeypatch.setattr(ways, "LEAST_STEPS", 0)
     monkeypatch.setitem(ways.WAYS, "compiled", dataclasses.replace(ways.WAYS["compiled"], has=lambda net: False))
     monkeypatch.setattr(ways, "FASTER", 0.0)  # whatever is right
-    trials = [tiny(seed, model="densenet-bc-10-4", recipe=FP32) for seed in range(2)]
+    trials = [tiny(seed, data="patterns@16", model="densenet-bc-10-4", recipe=FP32) for seed in range(2)]
     gpu.train_together(trials, "cpu", store, Progress(trials, quiet=True), most=2)
     assert {store.get(trial).provenance["way"] for trial in trials} == {"shared-norms"}
     assert capsys.readouterr().out.startswith("densenet-bc-10-4 runs shared-norms (a step plain ")
