@@ -165,9 +165,7 @@ def test_every_way_trains_as_the_eager_oracle_on_a_gpu(tiny, store, model, way):
 
 def test_what_is_compiled_for_one_trial_serves_the_others(tiny, without_compiler):
     about = {"data": "patterns@16", "images": 130, "epochs": 1, "recipe": Recipe(precision="fp32", batch_size=40)}
-    trials = [
-        tiny(seed, data="patterns@16", model="wrn-10-1", images=130, epochs=1, recipe=recipe) for seed in range(3)
-    ]
+    trials = [tiny(seed, model="wrn-10-1", **about) for seed in range(3)]
     made = []
     for trial in trials:
         assert loop.train(trial, way="compiled").correct("train").shape == (1, 130)
