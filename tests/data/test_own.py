@@ -376,6 +376,16 @@ def test_a_flat_folder_with_a_table_of_labels(tmp_path):
     assert "a header and rows of a file and its label are wanted" in refused(tmp_path)
 
 
+def test_labels_that_change_in_the_table_were_not_noticed_and_make_another_data_set(tmp_path):
+    for name, level in (("x.png", 1), ("y.png", 2), ("z.png", 3)):
+        save(tmp_path / name, flat((level, 0, 0)))
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\nx.png,wasp\ny.png,ant\nz.png,wasp\n")
+    before = sets.facts_of(str(tmp_path))
+    table.write_text("file,label\nx.png,ant\ny.png,wasp\nz.png,wasp\n")  # as many bytes, and no picture touched
+    assert sets.facts_of(str(tmp_path)).fingerprint != before.fingerprint
+
+
 def test_files_that_are_not_read_are_counted_by_kind_with_the_fix(tmp_path):
     root = a_set(tmp_path)
     for name in ("1.heic", "2.HEIC", "3.jxl"):

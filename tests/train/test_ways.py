@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from easel.compare.correlation import spearman
+from easel.data.changes import Changed
 from easel.errors import UserError
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Recipe
@@ -336,3 +337,21 @@ def test_where_the_memory_ends_as_a_way_is_measured_the_trials_run_plain(tiny, s
     trial = tiny(model="densenet-bc-10-4", recipe=FP32, epochs=1)
     gpu.train_together([trial], "cpu", store, Progress([trial], quiet=True), most=1)
     assert store.get(trial).provenance["way"] == PLAIN
+
+
+def test_changed_images_are_made_once_for_all_trials_of_a_pack(tiny, store, monkeypatch):
+    """And what each trial is found to know of them is what it knows alone."""
+    made, change = [], Changed.__init__
+
+    def counted(self, *given):
+        change(self, *given)
+        whole = self.change
+        self.__dict__["change"] = lambda images, ids: made.append(len(images)) or whole(images, ids)
+
+    trials = [tiny(seed, recipe=FP32, views=("shuffle=4",)) for seed in range(3)]
+    alone = [loop.train(trial) for trial in trials]
+    monkeypatch.setattr(Changed, "__init__", counted)
+    together = trained(trials, PLAIN, store)
+    assert made == [100] * 2, "once an epoch"
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one.correct("shuffle=4"), other.correct("shuffle=4"))
