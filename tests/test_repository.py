@@ -199,3 +199,20 @@ def test_the_citation_names_the_software_and_the_three_papers():
     assert all({"type", "title", "authors", "year"} <= set(paper) for paper in citation["references"])
     numbers = [paper["identifiers"][0]["value"] for paper in citation["references"]]
     assert numbers == ["arXiv:1911.10739", "arXiv:1901.02347", "arXiv:2304.03486"]
+
+
+def code_of(notebook: Path) -> list[str]:
+    """The sources of a notebook's code cells, but for the values that a run was given."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    given = "injected-parameters"
+    code = [c for c in cells if c["cell_type"] == "code" and given not in c["metadata"].get("tags", [])]
+    return ["".join(cell["source"]) for cell in code]
+
+
+@pytest.mark.parametrize("profile", ["gpu", "laptop"])
+def test_executed_notebooks_show_the_code_that_is_there(profile):
+    """Who opens a committed result and runs it again runs what the library has now, be it only a module's name."""
+    executed = sorted((ROOT / "results" / profile).glob("[0-9]*.ipynb"))
+    sources = {path: ROOT / "notebooks" / f"{path.stem.split('-')[0]}.ipynb" for path in executed}
+    assert executed
+    assert [path.name for path, source in sources.items() if code_of(path) != code_of(source)] == []
