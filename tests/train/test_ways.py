@@ -62,15 +62,18 @@ def pair(model, way):
     return plain, other
 
 
-@pytest.mark.parametrize(("model", "way"), NETS.items())
-def test_a_way_gives_the_plain_ways_numbers_to_rounding(model, way):
+@pytest.mark.parametrize(("model", "way"), [*NETS.items(), ("wrn-10-1", "compiled")])
+def test_a_way_gives_the_plain_ways_numbers_to_rounding(model, way, without_compiler):
     """Forward, backward and running statistics, over several steps; in evaluation too."""
     plain, other = pair(model, way)
-    for seed in range(3):
+    apart = []
+    for seed in range(5):
         (a, ga), (b, gb) = step(plain, seed), step(other, seed)
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
-        for one, two in zip(ga, gb, strict=True):
-            torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4 * float(one.abs().max()) + 1e-7)
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+        apart.append(max(float((one - two).norm() / one.norm()) for one, two in zip(ga, gb, strict=True)))
+    # What rounds to the other side of a ReLU's zero moves a gradient by per cents, whatever the way: not every time.
+    assert np.median(apart) < 1e-4
+    assert max(apart) < 0.1
     assert plain.state_dict().keys() == other.state_dict().keys()
     for (name, one), two in zip(plain.state_dict().items(), other.state_dict().values(), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5, msg=name)
@@ -100,6 +103,25 @@ def test_each_change_is_made_where_a_net_has_something_for_it(monkeypatch):
         net = names.build(model)
         ways.run_in(net, "+".join(NETS.values()))
         assert not any("forward" in vars(module) for module in net.modules())
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+def test_moments_in_one_pass_are_the_moments(mean):
+    """Also of channels whose mean is ten thousand times their deviation, and of a constant one."""
+    x = torch.randn(16, 5, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + mean
+    x[:, 0] = mean
+    _, mean, variance, about = ways._moments(x.float())
+    expected = torch.var_mean(x.float().double(), (0, 2, 3), correction=0)
+    torch.testing.assert_close(variance.double(), expected[0], rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close((mean + about).double(), expected[1], rtol=1e-6, atol=1e-6)
+
+
+def test_a_batch_of_one_value_is_refused_as_ever(without_compiler):
+    """It has no variance."""
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
+    ways.run_in(net, "compiled")
+    with pytest.raises(ValueError, match="more than 1 value per channel"), torch.compiler.set_stance("force_eager"):
+        net(torch.zeros(1, 3, 1, 1))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -164,12 +186,16 @@ def test_every_way_trains_as_the_eager_oracle_on_a_gpu(tiny, store, model, way):
     assert spearman(*counts) > 0.8
 
 
-def test_what_is_compiled_for_one_trial_serves_the_others(tiny, without_compiler):
-    about = {"data": "patterns@16", "images": 130, "epochs": 1, "recipe": Recipe(precision="fp32", batch_size=40)}
-    trials = [tiny(seed, model="wrn-10-1", **about) for seed in range(3)]
+@pytest.mark.parametrize(
+    ("model", "way"),
+    [("densenet-bc-10-4", ALL[0][1]), ("resnext-11-2x4d", "group-products+compiled"), *ALL[1:]],
+)
+def test_what_is_compiled_for_one_trial_serves_the_others(tiny, without_compiler, model, way):
+    about = {"data": "patterns@32", "images": 130, "epochs": 1, "recipe": Recipe(precision="fp32", batch_size=40)}
+    trials = [tiny(seed, model=model, **about) for seed in range(3)]
     made = []
     for trial in trials:
-        assert loop.train(trial, way="compiled").correct("train").shape == (1, 130)
+        assert loop.train(trial, way=way).correct("train").shape == (1, 130)
         made.append(without_compiler["stats"]["unique_graphs"])
     assert made == [2] * 3, "one for training, one for evaluation, and none for the smaller batches that come last"
 
