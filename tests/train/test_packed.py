@@ -3,6 +3,8 @@
 What needs a GPU (captured against eager, packed against alone) is skipped without one.
 """
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +128,16 @@ def test_a_step_and_a_look_ask_the_device_nothing(rich, model):
     with Watch():
         lane.step(20)
         look._batch()
+
+
+def test_nor_does_a_step_of_several_nets_as_one(tiny):
+    pack = Pack([Lane(tiny(seed, recipe=Recipe(precision="bf16")), "cpu", "one-product") for seed in range(3)])
+    assert pack.as_one
+    for watch in (contextlib.nullcontext(), Watch()):  # first the optimisers make their states
+        for lane in pack.lanes:
+            lane.begin()
+        with watch:
+            pack.ready(100)()
 
 
 def test_the_watch_sees_what_it_must(tiny):

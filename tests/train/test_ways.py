@@ -13,7 +13,7 @@ from easel.compare.correlation import spearman
 from easel.data.changes import Changed
 from easel.errors import UserError
 from easel.ledger.store import Ledger
-from easel.ledger.trial import Recipe
+from easel.ledger.trial import Edit, Recipe
 from easel.nets import names
 from easel.train import ensure, gpu, loop, ways
 from easel.train.ensure import Progress
@@ -21,6 +21,7 @@ from easel.train.ways import MEASURED, PLAIN, Probe
 
 NETS = {"densenet-bc-16-8": "shared-norms", "resnext-11-4x8d": "groups-apart+group-products"}
 FP32, BF16 = Recipe(precision="fp32"), Recipe(precision="bf16")
+SGD = Recipe(precision="bf16", optimizer="sgd", augmentation="resized-crop", translation=0)
 
 
 @pytest.fixture
@@ -143,18 +144,20 @@ def trained(trials, way, store, device="cpu"):
     return [store.get(trial) for trial in trials]
 
 
-ALL = [*((model, f"{way}+compiled") for model, way in NETS.items()), ("wrn-10-1", "compiled")]
+COMPILED = [*((model, f"{way}+compiled") for model, way in NETS.items()), ("wrn-10-1", "compiled")]
 
 
 @pytest.mark.parametrize(
     ("model", "way", "recipe"),
     [(model, way, recipe) for model, way in NETS.items() for recipe in (FP32, BF16)]
-    + [("densenet-bc-10-4", "shared-norms+compiled", BF16)],
+    + [("densenet-bc-10-4", "shared-norms+compiled", BF16)]
+    + [("mlp-2x20", "one-product", recipe) for recipe in (FP32, BF16, SGD)],
 )
 def test_every_way_trains_as_the_eager_oracle(tiny, store, without_compiler, model, way, recipe):
     """Same order, crops and first weights as plain float32: losses agree closely."""
     trials = [tiny(seed, data="patterns@16", model=model, images=40, epochs=2, recipe=recipe) for seed in (0, 1)]
-    plain = [loop.train(dataclasses.replace(trial, recipe=FP32)) for trial in trials]
+    exact = dataclasses.replace(recipe, precision="fp32")
+    plain = [loop.train(dataclasses.replace(trial, recipe=exact)) for trial in trials]
     for one, oracle in zip(trained(trials, way, store), plain, strict=True):
         assert one.provenance["way"] == way
         assert one.arrays["loss"] == pytest.approx(oracle.arrays["loss"], rel=0.05)
@@ -175,7 +178,7 @@ def test_what_is_compiled_trains_as_the_eager_oracle(tiny, store):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize(("model", "way"), ALL)
+@pytest.mark.parametrize(("model", "way"), [*COMPILED, ("mlp-3x512", "one-product")])
 def test_every_way_trains_as_the_eager_oracle_on_a_gpu(tiny, store, model, way):
     trials = [tiny(seed, model=model, images=1000, epochs=3, recipe=BF16) for seed in range(4)]
     eager = [loop.train(dataclasses.replace(trial, recipe=FP32), device="cuda") for trial in trials]
@@ -188,7 +191,7 @@ def test_every_way_trains_as_the_eager_oracle_on_a_gpu(tiny, store, model, way):
 
 @pytest.mark.parametrize(
     ("model", "way"),
-    [("densenet-bc-10-4", ALL[0][1]), ("resnext-11-2x4d", "group-products+compiled"), *ALL[1:]],
+    [("densenet-bc-10-4", COMPILED[0][1]), ("resnext-11-2x4d", "group-products+compiled"), *COMPILED[1:]],
 )
 def test_what_is_compiled_for_one_trial_serves_the_others(tiny, without_compiler, model, way):
     about = {"data": "patterns@32", "images": 130, "epochs": 1, "recipe": Recipe(precision="fp32", batch_size=40)}
@@ -198,6 +201,21 @@ def test_what_is_compiled_for_one_trial_serves_the_others(tiny, without_compiler
         assert loop.train(trial, way=way).correct("train").shape == (1, 130)
         made.append(without_compiler["stats"]["unique_graphs"])
     assert made == [2] * 3, "one for training, one for evaluation, and none for the smaller batches that come last"
+
+
+def test_one_product_trains_each_trial_on_its_own(tiny, store, monkeypatch):
+    """On labels, order and weights of its own; in one call for them all."""
+    draws, calls = np.random.default_rng(0), []
+    edits = [Edit(keep=np.sort(draws.permutation(100)[:75]), labels=draws.integers(0, 10, 100)) for _ in range(3)]
+    recipe = Recipe(precision="fp32", batch_size=30)
+    trials = [tiny(seed, model="mlp-2x20", edit=edit, recipe=recipe) for seed, edit in enumerate(edits)]
+    alone = [loop.train(trial) for trial in trials]
+    vmap = torch.vmap
+    monkeypatch.setattr(torch, "vmap", lambda f: calls.append(f) or vmap(f))
+    for one, other in zip(trained(trials, "one-product", store), alone, strict=True):
+        np.testing.assert_allclose(one.arrays["loss"], other.arrays["loss"], rtol=1e-5)
+        assert (one.correct() == other.correct()).mean() > 0.99
+    assert len(calls) == 2 * 3, "once a step: of 30, 30 and 15 images"
 
 
 def test_what_enters_the_last_layer_is_recorded_of_a_compiled_net_too(tiny, without_compiler):

@@ -20,12 +20,14 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
 from easel.data.changes import Changed
 from easel.errors import UserError
@@ -35,7 +37,7 @@ from easel.nets import names
 from easel.train import budget
 from easel.train.batches import epoch_draws, stream
 from easel.train.loop import Run, evaluation_batch, logits_of, on_device, one_thread
-from easel.train.ways import PLAIN, Probe, measure_way
+from easel.train.ways import PLAIN, TOGETHER, WAYS, Probe, changes_of, draws, measure_way
 from easel.train.workers import CHECKPOINT_S, train_one
 
 REHEARSALS = 3  # runs before a capture, in which libraries choose kernels and take their memory
@@ -101,13 +103,20 @@ class Lane(Run):
 
         Captured: no value may come back to the CPU, no shape may depend on one, and what counts up is a tensor.
         """
+        index, crop, flip = self.take(size)
+        self.note(index, *self.update(index, crop, flip))
+
+    def take(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The next `size` images, their crops and flips; and the learning rate of this step."""
         self.rate.copy_(self.rates.index_select(0, self.number)[0])
         place = self.seen + self.ramp[:size]
-        index = self.order[place]
-        loss, right = self.update(index, self.crop[place], self.flip[place])
-        self.total += loss * size
+        return self.order[place], self.crop[place], self.flip[place]
+
+    def note(self, index: Tensor, loss: Tensor, right: Tensor) -> None:
+        """The step's mean loss, and which of its images were right before it."""
+        self.total += loss * len(index)
         self.online[index] = right
-        self.seen += size
+        self.seen += len(index)
         self.number += 1
 
     def ending(self) -> Iterator[str]:
@@ -197,11 +206,6 @@ def rehearse(function: Callable[[], None], state: Callable[[], list[Tensor]]) ->
                 tensor.copy_(before[id(tensor)]) if id(tensor) in before else tensor.zero_()
 
 
-def draws(net: nn.Module) -> bool:
-    """Whether a net draws random numbers as it trains."""
-    return any("Dropout" in type(m).__name__ or type(m).__name__ == "StochasticDepth" for m in net.modules())
-
-
 MOST_PACKED = 16  # trials at once
 PAYS = 1.05  # twice as many at once must give this much more a second
 PROBE_STEPS = 10  # of a timing that decides it
@@ -221,6 +225,7 @@ class Pack:
         self.streams = [torch.cuda.Stream(self.device) if gpu else None for _ in lanes]
         self.programs: dict[int, Callable[[], None]] = {}
         self.pool = graph_pool(self.device)  # one for all its graphs: two at work at once never happens
+        self.as_one = len(lanes) > 1 and TOGETHER in changes_of(lanes[0].way) and WAYS[TOGETHER].has(lanes[0].net)
         self.looked: dict[str, dict[Lane, Tensor]] = {}  # logits of changed images that lanes have not fetched yet
         for lane in self.lanes:
             lane.pack = self
@@ -237,6 +242,9 @@ class Pack:
         return [tensor for lane in self.lanes for tensor in lane.state()]
 
     def _side_by_side(self, size: int) -> None:
+        if self.as_one:
+            self._as_one(size)
+            return
         if self.device.type != "cuda":
             for lane in self.lanes:
                 lane.step(size)
@@ -250,6 +258,25 @@ class Pack:
                 lane.step(size)
         for side in self.streams:
             here.wait_stream(side)
+
+    def _as_one(self, size: int) -> None:
+        """Every lane's update, all nets' products as one. A lane's loss depends on its own net: so do its gradients."""
+        drawn, first = [lane.take(size) for lane in self.lanes], self.lanes[0]
+        for lane in self.lanes:
+            lane.optimizer.zero_grad(set_to_none=True)
+        x = first.augmented(*(torch.cat(parts) for parts in zip(*drawn, strict=True)))  # all of one data set
+        target = torch.cat([lane.labels[index] for lane, (index, _, _) in zip(self.lanes, drawn, strict=True)])
+        named = [dict(lane.net.named_parameters()) for lane in self.lanes]
+        weights = {name: torch.stack([one[name] for one in named]) for name in named[0]}
+        with first.autocast():
+            logits = torch.vmap(partial(torch.func.functional_call, first.net))(weights, x.unflatten(0, (-1, size)))
+        logits = logits.float().flatten(0, 1)
+        losses = F.cross_entropy(logits, target, reduction="none").view(-1, size).mean(1)
+        losses.sum().backward()
+        right = (logits.detach().argmax(1) == target).view(-1, size)
+        for at, (lane, (index, _, _)) in enumerate(zip(self.lanes, drawn, strict=True)):
+            lane.optimizer.step()
+            lane.note(index, losses[at].detach(), right[at])
 
     def train_epoch(self) -> None:
         """The updates of one epoch, of every lane."""
@@ -335,7 +362,12 @@ def way_of_group(
     if steps is None:
         steps = sum(one.epochs * -(-len(one.trained_on) // one.recipe.batch_size) for one in group)
     net = names.build(trial.model, classes=len(trial.examples.classes), size=trial.examples.images.shape[-1])
-    return measure_way(trial, device, store, net, steps, lambda way: _probe([Lane(trial, device, way)]), most)
+    lanes = min(len(group), MOST_PACKED) if WAYS[TOGETHER].has(net) else 1  # small, and as many as will train together
+
+    def probe(way: str) -> Probe:
+        return _probe([Lane(trial, device, way) for _ in range(lanes)])
+
+    return measure_way(trial, device, store, net, steps, probe, most)
 
 
 def _together(trials: list[Trial], device: str, way: str, store: Store, progress) -> None:

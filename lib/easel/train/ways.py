@@ -7,6 +7,7 @@ A way is "plain" (PyTorch's own kernels, one after another) or several of WAYS i
     compiled        torch.compile: batch norm, ReLU, additions and copies fused, a batch's mean and variance taken in
                     one pass; takes a C++ compiler and a minute
     shared-norms    DenseNet-BC: each feature normalised once, and not anew by every later layer; pays once compiled
+    one-product     nets of products alone, MLPs: those of all trials that train side by side on a GPU as one
 
 None changes a parameter's name or value, what is recorded, or what is saved; but sums are taken in another order, so
 bits differ, by less than trials do. So on a GPU, where bits are not promised, the fastest way of a net, batch, image
@@ -35,7 +36,7 @@ from easel.ledger.store import Store
 from easel.ledger.trial import Trial
 from easel.nets.layers import DenseLayer
 
-PLAIN, MEASURED = "plain", "measured"
+PLAIN, MEASURED, TOGETHER = "plain", "measured", "one-product"
 FASTER = 1.03  # a change must make a step so many times as fast
 LOSS_WITHIN = 0.05  # and its mean loss over the steps that are timed must be that of the plain way, to this share
 PART_OF_TIME = 0.1  # of the time that the waiting training would take plain: what measuring may take
@@ -191,6 +192,16 @@ def _convolves(net: nn.Module) -> bool:
     return any(isinstance(module, nn.Conv2d) for module in net.modules())
 
 
+def draws(net: nn.Module) -> bool:
+    """Whether a net draws random numbers as it trains."""
+    return any("Dropout" in type(m).__name__ or type(m).__name__ == "StochasticDepth" for m in net.modules())
+
+
+def _products_alone(net: nn.Module) -> bool:
+    """Neither convolutions, which several nets at once would make grouped ones, nor statistics, nor chance."""
+    return not (_convolves(net) or any(True for _ in net.buffers()) or draws(net))
+
+
 def _dense(net: nn.Module) -> bool:
     return isinstance(net, nn.Sequential) and any(isinstance(module, DenseLayer) for module in net)
 
@@ -209,6 +220,7 @@ WAYS = {
     "group-products": Way(group_products, _grouped, 3.0),
     "compiled": Way(compiled, _convolves, 60.0),
     "shared-norms": Way(shared_norms, _dense, 60.0),
+    TOGETHER: Way(lambda net: None, _products_alone, 3.0),  # gpu.Pack's to do: a net by itself runs as it is
 }
 
 
