@@ -11,8 +11,8 @@ It never trains, draws a figure, or breaks a tie by chance.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from itertools import combinations, product
+from functools import cache, partial
+from itertools import combinations, combinations_with_replacement, product
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from torch import nn
 
 from easel.compare import claims, cuts, matching
 from easel.compare.claims import Judged
-from easel.compare.intervals import ANY, Interval, jackknife_of
+from easel.compare.intervals import ANY, Interval, from_left_out, jackknife_of
 from easel.ledger.store import Groups
 from easel.nets.names import build, check, family
 from easel.sections import printed
@@ -163,6 +163,11 @@ def level(row: pd.Series, groups: Groups) -> Judged:
     return Judged(found, f"ties: {_ties(row)}", row.paper)
 
 
+def all_printed(table: pd.DataFrame) -> list[pd.Series]:
+    """The rows of `every_pair` that are printed."""
+    return _rows(table.dropna(subset="paper"))
+
+
 def printed_shares(shares: pd.DataFrame, groups: Groups) -> list[pd.Series]:
     """The rows of `ceiling_shares` that are judged: CNNs, where these are the paper's own images."""
     own = groups.ledger.examples.name in ("cifar10", "mini-imagenet")
@@ -174,6 +179,53 @@ def ceiling_share(row: pd.Series) -> Judged:
     found = claims.against_print(Interval(row.share, row.low, row.high, row.n), row.printed)
     why = f"rate {row.rate:.2f} over what the two nets reach with themselves; no N enters"
     return Judged(found, why, row.printed)
+
+
+# ---- is it the order of the batches? (early code) --------------------------------------------------------------------
+
+
+def order_effect(one: Groups, each: Groups, m: int = 1) -> pd.DataFrame:
+    """What one order of the batches, common to all trials, does to matching rates (expected ties), easy and hard.
+
+    one: trials with one order and augmentation; each: the same nets, every trial with its own. Columns: pair, a, b,
+    which ("hits": how two single trials of a net correlate), one_order, own_orders (the rates), difference, low, high
+    (jackknife, every trial deleted once), n (trials). The interval is about this one order, not about others.
+    """
+    names = list(one.names.values())
+    sides = [half for groups in (one, each) for pair in groups.right(m).values() for half in pair]
+    pairs, rows = list(combinations_with_replacement(names, 2)), []
+
+    def rates(cut: tuple[str, float], counts) -> np.ndarray:
+        values = []
+        for of in np.array_split(np.array(counts), 2):
+            of = _Rates(dict(zip(names, zip(of[::2], of[1::2], strict=True), strict=True)), one.labels, cut)
+            values.append([of.of("rate", *pair) for pair in pairs])
+        return np.concatenate([*values, np.subtract(*values)])
+
+    for which in cuts.WHICH:
+        found = np.array(jackknife_of(sides, partial(rates, cuts.asked(which, 0.10)))).reshape(3, len(pairs), 4)
+        for (a, b), (common, own), gap in zip(pairs, found[:2, :, 0].T, found[2], strict=True):
+            n = sum(len(half) for groups in (one, each) for net in {a, b} for half in groups.right(m)[net])
+            rows.append((f"{a} – {b}", a, b, which, common, own, *gap[:3], n))
+    for net in names:
+        common, own = (_hits_alike(groups.right(m)[net]) for groups in (one, each))
+        gap = from_left_out(common[0] - own[0], [*common[1], *(own[0] - left for left in own[1])])
+        rows.append((f"{net} – {net}", net, net, "hits", common[0], own[0], *gap))
+    columns = ["pair", "a", "b", "which", "one_order", "own_orders", "difference", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def raised(row) -> Judged:
+    """Whether one order raises what two groups share: a row of `order_effect`; a difference within .05 is none."""
+    found = claims.judge(Interval(row.difference, row.low, row.high, row.n), above=0, margin=0.05)
+    return Judged(found, f"{row.one_order:.2f} with this one order, {row.own_orders:.2f} with an order each")
+
+
+def _hits_alike(pair: tuple[np.ndarray, np.ndarray]) -> tuple[float, list[np.ndarray]]:
+    """The mean correlation of two single trials' hits, one trial of each group; and without each trial of either."""
+    found = np.corrcoef(*map(np.float32, pair))[: len(pair[0]), len(pair[0]) :]
+    without = [(found.sum() - found.sum(axis)) / (found.size - found.shape[axis]) for axis in (1, 0)]
+    return float(found.mean()), without
 
 
 # ---- is it batch normalisation? (Table 1 d) --------------------------------------------------------------------------

@@ -1,0 +1,70 @@
+"""Whether one order of the batches makes trials agree (01): rates as in Table 1, their difference, its doubt."""
+
+import types
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from easel.compare import intervals, matching
+from easel.sections import architectures
+
+LABELS = np.arange(400) % 10
+
+
+def group(seed, noise):
+    """Two nets, two groups of five trials each, 400 images; `noise` is common to all trials, as of one order."""
+    rng = np.random.default_rng(seed)
+    ease = np.clip(np.linspace(0.1, 0.9, 400) + noise * np.random.default_rng(99).normal(size=400), 0, 1)
+    right = {net: tuple(rng.random((5, 400)) < ease for _ in range(2)) for net in ("WRN", "MLP")}
+    return types.SimpleNamespace(names={"a": "WRN", "b": "MLP"}, labels=LABELS, right=lambda m: right)
+
+
+@pytest.fixture(scope="module")
+def effect():
+    return architectures.order_effect(group(0, 0.5), group(1, 0.0)).set_index(["pair", "which"])
+
+
+def test_rates_are_those_of_table_1(effect):
+    for column, of in (("one_order", group(0, 0.5)), ("own_orders", group(1, 0.0))):
+        for which in ("easy", "hard"):
+            for row in matching.rate_table(of.right(1), which=which, labels=LABELS).itertuples():
+                assert effect.loc[(f"{row.a} – {row.b}", which), column] == pytest.approx(row.rate)
+    assert list(effect.index.get_level_values("which")) == ["easy"] * 3 + ["hard"] * 3 + ["hits"] * 2
+
+
+def test_the_difference_has_the_doubt_of_both_sides(effect):
+    """On the diagonal by the jackknife of each side, whose variances and degrees of freedom are combined."""
+    for which in ("easy", "hard"):
+        row = effect.loc[("WRN – WRN", which)]
+        assert row.difference == pytest.approx(row.one_order - row.own_orders)
+        doubts = []
+        for of in (group(0, 0.5), group(1, 0.0)):
+            first, second = of.right(1)["WRN"]
+            for own, other in ((first, second), (second, first)):
+                left = [matching.rate(own.sum(0) - one, other.sum(0), which=which) for one in own]
+                doubts.append(intervals.left_out_doubt(left))
+        expected = intervals.combined(row.difference, doubts, 20)
+        assert (row.low, row.high) == pytest.approx((expected.low, expected.high))
+        assert row.n == 20
+
+
+def test_hits_of_single_trials_are_correlated_pair_by_pair(effect):
+    row = effect.loc[("MLP – MLP", "hits")]
+    found, without = [], []
+    for of in (group(0, 0.5), group(1, 0.0)):
+        first, second = of.right(1)["MLP"]
+        every = np.array([[stats.pearsonr(a, b)[0] for b in second] for a in first])
+        found.append(every.mean())
+        without.append([np.array([np.delete(every, i, axis).mean() for i in range(5)]) for axis in (0, 1)])
+    assert (row.one_order, row.own_orders) == pytest.approx(found, abs=1e-6)
+    expected = intervals.from_left_out(found[0] - found[1], [*without[0], *(-left for left in without[1])])
+    assert (row.low, row.high, row.n) == pytest.approx(expected[1:], abs=1e-6)
+
+
+def test_what_trials_have_in_common_raises_it_and_its_absence_is_no_rise(effect):
+    judged = [architectures.raised(row) for row in effect.reset_index().itertuples()]
+    assert judged[-1].finding.verdict == "holds"
+    assert judged[0].why == "{:.2f} with this one order, {:.2f} with an order each".format(*effect.iloc[0, 2:4])
+    none = architectures.order_effect(group(2, 0.0), group(1, 0.0)).iloc[-2:]
+    assert all(architectures.raised(row).finding.verdict != "holds" for row in none.itertuples())
