@@ -7,6 +7,7 @@ A way is "plain" (PyTorch's own kernels, one after another) or several of WAYS i
     compiled        torch.compile: batch norm, ReLU, additions and copies fused, a batch's mean and variance taken in
                     one pass; takes a C++ compiler and a minute
     shared-norms    DenseNet-BC: each feature normalised once, and not anew by every later layer; pays once compiled
+    eights          that, each layer's features filled up to a multiple of 8 channels, as a GPU's kernels want them
     one-product     nets of products alone, MLPs: those of all trials that train side by side on a GPU as one
 
 None changes a parameter's name or value, what is recorded, or what is saved; but sums are taken in another order, so
@@ -85,12 +86,15 @@ def _follow(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) ->
         norm.num_batches_tracked.add_(1)
 
 
-def shared_norms(net: nn.Module) -> None:
-    """Normalises each feature of a DenseNet-BC once in training; layers scale, shift and rectify what they take."""
-    net.forward = partial(_dense_forward, net)
+def shared_norms(net: nn.Module, multiple: int = 1) -> None:
+    """Normalises each feature of a DenseNet-BC once in training; layers scale, shift and rectify what they take.
+
+    multiple: of channels, to which each layer's features are filled up with zeros.
+    """
+    net.forward = partial(_dense_forward, net, multiple)
 
 
-def _dense_forward(net: nn.Sequential, x: Tensor) -> Tensor:
+def _dense_forward(net: nn.Sequential, multiple: int, x: Tensor) -> Tensor:
     """What the modules give one after another.
 
     In training every layer's first batch norm sees the features so far; their mean and variance over the batch are the
@@ -102,17 +106,33 @@ def _dense_forward(net: nn.Sequential, x: Tensor) -> Tensor:
     for module in net:
         if isinstance(module, DenseLayer):
             if normed is None:
-                normed, means, variances = _normalised(x, module.norm1.eps)
-            y = _rescaled(normed, module.norm1, means, variances)
-            y = module.conv2(F.relu(module.norm2(module.conv1(F.relu(y)))))
+                own = torch.arange(x.shape[1], device=x.device)  # the channels that are features, and not filled up
+                normed, means, variances = _normalised(_filled(x, 1, multiple), module.norm1.eps)
+            y = F.relu(_rescaled(normed, own, module.norm1, means, variances))
+            y = F.conv2d(y, _spread(module.conv1.weight, own, normed.shape[1], 1))
+            y = F.conv2d(F.relu(module.norm2(y)), _filled(module.conv2.weight, 0, multiple), padding=1)
+            own = torch.cat([own, normed.shape[1] + torch.arange(module.conv2.out_channels, device=x.device)])
             y, mean, variance = _normalised(y, module.norm1.eps)
             normed = torch.cat([normed, y], 1)
             means, variances = torch.cat([means, mean]), torch.cat([variances, variance])
         elif normed is not None:  # the batch norm that ends a stage
-            x, normed = _rescaled(normed, module, means, variances), None
+            x = _rescaled(normed, own, module, means, variances)
+            x, normed = x if multiple == 1 else x[:, own], None
         else:
             x = module(x)
     return x
+
+
+def _filled(x: Tensor, dim: int, multiple: int) -> Tensor:
+    """Zeros after the last of a dimension of four, up to a multiple."""
+    return F.pad(x, [0, 0] * (3 - dim) + [0, -x.shape[dim] % multiple])
+
+
+def _spread(values: Tensor, at: Tensor, size: int, dim: int = 0) -> Tensor:
+    """Values at some of `size` places of a dimension, zeros at the others."""
+    if size == len(at):
+        return values
+    return values.new_zeros([*values.shape[:dim], size, *values.shape[dim + 1 :]]).index_copy(dim, at, values)
 
 
 def _normalised(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,10 +142,14 @@ def _normalised(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     return normed.to(x.dtype), (mean + about).detach(), variance.detach()
 
 
-def _rescaled(normed: Tensor, norm: nn.BatchNorm2d, means: Tensor, variances: Tensor) -> Tensor:
+def _rescaled(normed: Tensor, own: Tensor, norm: nn.BatchNorm2d, means: Tensor, variances: Tensor) -> Tensor:
     """What a batch norm makes of normalised features; its running statistics move as if it had seen the features."""
-    _follow(norm, means, variances, normed.numel() // normed.shape[1])
-    return (normed * norm.weight[:, None, None] + norm.bias[:, None, None]).to(normed.dtype)
+    channels = normed.shape[1]
+    if channels > len(own):
+        means, variances = means[own], variances[own]
+    _follow(norm, means, variances, normed.numel() // channels)
+    scale, shift = (_spread(one, own, channels)[:, None, None] for one in (norm.weight, norm.bias))
+    return (normed * scale + shift).to(normed.dtype)
 
 
 def groups_apart(net: nn.Module) -> None:
@@ -206,6 +230,10 @@ def _dense(net: nn.Module) -> bool:
     return isinstance(net, nn.Sequential) and any(isinstance(module, DenseLayer) for module in net)
 
 
+def _odd_growth(net: nn.Module) -> bool:
+    return _dense(net) and any(isinstance(m, DenseLayer) and m.conv2.out_channels % 8 for m in net)
+
+
 @dataclass(frozen=True)
 class Way:
     """One change of how a net runs."""
@@ -220,6 +248,7 @@ WAYS = {
     "group-products": Way(group_products, _grouped, 3.0),
     "compiled": Way(compiled, _convolves, 60.0),
     "shared-norms": Way(shared_norms, _dense, 60.0),
+    "eights": Way(partial(shared_norms, multiple=8), _odd_growth, 60.0),
     TOGETHER: Way(lambda net: None, _products_alone, 3.0),  # gpu.Pack's to do: a net by itself runs as it is
 }
 
