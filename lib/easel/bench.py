@@ -40,7 +40,7 @@ from easel.nets.names import build, check, family
 from easel.notebook import page as receipts, plan
 from easel.train import cost, ensure as run
 from easel.train.batches import stream
-from easel.train.gpu import Lane, Pack, way_of_group, width
+from easel.train.gpu import MOST_PACKED, Lane, Pack, way_of_group, width
 from easel.train.loop import Run, one_thread
 from easel.train.ways import PLAIN
 from easel.train.workers import keep_freed_memory
@@ -113,7 +113,7 @@ def run_bench(
                 budget.left_out += names[at:]
                 break
             sample, waiting = trial_on(images, name, recipe.batch_size, recipe), len(names) - at
-            way = way_of_group([sample], device, Store(), math.inf, WAY * budget.left() / waiting)
+            way = way_of_group([sample] * MOST_PACKED, device, Store(), math.inf, WAY * budget.left() / waiting)
             if row := time_net(name, replace(setting, way=way), budget=budget, waiting=waiting):
                 rows.append(row | ({"share_of_roofline": roofline_shares(row, setting, ceilings)} if ceilings else {}))
                 print(table_row(row), flush=True)

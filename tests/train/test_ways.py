@@ -63,7 +63,7 @@ def pair(model, way):
     return plain, other
 
 
-@pytest.mark.parametrize(("model", "way"), [*NETS.items(), ("densenet-bc-16-4", "eights"), ("wrn-10-1", "compiled")])
+@pytest.mark.parametrize(("model", "way"), [*NETS.items(), ("densenet-bc-16-4", "padded"), ("wrn-10-1", "compiled")])
 def test_a_way_gives_the_plain_ways_numbers_to_rounding(model, way, without_compiler):
     """Forward, backward and running statistics, over several steps; in evaluation too."""
     plain, other = pair(model, way)
@@ -150,7 +150,7 @@ COMPILED = [*((model, f"{way}+compiled") for model, way in NETS.items()), ("wrn-
 @pytest.mark.parametrize(
     ("model", "way", "recipe"),
     [(model, way, recipe) for model, way in NETS.items() for recipe in (FP32, BF16)]
-    + [("densenet-bc-10-4", f"{way}+compiled", BF16) for way in ("shared-norms", "eights")]
+    + [("densenet-bc-10-4", f"{way}+compiled", BF16) for way in ("shared-norms", "padded")]
     + [("mlp-2x20", "one-product", recipe) for recipe in (FP32, BF16, SGD)],
 )
 def test_every_way_trains_as_the_eager_oracle(tiny, store, without_compiler, model, way, recipe):
@@ -179,7 +179,7 @@ def test_what_is_compiled_trains_as_the_eager_oracle(tiny, store):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize(
-    ("model", "way"), [*COMPILED, ("densenet-bc-10-12", "eights+compiled"), ("mlp-3x512", "one-product")]
+    ("model", "way"), [*COMPILED, ("densenet-bc-10-12", "padded+compiled"), ("mlp-3x512", "one-product")]
 )
 def test_every_way_trains_as_the_eager_oracle_on_a_gpu(tiny, store, model, way):
     trials = [tiny(seed, model=model, images=1000, epochs=3, recipe=BF16) for seed in range(4)]
@@ -369,8 +369,8 @@ def test_on_a_gpu_a_group_is_measured_before_its_first_trial(tiny, store, monkey
     monkeypatch.setattr(ways, "FASTER", 0.0)  # whatever is right
     trials = [tiny(seed, data="patterns@16", model="densenet-bc-10-4", recipe=FP32) for seed in range(2)]
     gpu.train_together(trials, "cpu", store, Progress(trials, quiet=True), most=2)
-    assert {store.get(trial).provenance["way"] for trial in trials} == {"shared-norms+eights"}
-    assert capsys.readouterr().out.startswith("densenet-bc-10-4 runs shared-norms+eights (a step plain ")
+    assert {store.get(trial).provenance["way"] for trial in trials} == {"shared-norms+padded"}
+    assert capsys.readouterr().out.startswith("densenet-bc-10-4 runs shared-norms+padded (a step plain ")
 
 
 def test_where_the_memory_ends_as_a_way_is_measured_the_trials_run_plain(tiny, store, monkeypatch):

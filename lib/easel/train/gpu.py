@@ -362,12 +362,13 @@ def way_of_group(
     if steps is None:
         steps = sum(one.epochs * -(-len(one.trained_on) // one.recipe.batch_size) for one in group)
     net = names.build(trial.model, classes=len(trial.examples.classes), size=trial.examples.images.shape[-1])
-    lanes = min(len(group), MOST_PACKED) if WAYS[TOGETHER].has(net) else 1  # small, and as many as will train together
+    at_once = device == "cuda" and WAYS[TOGETHER].has(net)
+    lanes = min(len(group), MOST_PACKED) if at_once else 1
 
     def probe(way: str) -> Probe:
         return _probe([Lane(trial, device, way) for _ in range(lanes)])
 
-    return measure_way(trial, device, store, net, steps, probe, most)
+    return measure_way(trial, device, store, net, steps / lanes, probe, most)
 
 
 def _together(trials: list[Trial], device: str, way: str, store: Store, progress) -> None:

@@ -7,7 +7,7 @@ A way is "plain" (PyTorch's own kernels, one after another) or several of WAYS i
     compiled        torch.compile: batch norm, ReLU, additions and copies fused, a batch's mean and variance taken in
                     one pass; takes a C++ compiler and a minute
     shared-norms    DenseNet-BC: each feature normalised once, and not anew by every later layer; pays once compiled
-    eights          that, each layer's features filled up to a multiple of 8 channels, as a GPU's kernels want them
+    padded          that, each layer's features filled up to a multiple of 8 channels, as a GPU's kernels want them
     one-product     nets of products alone, MLPs: those of all trials that train side by side on a GPU as one
 
 None changes a parameter's name or value, what is recorded, or what is saved; but sums are taken in another order, so
@@ -248,7 +248,7 @@ WAYS = {
     "group-products": Way(group_products, _grouped, 3.0),
     "compiled": Way(compiled, _convolves, 60.0),
     "shared-norms": Way(shared_norms, _dense, 60.0),
-    "eights": Way(partial(shared_norms, multiple=8), _odd_growth, 60.0),
+    "padded": Way(partial(shared_norms, multiple=8), _odd_growth, 60.0),
     TOGETHER: Way(lambda net: None, _products_alone, 3.0),  # gpu.Pack's to do: a net by itself runs as it is
 }
 
