@@ -182,9 +182,12 @@ def run_apart(names: list[str], path: Path, share: float, at_once: int) -> bool:
                 running.append(mp.get_context("fork").Process(target=run, args=([left.pop(0)], Log(path), share)))
                 with forking():
                     running[-1].start()
-            mp.connection.wait([one.sentinel for one in running])
-            whole &= not any(one.exitcode for one in running)
-            running = [one for one in running if one.is_alive()]
+            ready = mp.connection.wait([one.sentinel for one in running])
+            ended = [one for one in running if one.sentinel in ready]
+            for one in ended:
+                one.join()  # the sentinel closes a moment before there is an exit code
+            whole &= not any(one.exitcode for one in ended)
+            running = [one for one in running if one not in ended]
         return whole
     finally:
         for one in running:
