@@ -33,32 +33,36 @@ def test_rates_are_those_of_table_1(effect):
     assert list(effect.index.get_level_values("which")) == ["easy"] * 3 + ["hard"] * 3 + ["hits"] * 2
 
 
-def test_the_difference_has_the_doubt_of_both_sides(effect):
-    """On the diagonal by the jackknife of each side, whose variances and degrees of freedom are combined."""
+def test_the_difference_has_the_doubt_of_seeds_that_both_sides_share(effect):
+    """On the diagonal by hand: a seed is left out of its group on both sides at once."""
+    shared, alone = (of.right(1)["WRN"] for of in (group(0, 0.5), group(1, 0.0)))
     for which in ("easy", "hard"):
         row = effect.loc[("WRN – WRN", which)]
         assert row.difference == pytest.approx(row.one_order - row.own_orders)
         doubts = []
-        for of in (group(0, 0.5), group(1, 0.0)):
-            first, second = of.right(1)["WRN"]
-            for own, other in ((first, second), (second, first)):
-                left = [matching.rate(own.sum(0) - one, other.sum(0), which=which) for one in own]
-                doubts.append(intervals.left_out_doubt(left))
-        expected = intervals.combined(row.difference, doubts, 20)
-        assert (row.low, row.high) == pytest.approx((expected.low, expected.high))
-        assert row.n == 20
+        for at in (0, 1):
+            left = []
+            for i in range(5):
+                rates = [
+                    matching.rate(np.delete(of[at], i, 0).sum(0), of[1 - at].sum(0), which=which)
+                    for of in (shared, alone)
+                ]
+                left.append(rates[0] - rates[1])
+            doubts.append(intervals.left_out_doubt(left))
+        expected = intervals.combined(row.difference, doubts, 10)
+        assert (row.low, row.high, row.n) == pytest.approx((expected.low, expected.high, 10))
 
 
 def test_hits_of_single_trials_are_correlated_pair_by_pair(effect):
     row = effect.loc[("MLP – MLP", "hits")]
-    found, without = [], []
+    every = []
     for of in (group(0, 0.5), group(1, 0.0)):
         first, second = of.right(1)["MLP"]
-        every = np.array([[stats.pearsonr(a, b)[0] for b in second] for a in first])
-        found.append(every.mean())
-        without.append([np.array([np.delete(every, i, axis).mean() for i in range(5)]) for axis in (0, 1)])
-    assert (row.one_order, row.own_orders) == pytest.approx(found, abs=1e-6)
-    expected = intervals.from_left_out(found[0] - found[1], [*without[0], *(-left for left in without[1])])
+        every.append(np.array([[stats.pearsonr(a, b)[0] for b in second] for a in first]))
+    assert (row.one_order, row.own_orders) == pytest.approx([one.mean() for one in every], abs=1e-6)
+    gap = every[0] - every[1]
+    without = [np.array([np.delete(gap, i, axis).mean() for i in range(5)]) for axis in (0, 1)]
+    expected = intervals.from_left_out(gap.mean(), without)
     assert (row.low, row.high, row.n) == pytest.approx(expected[1:], abs=1e-6)
 
 

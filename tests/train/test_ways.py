@@ -341,6 +341,37 @@ def test_with_more_to_train_what_was_not_tried_is_tried(tiny, store, monkeypatch
     assert ways.measure_way(trial, "cpu", store, net, 10**7, measured.probe) == f"{BOTH}+compiled"
 
 
+def test_what_has_been_tried_less_is_tried_again(tiny, store, monkeypatch):
+    """As by an earlier easel, which knew fewer ways."""
+    monkeypatch.setenv("EASEL_WAY", MEASURED)
+    trial, net = tiny(model="resnext-11-2x4d"), names.build("resnext-11-2x4d")
+    table = {PLAIN: 20, GROUPS: 17, BOTH: 12, f"{BOTH}+compiled": 10}
+    with monkeypatch.context() as earlier:
+        earlier.delitem(ways.WAYS, "compiled")
+        assert ways.measure_way(trial, "cpu", store, net, 10**7, Measured(table).probe) == BOTH
+    again = Measured(table)
+    for _ in range(2):
+        assert ways.measure_way(trial, "cpu", store, net, 10**7, again.probe) == f"{BOTH}+compiled"
+    assert len(again.asked) == 4
+
+
+def test_one_product_is_measured_and_trained_with_as_many_as_fit_side_by_side(tiny, store, monkeypatch):
+    """On a CPU, where trials train one by one, it is not even tried."""
+    monkeypatch.setenv("EASEL_WAY", MEASURED)
+    trial, lanes = tiny(model="mlp-1x10", recipe=FP32), []
+    monkeypatch.setattr(gpu, "_probe", lambda found: lanes.append(found) or Probe(1 / len(found), 2.3))
+    assert gpu.way_of_group([trial], "cpu", store, 10**7) == PLAIN
+    assert lanes == []
+    made = []
+    monkeypatch.setattr(gpu, "Lane", lambda trial, device, way: made.append(way) or way)
+    seconds = {PLAIN: 1.6, "one-product": 0.8}
+    monkeypatch.setattr(gpu, "_probe", lambda found: Probe(seconds[found[0]], 2.3))
+    monkeypatch.setattr(ways, "machine", lambda device: {"device": "a GPU", "torch": "2"})
+    assert gpu.way_of_group([trial], "cuda", store, 10**7) == "one-product"
+    assert made == [PLAIN] * 16 + ["one-product"] * 16
+    assert gpu.width(trial, "cuda", 10, "one-product") == 10
+
+
 def test_a_word_that_is_no_way_is_refused_before_anything_is_trained(tiny, store, monkeypatch):
     monkeypatch.setenv("EASEL_WAY", "groups-apart+faster")
     with pytest.raises(UserError, match=r"^EASEL_WAY: no way 'faster'; there are: measured, plain, groups-apart, "):

@@ -187,17 +187,19 @@ def ceiling_share(row: pd.Series) -> Judged:
 def order_effect(one: Groups, each: Groups, m: int = 1) -> pd.DataFrame:
     """What one order of the batches, common to all trials, does to matching rates (expected ties), easy and hard.
 
-    one: trials with one order and augmentation; each: the same nets, every trial with its own. Columns: pair, a, b,
-    which ("hits": how two single trials of a net correlate), one_order, own_orders (the rates), difference, low, high
-    (jackknife, every trial deleted once), n (trials). The interval is about this one order, not about others.
+    one: trials with one order and augmentation; each: the same nets and seeds, every trial with its own. Columns: pair,
+    a, b, which ("hits": how two single trials of a net correlate), one_order, own_orders (the rates), difference, low,
+    high (jackknife, every seed deleted once, from both sides, which share its first weights), n (seeds). The interval
+    is about this one order, not about others.
     """
     names = list(one.names.values())
-    sides = [half for groups in (one, each) for pair in groups.right(m).values() for half in pair]
+    halves = {net: list(zip(one.right(m)[net], each.right(m)[net], strict=True)) for net in names}
+    sides = [np.concatenate(half, axis=1) for net in names for half in halves[net]]
     pairs, rows = list(combinations_with_replacement(names, 2)), []
 
     def rates(cut: tuple[str, float], counts) -> np.ndarray:
         values = []
-        for of in np.array_split(np.array(counts), 2):
+        for of in np.array_split(np.array(counts), 2, axis=1):
             of = _Rates(dict(zip(names, zip(of[::2], of[1::2], strict=True), strict=True)), one.labels, cut)
             values.append([of.of("rate", *pair) for pair in pairs])
         return np.concatenate([*values, np.subtract(*values)])
@@ -205,18 +207,20 @@ def order_effect(one: Groups, each: Groups, m: int = 1) -> pd.DataFrame:
     for which in cuts.WHICH:
         found = np.array(jackknife_of(sides, partial(rates, cuts.asked(which, 0.10)))).reshape(3, len(pairs), 4)
         for (a, b), (common, own), gap in zip(pairs, found[:2, :, 0].T, found[2], strict=True):
-            n = sum(len(half) for groups in (one, each) for net in {a, b} for half in groups.right(m)[net])
+            n = sum(len(first) for net in {a, b} for first, _ in halves[net])
             rows.append((f"{a} – {b}", a, b, which, common, own, *gap[:3], n))
     for net in names:
-        common, own = (_hits_alike(groups.right(m)[net]) for groups in (one, each))
-        gap = from_left_out(common[0] - own[0], [*common[1], *(own[0] - left for left in own[1])])
+        common, own = (_hits_alike(pair) for pair in zip(*halves[net], strict=True))
+        gap = from_left_out(
+            common[0] - own[0], [with_one - left for with_one, left in zip(common[1], own[1], strict=True)]
+        )
         rows.append((f"{net} – {net}", net, net, "hits", common[0], own[0], *gap))
     columns = ["pair", "a", "b", "which", "one_order", "own_orders", "difference", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def raised(row) -> Judged:
-    """Whether one order raises what two groups share: a row of `order_effect`; a difference within .05 is none."""
+    """Whether one order raises what two groups share (a row of `order_effect`); else within .05 is no difference."""
     found = claims.judge(Interval(row.difference, row.low, row.high, row.n), above=0, margin=0.05)
     return Judged(found, f"{row.one_order:.2f} with this one order, {row.own_orders:.2f} with an order each")
 

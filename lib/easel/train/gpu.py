@@ -7,7 +7,8 @@ one capture serves every step. Recipe, order, random draws and record are loop.R
 instead of captured, and the record is that of loop.Run, bit for bit.
 
 A kernel of a small net fills a part of a GPU only. Side by side, each on a stream of its own inside the graph, the
-trials keep their own kernels on their own numbers, the same as alone. K is measured. A net that draws random numbers as
+trials keep their own kernels on their own numbers, the same as alone (but for MLPs in the way "one-product",
+easel.train.ways, which take their products together). K is measured. A net that draws random numbers as
 it trains (dropout) goes alone, and a trial whose next batch depends on its losses (high-loss mini-batches) without a
 graph.
 
@@ -37,7 +38,7 @@ from easel.nets import names
 from easel.train import budget
 from easel.train.batches import epoch_draws, stream
 from easel.train.loop import Run, evaluation_batch, logits_of, on_device, one_thread
-from easel.train.ways import PLAIN, TOGETHER, WAYS, Probe, changes_of, draws, measure_way
+from easel.train.ways import PLAIN, TOGETHER, WAYS, Probe, changes_of, draws, measure_way, way_of
 from easel.train.workers import CHECKPOINT_S, train_one
 
 REHEARSALS = 3  # runs before a capture, in which libraries choose kernels and take their memory
@@ -107,7 +108,7 @@ class Lane(Run):
         self.note(index, *self.update(index, crop, flip))
 
     def take(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The next `size` images, their crops and flips; and the learning rate of this step."""
+        """The next `size` images, their crops and flips. It sets this step's learning rate."""
         self.rate.copy_(self.rates.index_select(0, self.number)[0])
         place = self.seen + self.ramp[:size]
         return self.order[place], self.crop[place], self.flip[place]
@@ -225,7 +226,9 @@ class Pack:
         self.streams = [torch.cuda.Stream(self.device) if gpu else None for _ in lanes]
         self.programs: dict[int, Callable[[], None]] = {}
         self.pool = graph_pool(self.device)  # one for all its graphs: two at work at once never happens
-        self.as_one = len(lanes) > 1 and TOGETHER in changes_of(lanes[0].way) and WAYS[TOGETHER].has(lanes[0].net)
+        alike = {(lane.trial.recipe, lane.trial.facts.fingerprint) for lane in lanes}
+        self.as_one = len(lanes) > len(alike) == 1 and TOGETHER in changes_of(lanes[0].way)
+        self.as_one &= WAYS[TOGETHER].has(lanes[0].net)
         self.looked: dict[str, dict[Lane, Tensor]] = {}  # logits of changed images that lanes have not fetched yet
         for lane in self.lanes:
             lane.pack = self
@@ -343,9 +346,7 @@ def train_together(todo: Iterable[Trial], device: str, store: Store, progress, m
                 progress.trial()
             continue
         budget.ask()  # before the width is measured
-        with _out_of_memory() as met:
-            way = way_of_group(group, device, store)
-        way = PLAIN if met else way
+        way = way_of_group(group, device, store)
         packs = -(-len(group) // (most or width(group[0], device, len(group), way)))
         for part in range(packs):  # of nearly one size
             _together(group[part::packs], device, way, store, progress)
@@ -362,13 +363,17 @@ def way_of_group(
     if steps is None:
         steps = sum(one.epochs * -(-len(one.trained_on) // one.recipe.batch_size) for one in group)
     net = names.build(trial.model, classes=len(trial.examples.classes), size=trial.examples.images.shape[-1])
-    at_once = device == "cuda" and WAYS[TOGETHER].has(net)
-    lanes = min(len(group), MOST_PACKED) if at_once else 1
+    lanes = MOST_PACKED if WAYS[TOGETHER].has(net) else 1
+    if lanes > 1 and device == "cpu":  # where trials do not train side by side
+        return way_of(trial, device, store)
 
     def probe(way: str) -> Probe:
-        return _probe([Lane(trial, device, way) for _ in range(lanes)])
+        found = _probe([Lane(trial, device, way) for _ in range(lanes)])
+        return Probe(found.seconds / lanes, found.loss)
 
-    return measure_way(trial, device, store, net, steps / lanes, probe, most)
+    with _out_of_memory() as met:
+        way = measure_way(trial, device, store, net, steps, probe, most)
+    return PLAIN if met else way
 
 
 def _together(trials: list[Trial], device: str, way: str, store: Store, progress) -> None:
@@ -459,7 +464,10 @@ def width(trial: Trial, device: str, most: int = MOST_PACKED, way: str = "plain"
     what = (trial.model, size, trial.recipe, device, most.bit_length(), way)
     if what not in _widths:
         net = names.build(trial.model, classes=len(trial.examples.classes), size=size)
-        _widths[what] = 1 if draws(net) else _measured(lambda k: _rate(trial, device, k, way), most)
+        if TOGETHER in changes_of(way) and WAYS[TOGETHER].has(net):
+            _widths[what] = most  # as it was measured
+        else:
+            _widths[what] = 1 if draws(net) else _measured(lambda k: _rate(trial, device, k, way), most)
     return _widths[what]
 
 
@@ -481,6 +489,7 @@ def _measured(rate: Callable[[int], float], most: int) -> int:
 def _rate(trial: Trial, device: str, k: int, way: str = "plain") -> float:
     """Trials' steps a second, of k copies side by side."""
     if device == "cuda":
+        gc.collect()  # lanes and packs know each other
         torch.cuda.empty_cache()  # the smaller pack's memory, or it would count as taken by this one
     found = _probe([Lane(trial, device, way) for _ in range(k)])
     if device == "cuda" and torch.cuda.memory_reserved() > SHARE * torch.cuda.mem_get_info()[1]:

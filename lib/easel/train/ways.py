@@ -8,7 +8,8 @@ A way is "plain" (PyTorch's own kernels, one after another) or several of WAYS i
                     one pass; takes a C++ compiler and a minute
     shared-norms    DenseNet-BC: each feature normalised once, and not anew by every later layer; pays once compiled
     padded          that, each layer's features filled up to a multiple of 8 channels, as a GPU's kernels want them
-    one-product     nets of products alone, MLPs: those of all trials that train side by side on a GPU as one
+    one-product     nets of products alone, MLPs: those of all trials that step side by side as one (easel.train.gpu; in
+                    bf16 what comes out of a layer stays float32)
 
 None changes a parameter's name or value, what is recorded, or what is saved; but sums are taken in another order, so
 bits differ, by less than trials do. So on a GPU, where bits are not promised, the fastest way of a net, batch, image
@@ -59,7 +60,7 @@ def compiled(net: nn.Module) -> None:
 
 def _one_pass(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """What batch norm gives in training. PyTorch's own decomposition follows Welford, a chain of divisions a row."""
-    if not norm.training or x.numel() == x.shape[1]:
+    if not (norm.training and torch.compiler.is_compiling()) or x.numel() == x.shape[1]:  # it pays once fused
         return nn.BatchNorm2d.forward(norm, x)
     near, mean, variance, about = _moments(x)
     _follow(norm, (mean + about).detach(), variance.detach(), x.numel() // x.shape[1])
@@ -117,7 +118,7 @@ def _dense_forward(net: nn.Sequential, multiple: int, x: Tensor) -> Tensor:
             means, variances = torch.cat([means, mean]), torch.cat([variances, variance])
         elif normed is not None:  # the batch norm that ends a stage
             x = _rescaled(normed, own, module, means, variances)
-            x, normed = x if multiple == 1 else x[:, own], None
+            x, normed = x if multiple == 1 else x[:, own].contiguous(memory_format=torch.channels_last), None
         else:
             x = module(x)
     return x
@@ -249,7 +250,7 @@ WAYS = {
     "compiled": Way(compiled, _convolves, 60.0),
     "shared-norms": Way(shared_norms, _dense, 60.0),
     "padded": Way(partial(shared_norms, multiple=8), _odd_growth, 60.0),
-    TOGETHER: Way(lambda net: None, _products_alone, 3.0),  # gpu.Pack's to do: a net by itself runs as it is
+    TOGETHER: Way(lambda net: None, _products_alone, 1.0),  # gpu.Pack's to do: a net by itself runs as it is
 }
 
 
@@ -302,13 +303,14 @@ def measure_way(
     net: such as the trial trains; the rest as in `choose_way`, steps of all its like.
     """
     kind = _kind(trial, device)
-    if asked_way(device) != MEASURED or kind in _choices(store) or not _tries(net) or steps < LEAST_STEPS:
+    known = _choices(store).get(kind, {}).get("of") == _tries(net)  # all that there is to try, not less
+    if asked_way(device) != MEASURED or known or not _tries(net) or steps < LEAST_STEPS:
         return way_of(trial, device, store)
     way, took, dropped = choose_way(net, probe, min(steps, 1e12), most)
     times = ", ".join(f"{name} {1000 * spent:.3g} ms" for name, spent in took.items())
     print(f"{trial.model} runs {way} (a step {'; '.join([times, *dropped])})", flush=True)
     if not any("not tried" in one for one in dropped):  # with more to train it is asked again
-        chosen = {"way": way, "seconds": took, "dropped": dropped}
+        chosen = {"way": way, "of": _tries(net), "seconds": took, "dropped": dropped}
         content = json.dumps(files.sealed(_choices(store) | {kind: chosen}), indent=1)
         with suppress(UserError):  # where nothing can be written every process measures
             files.write_atomically(_choices_file(store), content.encode())
