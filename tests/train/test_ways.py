@@ -106,25 +106,6 @@ def test_each_change_is_made_where_a_net_has_something_for_it(monkeypatch):
         assert not any("forward" in vars(module) for module in net.modules())
 
 
-@pytest.mark.parametrize("mean", [0.0, 1e4])
-def test_moments_in_one_pass_are_the_moments(mean):
-    """Also of channels whose mean is ten thousand times their deviation, and of a constant one."""
-    x = torch.randn(16, 5, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + mean
-    x[:, 0] = mean
-    _, mean, variance, about = ways._moments(x.float())
-    expected = torch.var_mean(x.float().double(), (0, 2, 3), correction=0)
-    torch.testing.assert_close(variance.double(), expected[0], rtol=1e-5, atol=1e-9)
-    torch.testing.assert_close((mean + about).double(), expected[1], rtol=1e-6, atol=1e-6)
-
-
-def test_a_batch_of_one_value_is_refused_as_ever(without_compiler):
-    """It has no variance."""
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
-    ways.run_in(net, "compiled")
-    with pytest.raises(ValueError, match="more than 1 value per channel"), torch.compiler.set_stance("force_eager"):
-        net(torch.zeros(1, 3, 1, 1))
-
-
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [3, 8])
 def test_the_gradient_by_products_is_the_gradient(stride, side):

@@ -4,8 +4,7 @@ A way is "plain" (PyTorch's own kernels, one after another) or several of WAYS i
 
     groups-apart    grouped convolutions as ordinary ones on contiguous parts
     group-products  the weights' gradient of grouped convolutions on small maps as one matrix product a group
-    compiled        torch.compile: batch norm, ReLU, additions and copies fused, a batch's mean and variance taken in
-                    one pass; takes a C++ compiler and a minute
+    compiled        torch.compile: batch norm, ReLU, additions and copies fused; takes a C++ compiler and a minute
     shared-norms    DenseNet-BC: each feature normalised once, and not anew by every later layer; pays once compiled
     padded          that, each layer's features filled up to a multiple of 8 channels, as a GPU's kernels want them
     one-product     nets of products alone, MLPs: those of all trials that step side by side as one (easel.train.gpu; in
@@ -52,39 +51,7 @@ SMALL_MAP = 64  # positions of a map on which a grouped convolution's gradient i
 def compiled(net: nn.Module) -> None:
     """Fuses what is not a product, by torch.compile; what it makes is shared by nets of one name."""
     torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)  # nets, sizes, train and eval
-    for norm in net.modules():
-        if isinstance(norm, nn.BatchNorm2d) and norm.affine and norm.track_running_stats and norm.momentum:
-            norm.forward = partial(_one_pass, norm)
     net.compile(dynamic=False)
-
-
-def _one_pass(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """What batch norm gives in training. PyTorch's own decomposition follows Welford, a chain of divisions a row."""
-    if not (norm.training and torch.compiler.is_compiling()) or x.numel() == x.shape[1]:  # it pays once fused
-        return nn.BatchNorm2d.forward(norm, x)
-    near, mean, variance, about = _moments(x)
-    _follow(norm, (mean + about).detach(), variance.detach(), x.numel() // x.shape[1])
-    scale = torch.rsqrt(variance + norm.eps) * norm.weight
-    return (near * scale[:, None, None] + (norm.bias - mean * scale)[:, None, None]).to(x.dtype)
-
-
-def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A map as float32 less a value of each channel, the mean and (biased) variance of that, and the values.
-
-    Taken about a value that is there, sum and sum of squares lose no digits where a mean is large.
-    """
-    about = x[0, :, 0, 0].float().detach()
-    near = x.float() - about[:, None, None]
-    mean = near.mean((0, 2, 3))
-    return near, mean, ((near * near).mean((0, 2, 3)) - mean * mean).clamp(min=0), about
-
-
-def _follow(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Running statistics move towards those of `count` values; variance: the biased one."""
-    with torch.no_grad():
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
-        norm.num_batches_tracked.add_(1)
 
 
 def shared_norms(net: nn.Module, multiple: int = 1) -> None:
@@ -138,9 +105,10 @@ def _spread(values: Tensor, at: Tensor, size: int, dim: int = 0) -> Tensor:
 
 def _normalised(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """A map with mean 0 and deviation 1 in each channel, and what mean and (biased) variance were: float32."""
-    near, mean, variance, about = _moments(x)
-    normed = (near - mean[:, None, None]) * torch.rsqrt(variance + eps)[:, None, None]
-    return normed.to(x.dtype), (mean + about).detach(), variance.detach()
+    wide = x.float()
+    variance, mean = torch.var_mean(wide, (0, 2, 3), correction=0)
+    normed = (wide - mean[:, None, None]) * torch.rsqrt(variance + eps)[:, None, None]
+    return normed.to(x.dtype), mean.detach(), variance.detach()
 
 
 def _rescaled(normed: Tensor, own: Tensor, norm: nn.BatchNorm2d, means: Tensor, variances: Tensor) -> Tensor:
@@ -148,7 +116,11 @@ def _rescaled(normed: Tensor, own: Tensor, norm: nn.BatchNorm2d, means: Tensor, 
     channels = normed.shape[1]
     if channels > len(own):
         means, variances = means[own], variances[own]
-    _follow(norm, means, variances, normed.numel() // channels)
+    count = normed.numel() // channels
+    with torch.no_grad():
+        norm.running_mean.lerp_(means, norm.momentum)
+        norm.running_var.lerp_(variances * (count / (count - 1)), norm.momentum)
+        norm.num_batches_tracked.add_(1)
     scale, shift = (_spread(one, own, channels)[:, None, None] for one in (norm.weight, norm.bias))
     return (normed * scale + shift).to(normed.dtype)
 
