@@ -7,10 +7,9 @@ one capture serves every step. Recipe, order, random draws and record are loop.R
 instead of captured, and the record is that of loop.Run, bit for bit.
 
 A kernel of a small net fills a part of a GPU only. Side by side, each on a stream of its own inside the graph, the
-trials keep their own kernels on their own numbers, the same as alone (but for MLPs in the way "one-product",
-easel.train.ways, which take their products together). K is measured. A net that draws random numbers as
-it trains (dropout) goes alone, and a trial whose next batch depends on its losses (high-loss mini-batches) without a
-graph.
+trials keep their own kernels on their own numbers, the same as alone (but MLPs in the way "one-product" of
+easel.train.ways). K is measured. A net that draws random numbers as it trains (dropout) goes alone, and a trial whose
+next batch depends on its losses (high-loss mini-batches) without a graph.
 
 Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """

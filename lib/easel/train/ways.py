@@ -93,7 +93,8 @@ def _dense_forward(net: nn.Sequential, multiple: int, x: Tensor) -> Tensor:
 
 def _filled(x: Tensor, dim: int, multiple: int) -> Tensor:
     """Zeros after the last of a dimension of four, up to a multiple."""
-    return F.pad(x, [0, 0] * (3 - dim) + [0, -x.shape[dim] % multiple])
+    more = -x.shape[dim] % multiple
+    return F.pad(x, [0, 0] * (3 - dim) + [0, more]) if more else x
 
 
 def _spread(values: Tensor, at: Tensor, size: int, dim: int = 0) -> Tensor:
