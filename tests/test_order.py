@@ -30,6 +30,9 @@ def test_rates_are_those_of_table_1(effect):
         for which in ("easy", "hard"):
             for row in matching.rate_table(of.right(1), which=which, labels=LABELS).itertuples():
                 assert effect.loc[(f"{row.a} – {row.b}", which), column] == pytest.approx(row.rate)
+            in_file_order = matching.rate_table(of.right(1), which=which, ties="index")
+            named = column.replace("one_order", "file_order_one").replace("own_orders", "file_order_own")
+            assert effect.xs(which, level="which")[named].tolist() == pytest.approx(in_file_order.rate.tolist())
     assert list(effect.index.get_level_values("which")) == ["easy"] * 3 + ["hard"] * 3 + ["hits"] * 2
 
 

@@ -188,9 +188,9 @@ def order_effect(one: Groups, each: Groups, m: int = 1) -> pd.DataFrame:
     """What one order of the batches, common to all trials, does to matching rates (expected ties), easy and hard.
 
     one: trials with one order and augmentation; each: the same nets and seeds, every trial with its own. Columns: pair,
-    a, b, which ("hits": how two single trials of a net correlate), one_order, own_orders (the rates), difference, low,
-    high (jackknife, every seed deleted once, from both sides, which share its first weights), n (seeds). The interval
-    is about this one order, not about others.
+    a, b, which ("hits": how two trials of a net correlate), one_order, own_orders (the rates), difference, low, high
+    (jackknife, every seed deleted once, from both sides, which share its first weights), n (seeds), file_order_one,
+    file_order_own (both rates with ties in file order). The interval is about this one order, not about others.
     """
     names = list(one.names.values())
     halves = {net: list(zip(one.right(m)[net], each.right(m)[net], strict=True)) for net in names}
@@ -216,7 +216,11 @@ def order_effect(one: Groups, each: Groups, m: int = 1) -> pd.DataFrame:
         )
         rows.append((f"{net} – {net}", net, net, "hits", common[0], own[0], *gap))
     columns = ["pair", "a", "b", "which", "one_order", "own_orders", "difference", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    for name, groups in (("file_order_one", one), ("file_order_own", each)):
+        in_file_order = _table_1(groups, m, "index")[["a", "b", "which", "rate"]].rename(columns={"rate": name})
+        table = table.merge(in_file_order, on=["a", "b", "which"], how="left")
+    return table
 
 
 def raised(row) -> Judged:
