@@ -193,7 +193,8 @@ def order_effect(one: Groups, each: Groups, m: int = 1) -> pd.DataFrame:
     file_order_own (both rates with ties in file order). The interval is about this one order, not about others.
     """
     names = list(one.names.values())
-    halves = {net: list(zip(one.right(m)[net], each.right(m)[net], strict=True)) for net in names}
+    together, apart = one.right(m), each.right(m)
+    halves = {net: list(zip(together[net], apart[net], strict=True)) for net in names}
     sides = [np.concatenate(half, axis=1) for net in names for half in halves[net]]
     pairs, rows = list(combinations_with_replacement(names, 2)), []
 

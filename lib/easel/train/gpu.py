@@ -464,9 +464,8 @@ def width(trial: Trial, device: str, most: int = MOST_PACKED, way: str = "plain"
     if what not in _widths:
         net = names.build(trial.model, classes=len(trial.examples.classes), size=size)
         if TOGETHER in changes_of(way) and WAYS[TOGETHER].has(net):
-            _widths[what] = most  # as it was measured
-        else:
-            _widths[what] = 1 if draws(net) else _measured(lambda k: _rate(trial, device, k, way), most)
+            return most  # as the way was measured
+        _widths[what] = 1 if draws(net) else _measured(lambda k: _rate(trial, device, k, way), most)
     return _widths[what]
 
 
