@@ -3,6 +3,7 @@
 import types
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -75,3 +76,18 @@ def test_what_trials_have_in_common_raises_it_and_its_absence_is_no_rise(effect)
     assert judged[0].why == "{:.2f} with this one order, {:.2f} with an order each".format(*effect.iloc[0, 2:4])
     none = architectures.order_effect(group(2, 0.0), group(1, 0.0)).iloc[-2:]
     assert all(architectures.raised(row).finding.verdict != "holds" for row in none.itertuples())
+
+
+@pytest.mark.parametrize(
+    ("printed", "every_rule", "in_file_order"),
+    [(0.80, "open", "as printed"), (0.30, "open", "not as printed"), (0.88, "open", "open")],
+)
+def test_a_level_under_every_tie_rule_and_in_file_order_alone(printed, every_rule, in_file_order):
+    row = {"paper": printed, "n": 20, "tie_low": 0.0, "tie_high": 1.0}
+    for ties, rate in {"expected": 0.3, "inclusive": 0.9, "index": 0.79}.items():
+        row |= {ties: rate, f"{ties}_low": rate - 0.095, f"{ties}_high": rate + 0.02}
+    row["index_low"] = 0.75 if printed == 0.80 else row["index_low"]
+    cifar = types.SimpleNamespace(ledger=types.SimpleNamespace(examples=types.SimpleNamespace(name="cifar10")))
+    assert architectures.level(pd.Series(row), cifar).finding.verdict == every_rule
+    alone = architectures.level(pd.Series(row), cifar, ties="index").finding
+    assert (alone.verdict, alone.estimate) == (in_file_order, 0.79)

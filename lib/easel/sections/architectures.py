@@ -155,11 +155,15 @@ def highest_printed(table: pd.DataFrame) -> list[pd.Series]:
     return _rows(pairs.loc[pairs.groupby("which", sort=False).paper.idxmax()])
 
 
-def level(row: pd.Series, groups: Groups) -> Judged:
-    """A printed level, one row of `every_pair`, under all three tie rules; open where images are not the paper's."""
+def level(row: pd.Series, groups: Groups, ties: str | None = None) -> Judged:
+    """A printed level, one row of `every_pair`, under all three tie rules or one; open where images are not the paper's."""
     limit = "" if groups.ledger.examples.name in ("cifar10", "mini-imagenet") else "images"
-    rules = {ties: Interval(row[ties], row[f"{ties}_low"], row[f"{ties}_high"], row.n) for ties in TIE_RULES}
-    found = claims.against_print(rules, row.paper, bounds=(row.tie_low, row.tie_high), limit=limit)
+    rules = {
+        rule: Interval(row[rule], row[f"{rule}_low"], row[f"{rule}_high"], row.n)
+        for rule in ([ties] if ties else TIE_RULES)
+    }
+    bounds = None if ties else (row.tie_low, row.tie_high)
+    found = claims.against_print(rules, row.paper, bounds=bounds, limit=limit)
     return Judged(found, f"ties: {_ties(row)}", row.paper)
 
 
