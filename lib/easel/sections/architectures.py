@@ -156,12 +156,10 @@ def highest_printed(table: pd.DataFrame) -> list[pd.Series]:
 
 
 def level(row: pd.Series, groups: Groups, ties: str | None = None) -> Judged:
-    """A printed level, one row of `every_pair`, under all three tie rules or one; open where images are not the paper's."""
+    """A printed level, one row of `every_pair`, under all tie rules or one; open where images are not the paper's."""
     limit = "" if groups.ledger.examples.name in ("cifar10", "mini-imagenet") else "images"
-    rules = {
-        rule: Interval(row[rule], row[f"{rule}_low"], row[f"{rule}_high"], row.n)
-        for rule in ([ties] if ties else TIE_RULES)
-    }
+    asked = [ties] if ties else TIE_RULES
+    rules = {rule: Interval(row[rule], row[f"{rule}_low"], row[f"{rule}_high"], row.n) for rule in asked}
     bounds = None if ties else (row.tie_low, row.tie_high)
     found = claims.against_print(rules, row.paper, bounds=bounds, limit=limit)
     return Judged(found, f"ties: {_ties(row)}", row.paper)
