@@ -89,5 +89,5 @@ def test_a_level_under_every_tie_rule_and_in_file_order_alone(printed, every_rul
     row["index_low"] = 0.75 if printed == 0.80 else row["index_low"]
     cifar = types.SimpleNamespace(ledger=types.SimpleNamespace(examples=types.SimpleNamespace(name="cifar10")))
     assert architectures.level(pd.Series(row), cifar).finding.verdict == every_rule
-    alone = architectures.level(pd.Series(row), cifar, ties="index").finding
+    alone = architectures.level(pd.Series(row), cifar, in_file_order=True).finding
     assert (alone.verdict, alone.estimate) == (in_file_order, 0.79)

@@ -37,7 +37,7 @@ def test_both_measures_are_the_mean_over_all_ways_to_break_the_ties(seed, n, lev
     rng = np.random.default_rng(seed)
     counts, points = rng.integers(0, levels, n), rng.random((n, 2)).round(1)  # rounded: equal distances occur
     distance = np.linalg.norm(points[:, None] - points, axis=2)
-    found = similarity.distances_within(distance, counts, which=which, fraction=k / n)
+    found = distances.distances_within(distance, counts, which=which, fraction=k / n)
     assert found == pytest.approx(brute_force(distance, counts, which, k), abs=1e-12)
 
 
@@ -70,7 +70,7 @@ def test_neighbours_put_in_order_once_give_what_going_through_all_of_them_gives(
     distance = np.linalg.norm(points[:, None] - points, axis=2)
     counts = rng.binomial(levels - 1, 0.9, 150)  # nearly all tied at the easy end, few at the hard end
     for which in ("easy", "hard"):
-        found = similarity.distances_within(distance, counts, which=which, fraction=k / 150)
+        found = distances.distances_within(distance, counts, which=which, fraction=k / 150)
         assert found == pytest.approx(slow(distance, counts, which, k / 150), abs=1e-8)
 
 
@@ -79,9 +79,9 @@ def test_a_set_far_from_most_is_measured_on_all_others():
     at = np.arange(1500.0)
     distance, counts = np.abs(at[:, None] - at), np.zeros(1500)
     counts[[0, -1]] = 1
-    assert similarity.distances_within(distance, counts, fraction=2 / 1500) == (1499, 1499)
+    assert distances.distances_within(distance, counts, fraction=2 / 1500) == (1499, 1499)
     counts[[0, -1]], counts[[1, -2]] = 2, 1  # and one of two tied ones, each next to a sure one
-    mean, nearest = similarity.distances_within(distance, counts, fraction=3 / 1500)
+    mean, nearest = distances.distances_within(distance, counts, fraction=3 / 1500)
     assert (mean, nearest) == pytest.approx(((1499 + 1 + 1498) / 3, (1 + 1 + 1498) / 3))
 
 
@@ -89,16 +89,16 @@ def test_the_nearest_member_may_be_the_last_of_all(monkeypatch):
     monkeypatch.setattr(distances, "ORDERED", 4)  # of five others
     at = np.arange(6.0)
     counts = np.array([1, 0, 0, 0, 0, 1])
-    assert similarity.distances_within(np.abs(at[:, None] - at), counts, fraction=2 / 6) == (5, 5)
+    assert distances.distances_within(np.abs(at[:, None] - at), counts, fraction=2 / 6) == (5, 5)
 
 
 def test_sets_measured_together_are_those_measured_alone_and_equal_ones_are_equal_to_the_last_bit():
     rng = np.random.default_rng(3)
-    distance = similarity.distances(rng.normal(0, 1, (300, 4)))
+    distance = distances.distances(rng.normal(0, 1, (300, 4)))
     rankings = [rng.binomial(8, 0.5, 300).astype(float) for _ in range(distances.PART + 5)]
     sets = [distances.cut_of(c, which, 0.1) for c in [*rankings, rankings[0]] for which in cuts.WHICH]
     found = distances.measures(distance, sets)
-    alone = [similarity.distances_within(distance, c, which=which) for c in rankings[:9] for which in cuts.WHICH]
+    alone = [distances.distances_within(distance, c, which=which) for c in rankings[:9] for which in cuts.WHICH]
     assert found[: len(alone)] == pytest.approx(np.array(alone), rel=1e-6)
     assert (found[:2] == found[-2:]).all()
 
@@ -106,17 +106,17 @@ def test_sets_measured_together_are_those_measured_alone_and_equal_ones_are_equa
 def test_three_points_on_a_line_by_hand():
     at = np.array([0.0, 1.0, 10.0])
     distance = np.abs(at[:, None] - at)
-    assert similarity.distances_within(distance, [2, 2, 0], fraction=2 / 3) == (1.0, 1.0)
-    assert similarity.distances_within(distance, [2, 2, 0], which="hard", fraction=2 / 3) == (
+    assert distances.distances_within(distance, [2, 2, 0], fraction=2 / 3) == (1.0, 1.0)
+    assert distances.distances_within(distance, [2, 2, 0], which="hard", fraction=2 / 3) == (
         9.5,
         9.5,
     )  # 10, and 0 or 1
-    assert similarity.distances_within(distance, [1, 1, 1], fraction=1.0) == pytest.approx((20 / 3, 11 / 3))
+    assert distances.distances_within(distance, [1, 1, 1], fraction=1.0) == pytest.approx((20 / 3, 11 / 3))
 
 
 def test_distances_are_euclidean_with_nothing_on_the_diagonal():
     points = np.random.default_rng(0).normal(100, 1, (30, 5)).astype(np.float32)  # far from the origin
-    found = similarity.distances(points)
+    found = distances.distances(points)
     assert found == pytest.approx(np.linalg.norm(points[:, None] - points, axis=2), abs=1e-4)
     assert not np.diag(found).any()
 
@@ -125,7 +125,7 @@ def test_distances_of_near_copies_far_from_the_others_keep_their_digits():
     points = np.random.default_rng(0).normal(0, 100, (600, 40)).astype(np.float32)
     points[300:] = points[:300] + np.float32(0.01)
     points[599] = points[0]
-    found = similarity.distances(points)
+    found = distances.distances(points)
     true = np.linalg.norm(points[:, None].astype(float) - points, axis=2)
     assert found == pytest.approx(true, rel=1e-4, abs=1e-3)
     assert np.diag(found, 300)[1:] == pytest.approx(np.diag(true, 300)[1:], rel=1e-2)
@@ -136,7 +136,7 @@ def test_pixel_distance_is_the_root_mean_square_difference():
     images = torch.zeros(3, 3, 4, 4, dtype=torch.uint8)
     images[1] = 255
     images[2, 0] = 30  # one channel of three
-    distance = similarity.distances(similarity.pixels(images))
+    distance = distances.distances(similarity.pixels(images))
     assert distance[0, 1] == pytest.approx(255)
     assert distance[0, 2] == pytest.approx(30 / 3**0.5)
 
@@ -160,7 +160,7 @@ def test_colour_distance_ignores_places_and_is_one_without_a_common_colour():
     images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
     images[0, :, :4], images[1, :, 4:] = 255, 255  # white above, white below: the same colours
     images[2, 2] = 255  # all blue
-    distance = similarity.distances(similarity.colours(images))
+    distance = distances.distances(similarity.colours(images))
     assert distance[0, 1] == pytest.approx(0, abs=1e-6)
     assert distance[0, 2] == pytest.approx(1)
 
@@ -210,12 +210,12 @@ def test_the_interval_is_the_delete_one_jackknife_over_trials():
     correct, points = rng.random((5, 40)) < rng.random(40), rng.normal(0, 1, (40, 2))
     table = similarity.similarity_table({"": correct}, np.zeros(40, int), {"x": points}, fraction=0.25, draws=5)
     row = table[(table["class"] == "0") & (table.which == "hard") & (table.measure == "nearest neighbour")].iloc[0]
-    distance = similarity.distances(points)
-    random = similarity.distances_within(distance, np.zeros(40), fraction=0.25)[1]
+    distance = distances.distances(points)
+    random = distances.distances_within(distance, np.zeros(40), fraction=0.25)[1]
     groups = intervals.jackknife(
         correct,
         None,
-        lambda c: similarity.distances_within(distance, c, which="hard", fraction=0.25)[1] / random,
+        lambda c: distances.distances_within(distance, c, which="hard", fraction=0.25)[1] / random,
         limits=(0, np.inf),
     )
     assert (row.ratio, row.low, row.high) == pytest.approx(groups[:3])
@@ -320,10 +320,10 @@ def test_spaces_are_had_by_name_and_only_the_trained_net_s_is_trained_for(tiny, 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda d: similarity.distances_within(d, np.arange(9), fraction=0.1), "a set of 1 of 9 examples has no pair"),
-        (lambda d: similarity.distances_within(d, np.arange(8)), "give \\(examples, examples\\)"),
-        (lambda d: similarity.distances_within(d, np.arange(9), which="best"), "which='best'"),
-        (lambda d: similarity.distances_within(d, np.arange(9), fraction=2), "fraction=2"),
+        (lambda d: distances.distances_within(d, np.arange(9), fraction=0.1), "a set of 1 of 9 examples has no pair"),
+        (lambda d: distances.distances_within(d, np.arange(8)), "give \\(examples, examples\\)"),
+        (lambda d: distances.distances_within(d, np.arange(9), which="best"), "which='best'"),
+        (lambda d: distances.distances_within(d, np.arange(9), fraction=2), "fraction=2"),
         (lambda d: similarity.similarity_table({}, [], {}), "rankings of no examples"),
         (
             lambda d: similarity.similarity_table({"a": d[:2] == 0, "b": d[:2, :5] == 0}, [0] * 9, {}),

@@ -344,6 +344,7 @@ def test_the_table_says_what_the_single_functions_say(nets, which, ties):
         "share_low",
         "share_high",
         "n_trials",
+        "n",
     ]
     ask = {"which": which, "fraction": 0.1}
     for row in table.itertuples():
@@ -359,6 +360,7 @@ def test_the_table_says_what_the_single_functions_say(nets, which, ties):
             mixed = [matching.stratified_chance(*pair, groups, ties=ties, **ask) for pair in counts]
             assert getattr(row, column) == pytest.approx(np.mean(mixed))
         assert row.n_trials == 5
+        assert row.n == (10 if row.a == row.b else 20)
         # the jackknife, the slow way: the mean of the pairs' rates without each trial in turn
         flat = [a1, a2] if row.a == row.b else [a1, a2, b1, b2]
         at = [(0, 1)] if row.a == row.b else [(0, 3), (1, 2)]

@@ -13,7 +13,7 @@ from easel.train import ensure as run
 
 def table(**curves) -> pd.DataFrame:
     """Curves by arm and seed, as `hard_minibatches.test_curves` gives them: fixed=[[.1, .2], ...]."""
-    names = {"fixed": FIXED, "chosen": "highest loss, 0.5"}
+    names = {"fixed": FIXED, "chosen": "highest loss, δ = 0.5"}
     rows = [
         ("resnet18", names[arm], seed, epoch, value)
         for arm, seeds in curves.items()
@@ -34,8 +34,9 @@ def test_arms_differ_in_how_batches_are_chosen_and_in_nothing_else():
     easiness = np.array([3, 1, 2, 0])
     arms = hard_minibatches.arms(hard_minibatches.recipe(), [0.2, 0.8, 1.0], easiness)
     assert list(arms) == [
-        SHUFFLED, FIXED, "highest loss, 0.8", "highest loss, 0.2", "random batches, 0.8", "random batches, 0.2",
-        GROUPED, f"{GROUPED}, highest loss, 0.8",
+        SHUFFLED, FIXED, "highest loss, δ = 0.8", "highest loss, δ = 0.2",
+        "random batches, δ = 0.8", "random batches, δ = 0.2",
+        GROUPED, f"{GROUPED}, highest loss, δ = 0.8",
     ]  # fmt: skip
     assert arms[GROUPED]["edit"].order.tolist() == [3, 1, 2, 0]
     recipes = [fields["recipe"] for fields in arms.values()]
@@ -60,16 +61,16 @@ def test_fewer_epochs_by_hand():
     assert found.target.unique() == pytest.approx([0.4])
     assert found.loc[(FIXED, 0), "epochs"] == pytest.approx(2)
     assert found.loc[(FIXED, 1), "epochs"] == pytest.approx(1.5)
-    assert found.loc[("highest loss, 0.5", 0), "fewer"] == pytest.approx(0.5)  # after 1 instead of 2
-    assert found.loc[("highest loss, 0.5", 1), "epochs"] == np.inf
-    assert np.isnan(found.loc[("highest loss, 0.5", 1), "fewer"])
+    assert found.loc[("highest loss, δ = 0.5", 0), "fewer"] == pytest.approx(0.5)  # after 1 instead of 2
+    assert found.loc[("highest loss, δ = 0.5", 1), "epochs"] == np.inf
+    assert np.isnan(found.loc[("highest loss, δ = 0.5", 1), "fewer"])
 
 
 def test_gains_are_paired_by_seed_in_percentage_points():
     curves = table(fixed=[[0.2, 0.5], [0.3, 0.6], [0.1, 0.1]], chosen=[[0.4, 0.6], [0.1, 0.5]])
-    gains = hard_minibatches.paired_gains(curves, "resnet18", "highest loss, 0.5")
+    gains = hard_minibatches.paired_gains(curves, "resnet18", "highest loss, δ = 0.5")
     assert gains.to_dict() == pytest.approx({0: 10, 1: -10})
-    assert hard_minibatches.paired_gains(curves, "resnet18", "highest loss, 0.5", epoch=1)[0] == pytest.approx(20)
+    assert hard_minibatches.paired_gains(curves, "resnet18", "highest loss, δ = 0.5", epoch=1)[0] == pytest.approx(20)
 
 
 def test_curves_and_batch_losses_are_those_of_the_records(store):

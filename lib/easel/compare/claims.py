@@ -5,8 +5,9 @@ A claim about a quantity asks whether it lies above (or below) a value, at one p
     fails           some point's lies wholly on the other side; as one is enough, widened for their number (Bonferroni)
     no difference   the intervals lie within a stated margin of the value: whatever is there is too small to matter
     open            none of these; `reason` says what is missing: trials (more would decide, `needed` says how many from
-                    the spread that was seen), images, design (ties, arithmetic: more would not help), or spread (all
-                    trials are alike, such as every image right in every one: an interval of width 0 decides nothing)
+                    the spread that was seen), images (what more trials would leave of the interval is too wide), design
+                    (ties, arithmetic: more would not help), or spread (all trials are alike, such as every image right
+                    in every one: an interval of width 0 decides nothing)
 A claim about a printed level asks how far it is from ours (`against_print`):
     as printed      under every tie rule ours is within MARGIN of it, sampling error included
     not as printed  it lies outside what any breaking of ties could give, sampling error included
@@ -41,7 +42,7 @@ class Finding(NamedTuple):
     estimate: float
     low: float
     high: float
-    n: int  # trials of that point
+    n: int  # trials of that point (where an interval is one over examples: those)
     verdict: str  # one of VERDICTS
     reason: str = ""  # if open: one of REASONS, or SATURATED
     needed: int | None = None  # trials that would decide, as many again as n counts
@@ -63,6 +64,7 @@ Points = Mapping[str, Interval | Callable[[float], Interval]]  # {point: its int
     below="a number or one a point",
     margin="a number",
     limit="a text",
+    steady="a number",
 )
 def judge(
     points: Points | Interval,
@@ -71,14 +73,17 @@ def judge(
     below: float | Mapping[str, float] | None = None,
     margin: float | None = None,
     limit: str = "",
+    steady: float = 0.0,
 ) -> Finding:
     """The verdict on "at EVERY point it lies above (or below) this value" (the module's text).
 
     points: {point: function(level) -> Interval}, so that intervals can be widened; plain Intervals are taken as they
     are. above, below: the value, or one a point; margin: about the value, within which a difference does not matter.
     limit: one of REASONS where something else than the spread stands in the way (ties that decide, another data set);
-    the verdict is then open whatever the interval says. The finding shows the deciding point, the worst, with the
-    interval that the verdict stands on. UserError: no points, a point without a value, both or neither of above, below.
+    the verdict is then open whatever the interval says. steady: half the width that more trials would leave of the
+    intervals, since other images are in them as well (inf: all of it). The finding shows the deciding point, the worst,
+    with the interval that the verdict stands on. UserError: no points, a point without a value, both or neither of
+    above, below.
     """
     points = {"": points} if isinstance(points, Interval) else dict(points)
     if not points or (above is None) == (below is None):
@@ -104,7 +109,9 @@ def judge(
         far = {p: max(abs(one.low - bar[p]), abs(one.high - bar[p])) for p, one in plain.items()}
         if all(one.telling and _exceeds(margin, far[p]) for p, one in plain.items()):
             verdict, shown = "no difference", plain[worst]
-    return _finding(worst, _mirrored(shown, sign), verdict, limit, _needed(plain[worst], bar[worst], margin))
+    if verdict == "open" and not limit and steady > 0 and not abs(plain[worst].estimate - bar[worst]) > steady:
+        limit = "images"
+    return _finding(worst, _mirrored(shown, sign), verdict, limit, _needed(plain[worst], bar[worst], margin, steady))
 
 
 @answers(points="intervals by name", above="a number")
@@ -211,20 +218,22 @@ def _mirrored(interval: Interval, sign: int) -> Interval:
     return interval if sign > 0 else Interval(-estimate, -high, -low, n)
 
 
-def _needed(one: Interval, bar: float, margin: float | None) -> int | None:
+def _needed(one: Interval, bar: float, margin: float | None, steady: float = 0.0) -> int | None:
     """Trials at which an interval as wide as its spread says would clear the bar, or fit into the margin."""
     if not one.telling:
         return None
     reach, gap = (one.high - one.low) / 2, abs(one.estimate - bar)
-    options = [_times(one.n, reach, gap), _times(one.n, reach, (margin or 0) - gap)]
+    options = [_times(one.n, reach, room, steady) for room in (gap, (margin or 0) - gap)]
     return min((n for n in options if n is not None), default=None)
 
 
-def _times(n: int, reach: float, room: float) -> int | None:
-    """n times (reach / room)^2, rounded up; None where no sensible number of trials makes the reach so small."""
-    if room <= 0 or not reach / room < _MOST**0.5:
-        return None
-    return int(np.ceil(n * (reach / room) ** 2 - 1e-6))
+def _times(n: int, reach: float, room: float, steady: float = 0.0) -> int | None:
+    """The n at which the reach, but for what is steady of it, fits the room: it falls with the square root of n.
+
+    None where no sensible number of trials makes it so small.
+    """
+    times = (reach**2 - steady**2) / (room**2 - steady**2) if room > steady else np.inf
+    return int(np.ceil(n * times - 1e-6)) if times < _MOST else None
 
 
 class Judged(NamedTuple):

@@ -193,7 +193,8 @@ class Agreement:
     def r(self, a: str, b: str) -> Interval:
         """Correlation of a run of a with a run of b, mean over pairs; a = b: of two trials of one."""
         i, j = self._at(a, b)
-        return self.interval(lambda matrix: matrix[..., i, j], (i, j), (-1, 1))
+        limits = (-1, 1) if self.kind in CORRELATIONS else ANY
+        return self.interval(lambda matrix: matrix[..., i, j], (i, j), limits)
 
     def ratio(self, a: str, b: str) -> Interval:
         """Disattenuated correlation r_ab / sqrt(r_aa r_bb); nan where a run says nothing about its own next trial.

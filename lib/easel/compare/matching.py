@@ -127,7 +127,7 @@ def rate_table(
     size = {net: [_size(one.whole, ties) for one in pair] for net, pair in cut.items()}
     rows = []
     found = agreement_table(cut, lambda one, two: cuts.rate_of(one, two, ties), limits=(0.0, 1.0))
-    for a, b, rate, low, high, *share in found.itertuples(index=False):
+    for a, b, rate, low, high, *share, together in found.itertuples(index=False):
         ends = np.mean([cuts.bounds_of(*pair) for pair in _met(left_open, a, b)], axis=0).tolist()
         chance = np.mean([min(pair) / n for pair in _met(size, a, b)])
         mixed = np.mean([cuts.composition(*pair, np.bincount(classes)) for pair in _met(by_class, a, b)])
@@ -135,9 +135,9 @@ def rate_table(
         spearman = np.mean([cuts.correlation(*pair) for pair in _met(ranks, a, b)])
         n_trials = min(map(len, (*sides[a], *sides[b])))
         known = (a, b, which, fraction, rate, low, high, *ends, identified(*ends))
-        rows.append((*known, *compared, spearman, *share, n_trials))
+        rows.append((*known, *compared, spearman, *share, n_trials, together))
     columns = "a b which fraction rate low high tie_low tie_high identified chance stratified_chance spearman "
-    return pd.DataFrame(rows, columns=(columns + "share share_low share_high n_trials").split())
+    return pd.DataFrame(rows, columns=(columns + "share share_low share_high n_trials n").split())
 
 
 @answers(groups="pairs of arrays by name")
@@ -151,9 +151,7 @@ def rank_table(groups: Mapping[str, tuple], labels=None) -> pd.DataFrame:
     sides, examples = _sides(groups)
     members = cuts.members_of(cuts.classes_of(labels, examples))
     ready = {net: [_side(of, lambda c: ranks_within(c, members)) for of in pair] for net, pair in sides.items()}
-    found = agreement_table(ready, cuts.correlation, limits=(-1, 1)).rename(columns={"value": "spearman"})
-    trials = {net: sum(map(len, pair)) for net, pair in sides.items()}
-    return found.assign(n=[sum(trials[net] for net in {a, b}) for a, b in zip(found.a, found.b, strict=True)])
+    return agreement_table(ready, cuts.correlation, limits=(-1, 1)).rename(columns={"value": "spearman"})
 
 
 def agreement_table(
@@ -165,8 +163,8 @@ def agreement_table(
     Diagonal: side 1 against side 2; off it the mean of (a's 1, b's 2) and (a's 2, b's 1). share: the agreement over the
     geometric mean of both nets' own, which no pair exceeds but by noise, whatever the number of trials (Spearman 1904;
     nan on the diagonal and where a net does not agree with itself).
-    One row a pair, a <= b: a, b, value, low, high, share, share_low, share_high; jackknife, every trial deleted once
-    from all that it is part of.
+    One row a pair, a <= b: a, b, value, low, high, share, share_low, share_high, n (trials); jackknife, every trial
+    deleted once from all that it is part of.
     """
 
     def left_out(one: Side, two: Side) -> list[np.ndarray]:
@@ -189,8 +187,9 @@ def agreement_table(
             tops = [*((x, own[b]) for x in own_left_out[a]), *((own[a], x) for x in own_left_out[b])]
             shares = [x / cuts.ceiling(*top) for x, top in zip(without, tops, strict=True)]
             share = from_left_out(float(value / cuts.ceiling(own[a], own[b])), shares)
-        rows.append((a, b, *from_left_out(float(value), without, limits=limits)[:3], *share[:3]))
-    return pd.DataFrame(rows, columns=["a", "b", "value", "low", "high", "share", "share_low", "share_high"])
+        *ends, n = from_left_out(float(value), without, limits=limits)
+        rows.append((a, b, *ends, *share[:3], n))
+    return pd.DataFrame(rows, columns=["a", "b", "value", "low", "high", "share", "share_low", "share_high", "n"])
 
 
 @answers(groups="pairs of arrays by name", pairs="pairs", others="pairs", ties="a text")

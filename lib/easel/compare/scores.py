@@ -35,7 +35,7 @@ def counts(correct, m: int = 1) -> np.ndarray:
     correct: (trials, epochs, examples) bool, or a Ledger of one net. Returns int64 (examples,) in 0..trials.
     UserError: m outside 1..epochs, no trials, several nets.
     """
-    correct = _correct(correct)
+    correct = right_or_wrong(correct)
     return correct[:, _epoch(m, correct.shape[1])].sum(0, dtype=np.int64)
 
 
@@ -52,7 +52,7 @@ def easiness(correct, m: int = 1) -> np.ndarray:
 
 def learnability(correct, m: int | None = None) -> np.ndarray:
     """The share of the first m epochs (None: of all) that each example is right after, mean over trials (SL), 0..1."""
-    return _correct(correct, m).mean((0, 1))
+    return right_or_wrong(correct, m).mean((0, 1))
 
 
 def first_learned(correct, m: int | None = None) -> np.ndarray:
@@ -60,7 +60,7 @@ def first_learned(correct, m: int | None = None) -> np.ndarray:
 
     1: right after the first epoch in every trial; 1/E: only after the last, E = m; 0: never. Later slips do not count.
     """
-    correct = _correct(correct, m)
+    correct = right_or_wrong(correct, m)
     epochs = correct.shape[1]
     early = np.zeros(correct.shape[2])
     for trial in correct:  # a trial at a time: int64 of all at once would be 8 times the ledger
@@ -75,7 +75,7 @@ def forgetting(correct, m: int | None = None) -> np.ndarray:
     learned is harder than any forgetting (Toneva: infinitely many, which has no mean). Range -(E // 2 + 1)..0. We look
     at the end of each epoch; Toneva looked whenever the example was in a mini-batch.
     """
-    correct = _correct(correct, m)
+    correct = right_or_wrong(correct, m)
     epochs = correct.shape[1]
     events = np.zeros(correct.shape[2])
     for trial in correct:
@@ -165,7 +165,8 @@ def easiness_table(ledger, m_values, dataset_name: str, more: Sequence[str] = ()
     for model in dict.fromkeys(ledger.models):
         of_net = ledger.where(model=model)
         for m in m_values:
-            known = (dataset_name, of_net.ids, of_net.labels, model, int(m), len(_correct(of_net)), counts(of_net, m))
+            trials = len(right_or_wrong(of_net))
+            known = (dataset_name, of_net.ids, of_net.labels, model, int(m), trials, counts(of_net, m))
             named = {name: score(name, of_net, m) for name in dict.fromkeys(["easiness", *more])}
             blocks.append(pd.DataFrame(dict(zip(COLUMNS[:-1], known, strict=True)) | named))
     if not blocks:
@@ -184,7 +185,7 @@ def reliability_curve(correct, m: int = 1, sizes=None, *, repeats: int = 20, see
     sd, low, high (5 % and 95 % of the random splits), repeats. The splits share trials: the spread shows what another
     split would have given, it is no confidence interval.
     """
-    correct = _correct(correct)
+    correct = right_or_wrong(correct)
     rows = []
     for size in range(1, len(correct) // 2 + 1) if sizes is None else sizes:
         pairs = list(_halves(correct, m, size, repeats, seed))
@@ -209,7 +210,7 @@ def projected(correct, m: int = 1, sizes=GROUP_SIZES, *, seed: int = 0) -> pd.Da
     mostly within .05 from 10,000 and 20, and may be .2 off from 800 and 8: so few do not show the ends.
     UserError: fewer than two trials, no sizes or sizes below 1.
     """
-    correct = _correct(correct)
+    correct = right_or_wrong(correct)
     sizes = [cuts.whole("sizes", size, 1) for size in sizes]
     if not sizes:
         raise UserError("sizes=[]: give at least one number of trials a group")
@@ -269,7 +270,7 @@ def _mean(source, name: str, m: int | None) -> np.ndarray:
     return score
 
 
-def _correct(source, m: int | None = None) -> np.ndarray:
+def right_or_wrong(source, m: int | None = None) -> np.ndarray:
     """Right or wrong, bool (trials, epochs, examples), of the first m epochs; of all if m is None."""
     correct = _cube(_one_net(source).correct("train") if hasattr(source, "models") else source)
     if correct.dtype != bool:

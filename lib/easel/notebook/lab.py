@@ -117,7 +117,7 @@ class Lab:
 
     def seen(self, text: str, *, enough: bool = True) -> None:
         """One or two sentences of what was seen, with the run's own numbers; enough: whether the run can show it."""
-        small = f"Nothing that would carry a sentence: this run is too small ({self.about})."
+        small = f"Nothing that would carry a sentence: too uncertain ({self.about})."
         self.page.say(f"*What was seen.* {text if enough else small}")
 
     def figure(self, figure, name: str, caption: str) -> None:

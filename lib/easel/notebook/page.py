@@ -47,13 +47,6 @@ VERDICT_WORDS = {  # compare.claims.VERDICTS, which takes pandas to import
 FOLDERS = ("figures", "tables", "receipts")
 
 
-class Saved(type(Path())):
-    """Path of a saved file which, as the last value of a cell, shows nothing."""
-
-    def _ipython_display_(self):
-        return None
-
-
 class Page:
     """What one notebook leaves in results/<profile>/: create it in the first cell, close it in the last.
 
@@ -192,7 +185,7 @@ class Page:
         }
         saved = [f"{kind}/{one['file']}" for kind in ("figures", "tables") for one in receipt[kind]]
         receipt["files"] = digests(self.folder, saved)
-        path = Saved(write(path_of(self.folder, self.name), receipt))
+        path = write(path_of(self.folder, self.name), receipt)
         self._closed = True
         text = f"Saved {_count(self._figures, 'figure')}, {_count(self._tables, 'table')} and "
         text += f"{_count(self._verdicts, 'verdict')} in {receipt['seconds']:.0f} s; "
@@ -205,7 +198,7 @@ class Page:
         file = f"{self.name}-{_plain(f'name in {folder}', name)}.{suffix}"
         saved[:] = [one for one in saved if one["file"] != file]
         saved.append({"file": file, "caption": caption})
-        return Saved(self.folder / folder / file)
+        return self.folder / folder / file
 
 
 def verdict_cells(row: dict) -> tuple[str, str, str, str, str]:

@@ -82,7 +82,7 @@ def arm_look(arm: str) -> dict:
     """The look of an arm of notebook 07, by its kind; a smaller delta is paler, a shuffled or grouped arm dashed."""
     kinds = {"plain": ("0.25", "o"), "highest": (COLOURS[1], "s"), "random": (COLOURS[0], "^")}
     shade, mark = (kinds | {"grouped": (COLOURS[2], "D")})[arm.split(" ")[0].strip(",")]
-    delta = arm.rpartition(", ")[2]
+    delta = arm.rpartition("δ = ")[2]
     alpha = 0.45 + 0.55 * float(delta) if delta.replace(".", "").isdecimal() else 1.0
     dashed = "shuffled" in arm or arm.startswith("grouped")
     return {"color": shade, "marker": mark, "alpha": alpha, "linestyle": "--" if dashed else "-"}

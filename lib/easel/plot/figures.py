@@ -452,7 +452,7 @@ def forest(
     """A row a label: estimate and interval, marks beside it, bands behind it, a dotted line to read it against.
 
     table: the columns `label` (what a row is called), `value` (None: no estimate), low, high, and `by`, whose values
-    are the series of a row, `apart` rows from one another; looks: a Look for each series, in their order, or for None.
+    are the series of a row, `apart` rows from one another; looks: a Style for each series, in their order, or for None.
     marks: words in the key -> Mark; bands: words -> columns of its two ends; both are left out where the table has no
     such number. zero: where the line is, and its words. order: the rows, else as they come. scale: of all numbers.
     labels: and limits of the axis, as of `Axes.set`.

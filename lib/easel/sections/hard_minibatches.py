@@ -45,13 +45,13 @@ def arms(base: Recipe, deltas: Iterable[float], easiness: np.ndarray | None = No
     found = {SHUFFLED: {"recipe": replace(base, batches="shuffled")}, FIXED: {"recipe": base}}
     for kind, word in (("high-loss", "highest loss"), ("random", "random batches")):
         for delta in shares:
-            found[f"{word}, {delta:g}"] = {"recipe": replace(base, batches=kind, delta=delta)}
+            found[f"{word}, δ = {delta:g}"] = {"recipe": replace(base, batches=kind, delta=delta)}
     if easiness is not None:
         edit = Edit(order=np.argsort(easiness, kind="stable"))
         middle = min((delta for delta in shares if delta >= 0.5), default=shares[0])
         found[GROUPED] = {"recipe": base, "edit": edit}
         chosen = replace(base, batches="high-loss", delta=middle)
-        found[f"{GROUPED}, highest loss, {middle:g}"] = {"recipe": chosen, "edit": edit}
+        found[f"{GROUPED}, highest loss, δ = {middle:g}"] = {"recipe": chosen, "edit": edit}
     return found
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from easel.compare import claims, correlation, cuts, scores
 from easel.compare.claims import Judged
 from easel.compare.correlation import RESAMPLES, Agreement, Runs, agreement
-from easel.errors import UserError, is_whole
+from easel.errors import UserError
 from easel.ledger.store import Ledger
 from easel.ledger.trial import Recipe
 from easel.nets.names import build, family, parameters, shown_as
@@ -69,11 +69,7 @@ def of_trials(correct, epochs: int | None = None) -> np.ndarray:
     correct: (trials, epochs, examples) bool, of one net; epochs: None counts all. float64 (trials, examples), 0..1; the
     mean over trials is `scores.learnability`. UserError: another shape or type, epochs outside 1..those recorded.
     """
-    correct = _record(correct)
-    last = correct.shape[1] if epochs is None else epochs
-    if not is_whole(last, 1) or last > correct.shape[1]:
-        raise UserError(f"epochs={epochs!r}: give a whole number in 1..{correct.shape[1]}, the epochs recorded")
-    return correct[:, :last].mean(1)
+    return scores.right_or_wrong(correct, epochs).mean(1)
 
 
 def spaced(epochs: int, most: int = 12) -> list[int]:
@@ -162,7 +158,7 @@ def trial_scores(correct, *, online=None, values: Mapping[str, np.ndarray] | Non
     | "probability": float (trials, epochs, examples)}, each meaned over all epochs. All are HIGHER = EASIER, as in
     scores.py. A single trial's easiness at m is right (1) or wrong (0) after epoch m.
     """
-    correct = _record(correct)
+    correct = scores.right_or_wrong(correct)
     found = {"learnability": of_trials(correct)}
     if online is not None:
         found["learnability, online"] = of_trials(online)
@@ -217,7 +213,7 @@ def by_epoch(correct, m_values: Sequence[int], *, resamples: int = RESAMPLES) ->
     Columns: m, r, low, high (95 % of resampled images, the trials as they are), best (share of the resamples in which
     this m has the highest r). nan where all counts at an m are equal.
     """
-    correct = _record(correct)
+    correct = scores.right_or_wrong(correct)
     if len(correct) < 2:
         raise UserError(f"{len(correct)} trial: learnability of one is compared with the others', give two or more")
     for m in m_values:
@@ -302,10 +298,3 @@ def _idle(agreed: Mapping[str, Agreement]) -> list[str]:
 def _limit(agreed: Mapping[str, Agreement]) -> str:
     """A net whose own seeds rank nothing alike leaves claims about every pair open, as too few seeds do."""
     return "trials" if _idle(agreed) else agreed["pearson"].limit
-
-
-def _record(correct) -> np.ndarray:
-    correct = np.asarray(correct)
-    if correct.ndim != 3 or correct.dtype != bool or 0 in correct.shape:
-        raise UserError(f"a record of {correct.dtype} and shape {correct.shape}: give bool (trials, epochs, examples)")
-    return correct

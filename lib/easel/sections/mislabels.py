@@ -31,6 +31,7 @@ from scipy.special import softmax
 from easel.compare import claims, cuts, intervals, scores
 from easel.compare.claims import Judged
 from easel.data import sets
+from easel.errors import UserError
 from easel.ledger.record import Record
 from easel.ledger.store import Ledger, Store
 from easel.ledger.trial import Edit, Recipe, Trial
@@ -48,7 +49,7 @@ GROUNDS = ("mislabelled", "ambiguous", "rare", "hard")
 def dealt(labels, folds: int = FOLDS, seed: int = 0, copies=None) -> np.ndarray:
     """The fold of each example, 0..folds - 1, every class dealt out evenly in an order drawn from the seed.
 
-    copies: `duplicates.look_alikes`; what looks the same lies in one fold, else a net would have seen what it judges.
+    copies: `data.own.look_alikes`; what looks the same lies in one fold, else a net would have seen what it judges.
     """
     labels, rng = np.asarray(labels), np.random.default_rng([seed, folds])
     order = np.lexsort((rng.random(len(labels)), labels))
@@ -97,6 +98,8 @@ class Opinions:
         for net in ledger.models:
             looks = [_Look(record, self.given) for record in ledger.where(model=net).records]
             trained, hits, sure, margins = (_stacked(looks, of) for of in ("trained", "hits", "sure", "margin"))
+            if trained.all(0).any():
+                raise UserError(f"{net}: no net that has not seen some of the images is left; give another seed")
             seen, unseen = (_mean_where(where) for where in (trained, ~trained))
             held = sum(look.probabilities * ~look.trained[:, None] for look in looks) / (~trained).sum(0)[:, None]
             right = (held.argmax(2) == self.given).mean(1)
@@ -196,6 +199,8 @@ def planted(labels, share: float, seed: int = 0, likely=None) -> np.ndarray:
     wrong = round(share * len(labels))
     chosen = order[((np.arange(wrong) + rng.random()) * len(labels) / max(wrong, 1)).astype(int)]
     chance = np.ones((classes, classes)) if likely is None else np.array(likely, float)
+    np.fill_diagonal(chance, 0)
+    chance[chance.sum(1) == 0] = 1  # taken for no other class: for any of them
     np.fill_diagonal(chance, 0)
     steps = np.cumsum(chance, axis=1)[labels[chosen]]
     labels[chosen] = (steps > (rng.random(wrong) * steps[:, -1])[:, None]).argmax(1)

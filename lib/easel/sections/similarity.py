@@ -19,14 +19,7 @@ from torch import Tensor
 
 from easel.compare import cuts, matching
 from easel.compare.claims import Judged, judge
-from easel.compare.distances import (  # noqa: F401 - distances_within is offered here
-    DISTANCES,
-    cut_of,
-    distances,
-    distances_within,
-    measures,
-    set_of,
-)
+from easel.compare.distances import DISTANCES, cut_of, distances, measures, set_of
 from easel.compare.intervals import Interval, from_left_out
 from easel.errors import UserError
 from easel.ledger.store import Groups, Ledger, Store
@@ -211,7 +204,8 @@ def interval_of(row, trials: int) -> Interval:
 def against_random(row: pd.Series, groups: Groups, model: str) -> Judged:
     """Section 5's sentence in one space: the easy set is closer than random ones, the hard one further apart."""
     trials = len(groups.ledger.where(model=model))
-    found = judge(interval_of(row, trials), **{"below" if row.which == "easy" else "above": 1})
+    side = "below" if row.which == "easy" else "above"
+    found = judge(interval_of(row, trials), **{side: 1}, steady=(row.band_high - row.band_low) / 2)
     why = f"{row.ratio - 1:+.0%} against random; random sets {row.band_low - 1:+.0%} to {row.band_high - 1:+.0%}"
     return Judged(found, why, "pictures")
 

@@ -27,6 +27,7 @@ from scipy.stats import beta
 
 from easel.compare import claims, intervals
 from easel.compare.claims import Judged
+from easel.compare.cuts import ROUNDING
 from easel.data import sets as datasets
 from easel.data.sets import Dataset
 from easel.errors import UserError, is_whole
@@ -381,7 +382,7 @@ def cost(trial: Trial, *, counted: bool = False) -> float:
 def costs(points: pd.DataFrame, voters: Mapping[str, Iterable[Trial]]) -> pd.DataFrame:
     """What choosing and training cost, in trainings on all examples: chooser, budget, keep, choosing, training, total,
 
-    and pays_after: from how many trainings on the subset on both together are cheaper than as many on all examples; inf
+    and pays_after: from how many trainings on the subset on both together are no dearer than as many on all; inf
     where a subset's training is not cheaper. points: of `compression_plan`, 100 percent among them; voters: {chooser:
     the trials whose hits were counted}.
     """
@@ -390,7 +391,7 @@ def costs(points: pd.DataFrame, voters: Mapping[str, Iterable[Trial]]) -> pd.Dat
         choosing = sum(cost(trial, counted=True) for trial in trials) / full
         for (budget, percent), group in points[points.keep < 100].groupby(["budget", "keep"], sort=False):
             training = cost(group.trial.iloc[0]) / full
-            after = np.ceil(choosing / (1 - training)) if training < 1 else np.inf
+            after = np.ceil(choosing / (1 - training) - ROUNDING) if training < 1 else np.inf
             rows.append((who, budget, percent, choosing, training, choosing + training, after))
     return pd.DataFrame(rows, columns=["chooser", "budget", "keep", "choosing", "training", "total", "pays_after"])
 

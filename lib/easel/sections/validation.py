@@ -220,8 +220,8 @@ def signs_of_error(images: TestImages, errors_of: str, *, resamples: int = 200) 
     signs = {f"{net}, count": images.right[net], f"{errors_of} itself, count": images.right[errors_of]}
     signs[f"{net}, mean probability"] = images.sure[net]
     signs[f"{net}, count, {few - 1} trained on them"] = by_seed(images.right[net][:few], wrong[:few])
-    signs[f"{net}, count, {few - 1} never trained on them"] = by_seed(images.unseen[net], wrong)
-    signs[f"{net}, count, {few - 1} finished nets"] = by_seed(~images.wrong[net], wrong)
+    signs[f"{net}, count, {few - 1} never trained on them"] = by_seed(images.unseen[net][:few], wrong[:few])
+    signs[f"{net}, count, {few - 1} finished nets"] = by_seed(~images.wrong[net][:few], wrong[:few])
     for sign, units in signs.items():
         in_turn = units.dtype.names is not None
         found = crossed(_told, *([units] if in_turn else [units, wrong]), labels=images.labels, resamples=resamples)
@@ -241,9 +241,11 @@ def mostly_hard(table: pd.DataFrame, measure: str) -> Judged | None:
     rows = _of_the_other(table, measure)
     if rows.most.min() <= 0.5:
         return None
-    tie = f"ties {rows.tie_low.min():.2f} to {rows.tie_high.max():.2f}"
-    why = f"weaker: {{where}}; by class {rows.class_chance.max():.2f}, possible {rows.most.min():.2f}, {tie}"
-    return _above(rows, rows.class_chance.clip(lower=0.5), why, "most")
+    found = _above(rows, rows.class_chance.clip(lower=0.5), paper="most")
+    weaker = rows[_named(rows) == found.finding.where].iloc[0]
+    tie = f"ties {weaker.tie_low:.2f} to {weaker.tie_high:.2f}"
+    why = f"weaker: {{where}}; by class {weaker.class_chance:.2f}, possible {weaker.most:.2f}, {tie}"
+    return found._replace(why=why)
 
 
 def easier_when_right(table: pd.DataFrame) -> Judged:
@@ -268,9 +270,14 @@ def consistent(alike: pd.DataFrame, measure: str) -> Judged:
 
 def _above(rows: pd.DataFrame, bar, why: str = "", paper: str = "yes") -> Judged:
     """Whether every row, named by its first two columns, lies above its bar, one number or one a row."""
-    points = claims.row_points(rows, rows.iloc[:, 0].astype(str) + " – " + rows.iloc[:, 1].astype(str))
-    found = claims.judge(points, above=dict(zip(points, np.broadcast_to(bar, len(points)), strict=True)))
+    points = claims.row_points(rows, _named(rows))
+    bars = dict(zip(points, np.broadcast_to(bar, len(points)), strict=True))
+    found = claims.judge(points, above=bars, steady=np.inf)  # n counts images
     return Judged(found, why or f"weaker: {{where}}; to be above {np.max(bar):.2f}", paper)
+
+
+def _named(rows: pd.DataFrame) -> pd.Series:
+    return rows.iloc[:, 0].astype(str) + " – " + rows.iloc[:, 1].astype(str)
 
 
 def _of_the_other(table: pd.DataFrame, measure: str) -> pd.DataFrame:
