@@ -106,7 +106,7 @@ def audit(
     print(f"{name.plain}: {n:,} pictures in {len(examples.classes)} classes", flush=True)
     _timed(asked)
     opinions = Opinions(run.ensure(asked), given)
-    names = sets.files_named(examples) or [f"image {i}" for i in examples.ids]
+    names = sets.own_files(examples) or [f"image {i}" for i in examples.ids]
     table = _table(opinions, names, copies, None if given is None else given != labels)
     folder = files.make_folder(Path(out) if out else files.results_dir() / sets.own_name(name.plain))
     found = Audit(table, _summary(opinions, table, examples, repeats), opinions, folder)

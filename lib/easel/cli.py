@@ -8,6 +8,7 @@ PyTorch and Jupyter are imported by the commands that need them, not before.
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -268,8 +269,8 @@ def _dataset(options) -> str | None:
         return options.dataset
     if options.dataset is None or "/" not in options.dataset or options.hold_out >= 1:
         raise UserError(f"--hold-out {options.hold_out}: a share below 1 of a folder, with --dataset ./FOLDER")
-    plain, at, pixels = options.dataset.partition("@")
-    return f"{plain.rstrip('/')}~{options.hold_out:.4g}{at}{pixels}"
+    plain, pixels = re.fullmatch(r"(.*?)/*(@\d+)?", options.dataset).groups("")
+    return f"{plain}~{round(options.hold_out, 4):g}{pixels}"
 
 
 def _settings(options) -> dict[str, str]:
@@ -345,12 +346,15 @@ def _scores(options) -> None:
     folder = plan.profile_folder(options.profile)
     given = _given(options, "drop", "balanced", "seed", "net", "m", "notebook")
     which = _given(options, *_LISTS)
+    elsewhere = options.dataset is not None or options.also
     if which:
         (first, count), *more = which.items()
-        if more or options.keep is not None or given.keys() - {"net", "m", "notebook"}:
+        if more or options.keep is not None or options.out or elsewhere or given.keys() - {"net", "m", "notebook"}:
             raise UserError(f"--{first} prints a list, with --net, --m and --notebook alone beside it")
         print(inventory.listed(folder, first, count, **given))
     elif options.keep is not None:
+        if elsewhere:
+            raise UserError("--dataset and --also are of the table of all scores, not of what to keep")
         out = Path(options.out or folder / "tables" / "keep.csv")
         words = inventory.write_kept(folder, out, options.keep, given.pop("drop", "easiest"), **given)
         print(f"{words} -> {out}")

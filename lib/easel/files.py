@@ -88,8 +88,6 @@ def write_atomically(path: Path, content: bytes) -> Path:
                     with suppress(OSError):  # a file system without locks
                         fcntl.flock(file, fcntl.LOCK_SH)  # somebody's, as long as this process writes it
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
             publish(temporary, path)
         except BaseException:
             with suppress(FileNotFoundError):
@@ -101,9 +99,9 @@ def write_atomically(path: Path, content: bytes) -> Path:
 def publish(temporary: Path, path: Path) -> Path:
     """Renames a finished file of the same folder to its final name: on the disk first, then visible, old or new."""
     path = Path(path)
-    os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp makes 0600; others who may read the folder may read this
-    with open(temporary, "rb") as file:
+    with open(temporary, "rb+") as file:  # to write, or Windows does not sync it
         os.fsync(file.fileno())
+    os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp makes 0600; others who may read the folder may read this
     os.replace(temporary, path)
     if hasattr(os, "O_DIRECTORY"):  # not on Windows, where a folder cannot be opened
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -306,8 +306,11 @@ def _by_table(table: Path) -> dict[str, list[Path]]:
     The file's column is called file, filename, path, image or id, else it is the first; the label's label, class,
     category or target, else it is the second. UserError naming what is missing.
     """
-    with open(table, encoding="utf-8-sig", newline="") as file:
-        header, *rows = [row for row in csv.reader(file) if row] or [[]]
+    try:
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            header, *rows = [row for row in csv.reader(file) if row] or [[]]
+    except (UnicodeDecodeError, csv.Error) as fault:
+        raise UserError(f"{table}: {reason(fault)}; save it as CSV in UTF-8") from None
     columns = [name.strip().lower() for name in header]
     at = next((columns.index(name) for name in FILE_COLUMNS if name in columns), 0)
     of = next((columns.index(name) for name in LABEL_COLUMNS if name in columns), 1)
@@ -319,7 +322,7 @@ def _by_table(table: Path) -> dict[str, list[Path]]:
     gone = [path for paths in found.values() for path in paths if not path.is_file()]
     if gone:
         more = f" and {len(gone) - LISTED} more" if len(gone) > LISTED else ""
-        names = ", ".join(str(path.relative_to(table.parent)) for path in gone[:LISTED])
+        names = ", ".join(os.path.relpath(path, table.parent) for path in gone[:LISTED])
         raise UserError(f"{table} names {len(gone)} files that are not there: {names}{more}")
     if len(found) < 2:
         raise UserError(f"{table}: only one label; telling classes apart takes two or more")
@@ -536,6 +539,7 @@ def _label(label) -> int:
 BITS = 6  # of 64 signs; unrelated pictures differ in 32, give or take 4 (and more where they are smooth)
 LEVELS = 10  # of 255: mean difference of colours at 8x8
 _ROWS = 1000  # pictures that are held against all others at once
+_PAIRS = 100_000  # whose colours are compared at once
 
 
 def look_alikes(images: np.ndarray) -> np.ndarray:
@@ -551,8 +555,10 @@ def look_alikes(images: np.ndarray) -> np.ndarray:
         apart = (signs.shape[1] - signs[start : start + _ROWS] @ signs.T) / 2
         one, other = np.nonzero(apart <= BITS)
         one, other = (side[one + start < other] for side in (one + start, other))
-        near = np.abs(colours[one] - colours[other]).mean(1) <= LEVELS
-        pairs.append(np.stack([one[near], other[near]]))
+        for at in range(0, len(one), _PAIRS):
+            both = one[at : at + _PAIRS], other[at : at + _PAIRS]
+            near = np.abs(colours[both[0]] - colours[both[1]]).mean(1) <= LEVELS
+            pairs.append(np.stack(both)[:, near])
     one, other = np.concatenate(pairs, axis=1)
     graph = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(len(images),) * 2)
     _, group = sparse.csgraph.connected_components(graph, directed=False)

@@ -54,7 +54,7 @@ class Published:
     In the data folder `root` lies root/archive, and what was taken out of it in root/folder. Sets of two layouts:
         files and read      read(this, root, split) makes arrays of files with known MD5s: images (n, 3, side, side)
                             uint8, labels (n,) int64 from 0, class names; UserError naming the file that is damaged
-        unpack              lays a folder of images, train/CLASS/… and val/CLASS/…, which `folders` reads
+        unpack              lays a folder of images, train/CLASS/… and val/CLASS/…, which `own` reads
     """
 
     name: str

@@ -349,19 +349,13 @@ def own_name(name: str) -> str:
     return name if name in names() else Path(os.path.realpath(root(name))).name.removesuffix(".npz")
 
 
-def files_named(dataset: Dataset) -> list[str] | None:
-    """The file of each example, as a path in its split's folder; None for sets that are no folder of images."""
-    found = [files_of(dataset.name, split) for split in ("train", "test") if dataset.split in (split, "merged")]
-    if None in found:
-        return None
-    names = [path.relative_to(folder).as_posix() for folder, paths in found for path in paths]
-    return [names[i] for i in dataset.ids]
-
-
 def own_files(dataset: Dataset) -> list[str] | None:
-    """`files_named` of somebody's own folder; None for every other set, whose images go by their numbers."""
-    found = None if dataset.name in names() else files_named(dataset)
-    return found and [name.encode(errors="replace").decode() for name in found]  # bytes that are no UTF-8: a "?"
+    """Each example's file, as a path in its split's folder of somebody's own; None for every other set of images."""
+    found = [files_of(dataset.name, split) for split in ("train", "test") if dataset.split in (split, "merged")]
+    if dataset.name in names() or None in found:
+        return None
+    paths = [Path(os.path.relpath(path, folder)).as_posix() for folder, files in found for path in files]
+    return [paths[i].encode(errors="replace").decode() for i in dataset.ids]  # bytes that are no UTF-8: a "?"
 
 
 def with_files(titles: list[str], dataset: Dataset, rows) -> list[str]:

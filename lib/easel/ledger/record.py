@@ -230,7 +230,7 @@ class Record:
             epochs=self.epochs,
             recipe=Recipe(**self.identity["recipe"]),
             edit=edit,
-            views=tuple(v for v in self.views if v != "train"),
+            views=tuple(v for v in self.views if v != "train" and (View.of(v).after or 0) <= self.epochs),  # diverged
             record=tuple(quantities | lone),
             judged="train" in self.views,
             **self.data,

@@ -73,6 +73,9 @@ class Recipe:
         return cls(**(photographs if str(data).partition("@")[0] in PHOTOGRAPHS else {}) | changes)
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # NumPy's numbers are no JSON
+                object.__setattr__(self, name, value.item())
         refuse_other_kinds("recipe", _KINDS_OF_RECIPE, vars(self))
         for name, allowed in SETTINGS.items():
             if getattr(self, name) not in allowed:

@@ -34,7 +34,8 @@ from decimal import Decimal
 from functools import cache, partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from easel.errors import UserError, is_whole
 from easel.nets import layers as small, torchvision as others
@@ -244,18 +245,8 @@ def parameters(net: nn.Module) -> int:
 
 @cache
 def multiply_adds(name: str, *, classes: int = 10, size: int | None = None) -> int:
-    """Multiply-adds of one image's forward pass, convolutions and linear layers only (a FLOP count is twice this)."""
-    total = 0
-
-    def count(module: nn.Module, _inputs: tuple, output: Tensor) -> None:
-        nonlocal total
-        total += output[0].numel() * module.weight[0].numel()  # weight[0]: what one output reads, one group's inputs
-
+    """Multiply-adds of one image's forward pass: of convolutions and matrix products (a FLOP count is twice this)."""
     size = max(32, _parse(name)[0].smallest) if size is None else size
-    with _device(name), torch.random.fork_rng(devices=[]):
-        net = build(name, classes=classes, size=size).eval()
-        for module in net.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                module.register_forward_hook(count)
-        net(torch.empty(1, 3, size, size))
-    return total
+    with _device(name), torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counted:
+        build(name, classes=classes, size=size).eval()(torch.empty(1, 3, size, size))
+    return counted.get_total_flops() // 2

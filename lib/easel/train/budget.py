@@ -1,6 +1,6 @@
 """The time that training may take. Trainers ask before they begin a trial or a group of trials; nothing is cut short.
 
-with budget.within(budget.seconds("8m")):
+with budget.time_limit(budget.seconds("8m")):
     ensure(trials)          # raises OutOfTime once the eight minutes are over and something was left to begin
 """
 

@@ -11,6 +11,7 @@ ReLU and sums are read from memory and written to it. A device that keeps them i
 
 import statistics
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from easel.data import sets
+from easel.errors import UserError
 from easel.ledger.provenance import machine
 from easel.ledger.record import Record
 from easel.ledger.store import Store
@@ -59,7 +61,7 @@ def images_seen(record: Record) -> tuple[int, int]:
     for view in record.views:
         if View.of(view).base != "online":
             on = record.examples if View.of(view).base == "train" else int(record.arrays[f"count.{view}"])
-            evaluated += on * len(record.arrays[f"correct.{view}"])
+            evaluated += on * len(record.arrays.get(f"correct.{view}", ()))
     return each * record.epochs, evaluated
 
 
@@ -88,12 +90,13 @@ def speeds(store: Store, device: str, precisions: Iterable[str]) -> dict[tuple[s
         if made.get("device") != here or not made.get("seconds"):
             continue
         record = store.read(key)
-        if record is None or precision_of(record) not in wanted or size(record) is None:
-            continue
-        (train, evaluate), model = images_seen(record), record.identity["model"]
-        done = image(model, size=size(record)) * (3 * train + evaluate)
-        found.setdefault((model, precision_of(record)), []).append(made["seconds"] / done)
-        count += 1
+        with suppress(UserError):  # a net or a data set that this process does not know
+            if record is None or precision_of(record) not in wanted or size(record) is None:
+                continue
+            (train, evaluate), model = images_seen(record), record.identity["model"]
+            done = image(model, size=size(record)) * (3 * train + evaluate)
+            found.setdefault((model, precision_of(record)), []).append(made["seconds"] / done)
+            count += 1
     return found
 
 

@@ -141,6 +141,8 @@ def _ensured(
             for trial in trials:
                 if store.get(trial) is None:  # asked again under the lock: another driver may have trained some
                     missing[trial.key] = missing[trial.key].joined(trial) if trial.key in missing else trial
+            if device(engine) != "cpu":  # where bits are not promised, a new record could not be joined with an old one
+                missing = {key: _with_what_was_there(trial, store) for key, trial in missing.items()}
             # The longest first: one that is begun last keeps one core busy and leaves the others idle.
             todo = sorted(missing.values(), key=lambda t: -work(t) * t.epochs)
             if todo:
@@ -158,6 +160,13 @@ def _ensured(
         made = f"released records, made on {released[0].get('device', 'another machine')}"
         print(f"{len(released)} of {len(records)} trials are {made}; EASEL_RETRAIN=1 trains them here", flush=True)
     return records, trained
+
+
+def _with_what_was_there(trial: Trial, store: Store) -> Trial:
+    """The trial that serves what the store's own record of it serves, too: it will take its place."""
+    older = store.read(trial.key)
+    own = older is not None and older.status == "complete" and "released" not in older.provenance
+    return trial.joined(older.trial) if own else trial
 
 
 @contextlib.contextmanager
@@ -274,16 +283,17 @@ def _train(todo: list[Trial], engine: str, workers: int | None, store: Store, pr
         print(
             f"training in this process: no other knows {what}; register it in a module, to use every core", flush=True
         )
+    engine = "local" if alone else engine
     processes = 1 if here or on == "cuda" else min(workers or cores(), len(todo))
     if not progress.quiet:
-        if precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
+        if engine == "local" and precision() == "fp32" and any(t.recipe.precision == "bf16" for t in todo):
             slow = "this processor has no bfloat16 products and emulates them, some 8 times slower than fp32"
             print(slow, flush=True)
         _announce(todo, engine, processes, store)
     if way == MEASURED and on == "cpu" and engine == "local":  # before workers read what was chosen
         for group in gpu.alike(trial for trial in todo if trial.recipe.batches == "shuffled"):
             gpu.way_of_group(group, on, store)
-    if engine == "ray" and not alone:
+    if engine == "ray":
         cluster.train_on_ray(todo, store, progress)
     elif on == "cuda":
         gpu.train_together(todo, "cuda", store, progress)

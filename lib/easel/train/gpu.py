@@ -284,7 +284,8 @@ class Pack:
         """The updates of one epoch, of every lane."""
         first = self.lanes[0]
         programs = [self.ready(size) for size in first.sizes]  # captured before the dropout of a lone net is seeded
-        with torch.random.fork_rng(), one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
+        gpus = [self.device] * (self.device.type == "cuda")
+        with torch.random.fork_rng(gpus), one_thread() if self.device.type == "cpu" else contextlib.nullcontext():
             torch.manual_seed(stream(first.trial.seed, "dropout", first.done).initial_seed())
             for lane in self.lanes:
                 lane.begin()
@@ -314,7 +315,7 @@ class Pack:
         """What a lane's net says of changed images: float32 (examples, classes); they are made once for all lanes."""
         examples = lane.sets[view]
         if lane not in self.looked.get(examples.fingerprint, {}):
-            lanes = [one for one in self.lanes if not one.diverged and one.done == lane.done]
+            lanes = [one for one in self.lanes if one is lane or (not one.diverged and one.done == lane.done)]
             lanes = [one for one in lanes if one.sets[view].fingerprint == examples.fingerprint]
             self.looked = {examples.fingerprint: dict(zip(lanes, logits_of(lanes, examples), strict=True))}
         return self.looked[examples.fingerprint].pop(lane)
@@ -332,7 +333,7 @@ def alike(todo: Iterable[Trial]) -> list[list[Trial]]:
 def train_together(todo: Iterable[Trial], device: str, store: Store, progress, most: int | None = None) -> None:
     """Train trials and put their records, those that fit together side by side, the others one after another.
 
-    progress: a run.Progress. most: at once; None measures what pays (`width`).
+    progress: an `ensure.Progress`. most: at once; None measures what pays (`width`).
     """
     for group in alike(todo):
         if group[0].recipe.batches != "shuffled":  # the next batch depends on the losses so far: nothing to capture
@@ -453,8 +454,9 @@ def _to_the_end(pack: Pack, store: Store, progress) -> None:
             for key, lane in going.items():
                 lane.save(store.checkpoint(key))
             saved = time.monotonic()
-    for lane in pack.lanes:
-        lane.looks.clear()  # they hold their lane, and graphs hold memory
+    for lane in pack.lanes:  # what knows each other, and graphs that hold memory
+        lane.looks.clear()
+        lane.pack = None
 
 
 def width(trial: Trial, device: str, most: int = MOST_PACKED, way: str = "plain") -> int:

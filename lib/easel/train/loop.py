@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from easel import files
 from easel.data.changes import Changed
 from easel.data.sets import Dataset
+from easel.errors import UserError
 from easel.ledger.provenance import machine
 from easel.ledger.quantities import QUANTITIES
 from easel.ledger.record import BadRecord, Record, pack, unpack
@@ -182,7 +183,8 @@ class Run:
         online = torch.zeros(len(self.labels), dtype=torch.bool, device=device)
         total = torch.zeros((), device=device)
         self.net.train()
-        with torch.random.fork_rng():  # dropout, in nets that have it, draws from the global generator
+        gpus = [self.device] * (self.device.type == "cuda")
+        with torch.random.fork_rng(gpus):  # dropout, in nets that have it, draws from the global generator
             torch.manual_seed(stream(trial.seed, "dropout", self.done).initial_seed())
             for step, (at, index, crop, flip) in enumerate(self._steps()):
                 for group in self.optimizer.param_groups:
@@ -207,8 +209,10 @@ class Run:
     def features(self, view: str = "train") -> Tensor:
         """What enters the net's last layer, for every example of a view, unaugmented: float32 (examples, d)."""
         seen: list[Tensor] = []
-        last = [module for module in self.net.modules() if isinstance(module, nn.Linear)][-1]
-        handle = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float()))
+        linear = [module for module in self.net.modules() if isinstance(module, nn.Linear)]
+        if not linear:
+            raise UserError(f"features of {self.trial.model}: its last layer is no linear one")
+        handle = linear[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float()))
         try:
             # A pass of its own, and never a captured or compiled one: hooks are not called again when a graph is
             # replayed, and the logits stay those of a trial that records no features.
@@ -269,7 +273,7 @@ class Run:
         except (OSError, MemoryError, BadRecord):
             return False
         meta = json.loads(arrays.pop("meta").tobytes())
-        if [meta["key"], meta.get("arrays")] != [self.trial.key, sorted(self.asked)] or meta["done"] > len(self.loss):
+        if [meta["key"], meta.get("arrays")] != [self.trial.key, sorted(self.asked)] or meta["done"] >= len(self.loss):
             return False
         net, optimizer, fixed = {}, {}, {}
         for name, array in arrays.items():

@@ -345,5 +345,10 @@ def _choices(store: Store) -> dict[str, dict]:
     """What was measured, by `_kind`; nothing where the file is not there or not whole."""
     with suppress(OSError, ValueError):
         found = files.unsealed(files.read_regular(_choices_file(store)))
-        return {kind: chosen for kind, chosen in found.items() if isinstance(chosen, dict)}
+        return {kind: chosen for kind, chosen in found.items() if isinstance(chosen, dict) and _known(chosen)}
     return {}
+
+
+def _known(chosen: dict) -> bool:
+    """Whether a choice is a way of this easel, and not one of another that had others."""
+    return {PLAIN, *WAYS}.issuperset(str(chosen.get("way", PLAIN)).split("+"))

@@ -72,7 +72,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # M_… of malloc.h
 class Pool:
     """One process a core, each with a trial at a time; a killed worker is replaced and its trial given again."""
 
-    def __init__(self, todo: list[Trial], workers: int, store: Store, progress):  # progress: run.Progress
+    def __init__(self, todo: list[Trial], workers: int, store: Store, progress):  # progress: ensure.Progress
         self.todo, self.workers, self.store, self.progress = deque(todo), workers, store, progress
         self.busy: dict[Connection, tuple[mp.process.BaseProcess, Trial | None]] = {}
         self.deaths: dict[str, int] = {}
