@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from easel.compare.claims import Judged
+from easel.errors import UserError
+from easel.ledger.store import Ledger
 from easel.sections import mislabels
 from easel.train import ensure as run
 
@@ -44,6 +46,21 @@ def test_every_judge_and_score_is_measured_and_confusions_are_chances(opinions):
             assert table.loc[(judge, score), "average precision"] == mislabels.average_precision(values, wrong)
             assert table.loc[(judge, score), "first 10%"] == mislabels.times_chance(values, wrong, 0.1)
     assert np.allclose(mislabels.confusions(found, labels).sum(1), 1, atol=0.06)  # two decimals of ten classes
+
+
+def test_images_that_no_net_judges_are_not_the_most_suspicious_ones(opinions):
+    """One net of a fold diverged: its images had the probability 0."""
+    found, _, _ = opinions
+    left = [record for record in found.ledger.records if record.key != found.ledger.records[0].key]
+    with pytest.raises(UserError, match="mlp-1x10: no net that has not seen some of the images is left"):
+        mislabels.Opinions(Ledger(left), found.given)
+
+
+def test_a_class_that_is_never_confused_may_be_taken_for_any_other():
+    labels = np.arange(60) % 3
+    wrong = mislabels.planted(labels, 0.5, 1, np.eye(3))
+    assert (wrong != labels).sum() == 30
+    assert {*wrong[labels == 0]} == {0, 1, 2}
 
 
 def test_counts_by_net_n_and_m_end_where_all_trials_that_saw_an_image_are_counted(opinions):

@@ -344,3 +344,14 @@ def test_nothing_is_written_into_the_callers_arrays():
     values = np.array(CLEAR)
     judged({"": values}, below=0)
     assert values.tolist() == CLEAR
+
+
+def test_what_more_trials_would_not_narrow_is_limited_by_images():
+    """.50 [.45, .55] against .48: of the half-width .03 is other images', which is more than the gap."""
+    found = judge(Interval(0.50, 0.45, 0.55, 20), above=0.48, steady=0.03)
+    assert (found.verdict, found.reason, found.needed) == ("open", "images", None)
+    found = judge(Interval(0.50, 0.45, 0.55, 2000), above=0.48, steady=np.inf)
+    assert (found.reason, found.needed) == ("images", None)
+    assert judge(Interval(0.50, 0.49, 0.51, 20), above=0.48, steady=np.inf).verdict == "holds"
+    found = judge(Interval(0.50, 0.45, 0.55, 20), above=0.48, steady=0.01)  # (.05^2 - .01^2) / (.02^2 - .01^2) = 8
+    assert (found.reason, found.needed) == ("trials", 160)

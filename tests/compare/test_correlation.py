@@ -302,3 +302,14 @@ def test_each_trial_of_each_net_is_left_out_once():
         for trial, matrix in enumerate(of_net):
             rest = runs | {net: np.delete(runs[net], trial, axis=0)}
             assert np.allclose(matrix, correlated.agreement(rest, resamples=2).matrix)
+
+
+def test_a_share_above_one_keeps_its_interval():
+    """Two nets that disagree on classes: cut at 1, the estimate lay outside its interval, whose width was nothing."""
+    rng = np.random.default_rng(3)
+    labels, images = np.arange(400) % 4, rng.normal(size=400)
+    classes = np.array([0.5, 0.1, -0.1, -0.5])[labels]
+    runs = {a: images + side * classes + 0.4 * rng.normal(size=(4, 400)) for a, side in (("a", 1), ("b", -1))}
+    share = share_within(runs, labels).r("a", "b")
+    assert share.low < share.estimate < share.high
+    assert share.estimate > 1

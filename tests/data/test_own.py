@@ -374,6 +374,12 @@ def test_a_flat_folder_with_a_table_of_labels(tmp_path):
     assert "only one label" in refused(tmp_path)
     table.write_text("file\nx.png\n")
     assert "a header and rows of a file and its label are wanted" in refused(tmp_path)
+    table.write_bytes("file,label\nx.png,Mücke\ny.png,ant\n".encode("cp1252"))
+    assert "save it as CSV in UTF-8" in refused(tmp_path)
+    table.write_text(f"file,label\n{tmp_path / 'x.png'},wasp\ny.png,ant\n")
+    assert sets.own_files(sets.load(str(tmp_path))) == ["y.png", "x.png"]
+    table.write_text("file,label\n/nowhere/x.png,wasp\ny.png,ant\n")
+    assert "names 1 files that are not there: " in refused(tmp_path)
 
 
 def test_labels_that_change_in_the_table_were_not_noticed_and_make_another_data_set(tmp_path):

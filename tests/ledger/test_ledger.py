@@ -502,6 +502,34 @@ def test_a_diverged_record_serves_the_epochs_before_it_diverged(store, tiny):
     assert store.get(tiny(epochs=300, **wild)).status == "diverged"
 
 
+def test_a_view_that_a_diverged_trial_did_not_live_to_see_leaves_its_ledger_whole(store, tiny):
+    """It was looked for among the epochs there are, and no trial of the same ledger could be read."""
+    from easel.train import ensure as run
+
+    wild = Recipe(precision="fp32", learning_rate=1e30, optimizer="sgd")
+    trials = [tiny(epochs=5, views=("test:50@5",)), tiny(1, epochs=5, views=("test:50@5",), recipe=wild)]
+    ledger = run.ensure(trials, store=store, workers=0, quiet=True)
+    assert ([t.seed for t in ledger.trials], [t.seed for t in ledger.diverged]) == ([0], [1])
+    assert ledger.diverged[0].views == ()
+
+
+def test_what_hardware_without_promised_bits_trains_anew_serves_what_was_there_too(store, tiny, monkeypatch):
+    """A short record in other bits took the place of a longer one, which was then trained again, and so on."""
+    from easel.train import ensure as run, gpu
+
+    other = train(tiny(epochs=4))
+    other.arrays["correct.train"] = ~other.arrays["correct.train"]
+    store.put(other)
+    monkeypatch.setattr(run, "device", lambda engine="local": "cuda")
+    monkeypatch.setattr(run, "precision", lambda name="auto": "fp32")
+    together = gpu.train_together
+    monkeypatch.setattr(gpu, "train_together", lambda todo, on, *rest: together(todo, "cpu", *rest))
+    asked = tiny(epochs=1, views=("test:50",))
+    assert run.ensure([asked], store=store, quiet=True).trained == 1
+    assert run.ensure([asked, tiny(epochs=1)], store=store, quiet=True).trained == 0
+    assert run.ensure([tiny(epochs=4)], store=store, quiet=True).trained == 0
+
+
 def test_packs_are_taken_record_by_record(store, tiny, tmp_path):
     first, second, third = (train(tiny(seed=s)) for s in range(3))
     other = train(tiny(seed=1))

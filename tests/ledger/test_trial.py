@@ -83,6 +83,7 @@ def test_every_setting_of_the_recipe_changes_the_key(tiny):
 
 def test_the_papers_recipe_depends_on_the_data_set():
     assert Recipe.of("cifar10") == Recipe.of("./my/images@64") == Recipe()
+    assert isinstance(Recipe(batch_size=np.int64(64), learning_rate=np.float64(0.01)).batch_size, int)
     photographs = Recipe.of("tiny-imagenet-10@64", precision="fp32")
     assert (photographs.batch_size, photographs.augmentation, photographs.precision) == (64, "resized-crop", "fp32")
     assert Recipe.of("mini-imagenet", batch_size=32).batch_size == 32

@@ -1,8 +1,10 @@
 """An audit finds wrong labels that were planted, says so where it cannot, and leaves a table and a page to look at."""
 
+import os
 import shutil
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from PIL import Image
 
 from easel import cli, files
 from easel.audit import audit
-from easel.data import sets
+from easel.data import own, sets
 from easel.data.own import look_alikes
 from easel.errors import UserError
 from easel.sections import mislabels
@@ -215,6 +217,23 @@ def test_look_alikes_are_found_whatever_their_size_and_plain_ones_are_not_all_al
     images[4], images[5] = 40, 200  # two plain pictures, one dark and one light
     assert look_alikes(images).tolist() == [0, 1, 2, 0, 4, 5]
     assert look_alikes(images[:1]).tolist() == [0]
+
+
+def test_many_look_alikes_are_compared_a_part_at_a_time(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (9, 3, 16, 16), np.uint8)[np.arange(40) % 9]
+    whole = look_alikes(images)
+    assert whole.tolist() == (np.arange(40) % 9).tolist()
+    monkeypatch.setattr(own, "_PAIRS", 3)
+    assert (look_alikes(images) == whole).all()
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names there are text")
+def test_a_file_name_that_is_no_text_is_named_with_a_question_mark(birds):
+    """The table could not be written, after all the training."""
+    folder, _ = birds
+    first = next(Path(folder, "train", "red").iterdir())
+    os.rename(os.fsencode(first), os.path.join(os.fsencode(first.parent), b"caf\xe9.png"))
+    assert "red/caf?.png" in set(audit(folder, **QUICK).table.file)
 
 
 # ---- the page ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from PIL import Image
 from easel import cli
 from easel.ledger import provenance
 from easel.ledger.store import Store
+from easel.ledger.trial import Recipe
+from easel.nets import names
 from easel.notebook import batch
 from easel.train import cost, ensure as run
 
@@ -316,6 +318,8 @@ def test_a_share_that_is_held_out_is_part_of_the_data_set_s_name(monkeypatch, ca
     for folder in ("./birds", "./birds/", "./birds@64"):
         assert cli.main(["run", "--dataset", folder, "--hold-out", "0.2"]) == 0
     assert calls == ["./birds~0.2", "./birds~0.2", "./birds~0.2@64"]
+    assert cli.main(["run", "--dataset", "./me@home/birds", "--hold-out", "0.33333"]) == 0
+    assert calls[-1] == "./me@home/birds~0.3333"
     for argv in (["--hold-out", "0.2"], ["--hold-out", "0.2", "--dataset", "cifar10"], ["--hold-out", "2"]):
         assert "a share" in refused(capsys, "run", *argv)
 
@@ -419,6 +423,24 @@ def test_runs_of_whole_numbers_are_said_by_their_ends():
 def test_scores_go_to_a_csv_file_too(trained, tmp_path):
     assert cli.main(["scores", "--out", str(tmp_path / "new" / "easiness.csv")]) == 0
     assert len(pd.read_csv(tmp_path / "new" / "easiness.csv")) == 400
+
+
+def test_what_a_list_or_what_to_keep_does_not_hear_is_refused(trained, capsys):
+    for argv in (["--suspicious", "5", "--dataset", "./birds"], ["--suspicious", "5", "--out", "list.csv"]):
+        assert "prints a list" in refused(capsys, "scores", *argv)
+    assert "the table of all scores" in refused(capsys, "scores", "--keep", "0.5", "--also", "learnability")
+
+
+def test_how_long_it_takes_is_not_asked_of_nets_that_nobody_knows_here(trained, tiny, monkeypatch):
+    """One such record in the store stopped every later training there."""
+    known = cost.speeds(Store(), "cpu", ["fp32"])
+    wild = Recipe(precision="fp32", learning_rate=1e30, optimizer="sgd")
+    store = Store()
+    run.ensure([tiny(7, recipe=wild), tiny(8, model="mlp-1x11")], workers=0, store=store, quiet=True)
+    parse = names._parse
+    monkeypatch.setattr(names, "_parse", lambda name: names.check("of-another") if name == "mlp-1x11" else parse(name))
+    names.multiply_adds.cache_clear()
+    assert cost.speeds(store, "cpu", ["fp32"]).keys() == known.keys()
 
 
 def test_scores_take_a_net_that_was_trained_in_two_ways_once(trained, tiny, tmp_path):

@@ -4,6 +4,8 @@ What needs a GPU (captured against eager, packed against alone) is skipped witho
 """
 
 import contextlib
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -198,6 +200,27 @@ def test_a_trial_that_diverges_ends_and_the_others_go_on(rich, store):
     assert pack.epoch() == []
     assert pack.epoch() == [other]
     assert (other.record().status, other.done, lane.done) == ("complete", 3, 1)
+
+
+def test_a_lane_that_diverges_between_two_changed_views_ends_as_in_the_plain_loop(rich):
+    """Its loss is finite, what it says of the training images is not: it is still asked for the other views."""
+    lane = Lane(rich(epochs=2, views=("colour=0.3",), record=()), "cpu")
+    pack = Pack([lane])
+    lane.diverged = True
+    assert pack.of_changed("colour=0.3", lane).shape == (100, 10)
+
+
+def test_a_pack_that_is_done_lets_go_of_its_lanes(tiny, store, monkeypatch):
+    """On a GPU their nets and graphs stood in the way of the next pack until somebody collected."""
+    seen = weakref.WeakSet()
+    monkeypatch.setattr(gpu, "Lane", lambda *given: seen.add(lane := Lane(*given)) or lane)
+    gc.collect()
+    gc.disable()
+    try:
+        to_the_end([tiny(seed) for seed in range(2)], store)
+        assert not seen
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("during_a_capture", [False, True])

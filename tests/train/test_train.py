@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from easel.errors import UserError
 from easel.ledger.trial import Edit, Recipe
 from easel.nets import names
 from easel.train.batches import stream
@@ -269,6 +270,20 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(tiny, tmp_path):
     (tmp_path / "c").write_bytes(blob)
     assert not Run(tiny()).restore(tmp_path / "c")
     assert not Run(tiny()).restore(tmp_path / "nothing")
+
+
+def test_a_checkpoint_of_a_longer_trial_at_the_length_asked_for_is_not_used(tiny, tmp_path):
+    """There was no epoch left to train, and none to make the record from."""
+    longer, path = Run(tiny(epochs=4)), tmp_path / "c"
+    for _ in range(2):
+        longer.epoch()
+    longer.save(path)
+    assert train(tiny(epochs=2), checkpoint=path).to_bytes() == train(tiny(epochs=2)).to_bytes()
+
+
+def test_a_net_without_a_linear_layer_has_no_features_to_record(tiny):
+    with pytest.raises(UserError, match="features of squeezenet1_1"):
+        Run(tiny(model="squeezenet1_1", data="patterns@64")).features()
 
 
 def test_a_last_batch_of_one_image_trains(tiny):

@@ -310,6 +310,18 @@ def test_a_choice_is_kept_beside_the_store_and_said_once(tiny, store, monkeypatc
     assert ways.way_of(trial, "cpu", store) == PLAIN
 
 
+def test_a_way_of_another_easel_is_measured_again(tiny, store, monkeypatch):
+    """Few steps wait, so nothing is measured: what was chosen was taken, and is not known here."""
+    trial = tiny(model="resnext-11-2x4d")
+    net = names.build(trial.model)
+    monkeypatch.setenv("EASEL_WAY", MEASURED)
+    with monkeypatch.context() as other:
+        other.setitem(ways.WAYS, "one-pass", ways.Way(lambda net: None, lambda net: True, 1.0))
+        measured = Measured({PLAIN: 20, GROUPS: 21, "group-products": 21, "compiled": 21, "one-pass": 10})
+        assert ways.measure_way(trial, "cpu", store, net, 10**7, measured.probe) == "one-pass"
+    assert ways.way_of(trial, "cpu", store) == PLAIN
+
+
 def test_with_more_to_train_what_was_not_tried_is_tried(tiny, store, monkeypatch):
     monkeypatch.setenv("EASEL_WAY", MEASURED)
     trial, net = tiny(model="resnext-11-2x4d"), names.build("resnext-11-2x4d")

@@ -405,10 +405,9 @@ def _out_of_memory() -> Iterator[list[bool]]:
         met.append(True)
         for one in causes[:-1]:  # its frames hold the lanes
             traceback.clear_frames(one.__traceback__)
-    if met:
-        gc.collect()  # lanes and looks know each other
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    gc.collect()  # packs, lanes and looks know each other, and their graphs hold memory
+    if met and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _too_large(trial: Trial) -> UserError:
@@ -454,9 +453,6 @@ def _to_the_end(pack: Pack, store: Store, progress) -> None:
             for key, lane in going.items():
                 lane.save(store.checkpoint(key))
             saved = time.monotonic()
-    for lane in pack.lanes:  # what knows each other, and graphs that hold memory
-        lane.looks.clear()
-        lane.pack = None
 
 
 def width(trial: Trial, device: str, most: int = MOST_PACKED, way: str = "plain") -> int:
