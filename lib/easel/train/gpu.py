@@ -165,11 +165,6 @@ class Look:
         return self.logits
 
 
-def graph_pool(device: torch.device):
-    """Memory that several graphs may share if they never run at the same time."""
-    return torch.cuda.graph_pool_handle() if device.type == "cuda" else None
-
-
 def program(
     function: Callable[[], None], state: Callable[[], list[Tensor]], device: torch.device, pool=None
 ) -> Callable[[], None]:
@@ -224,7 +219,7 @@ class Pack:
         gpu = self.device.type == "cuda"
         self.streams = [torch.cuda.Stream(self.device) if gpu else None for _ in lanes]
         self.programs: dict[int, Callable[[], None]] = {}
-        self.pool = graph_pool(self.device)  # one for all its graphs: two at work at once never happens
+        self.pool = torch.cuda.graph_pool_handle() if gpu else None  # of all its graphs: never two at work at once
         alike = {(lane.trial.recipe, lane.trial.facts.fingerprint) for lane in lanes}
         self.as_one = len(lanes) > len(alike) == 1 and TOGETHER in changes_of(lanes[0].way)
         self.as_one &= WAYS[TOGETHER].has(lanes[0].net)

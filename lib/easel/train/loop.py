@@ -27,7 +27,7 @@ from easel.ledger.record import BadRecord, Record, pack, unpack
 from easel.ledger.trial import Recipe, Timed, Trial, View
 from easel.nets import names
 from easel.train.batches import Fixed, crop_and_flip, epoch_draws, fixed_order, normalise, pad, resized_crop, stream
-from easel.train.ways import run_in
+from easel.train.ways import convolves, run_in
 
 RESIDENT = 6  # data sets whose images stay on a GPU, as they are or with a margin
 
@@ -82,8 +82,7 @@ class Run:
         self.net = net.to(self.device, memory_format=torch.channels_last)
         run_in(self.net, way)
         # Without a convolution the channels would be brought to the end and back again.
-        convolves = any(isinstance(module, nn.Conv2d) for module in self.net.modules())
-        self.layout = torch.channels_last if convolves else torch.contiguous_format
+        self.layout = torch.channels_last if convolves(self.net) else torch.contiguous_format
         self.kept = torch.from_numpy(trial.trained_on)
         self.labels = torch.from_numpy(trial.training_labels).to(self.device)  # evaluation has the data set's own
         self.padded = on_device(examples, self.device, recipe.translation)

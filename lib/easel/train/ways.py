@@ -186,7 +186,8 @@ def _grouped(net: nn.Module) -> list[nn.Conv2d]:
     return [c for c in convs if 1 < c.groups < c.in_channels and c.dilation == (1, 1) and c.padding_mode == "zeros"]
 
 
-def _convolves(net: nn.Module) -> bool:
+def convolves(net: nn.Module) -> bool:
+    """Whether a net has a convolution."""
     return any(isinstance(module, nn.Conv2d) for module in net.modules())
 
 
@@ -197,7 +198,7 @@ def draws(net: nn.Module) -> bool:
 
 def _products_alone(net: nn.Module) -> bool:
     """Neither convolutions, which several nets at once would make grouped ones, nor statistics, nor chance."""
-    return not (_convolves(net) or any(True for _ in net.buffers()) or draws(net))
+    return not (convolves(net) or any(True for _ in net.buffers()) or draws(net))
 
 
 def _dense(net: nn.Module) -> bool:
@@ -220,7 +221,7 @@ class Way:
 WAYS = {
     "groups-apart": Way(groups_apart, _grouped, 3.0),
     "group-products": Way(group_products, _grouped, 3.0),
-    "compiled": Way(compiled, _convolves, 60.0),
+    "compiled": Way(compiled, convolves, 60.0),
     "shared-norms": Way(shared_norms, _dense, 60.0),
     "padded": Way(partial(shared_norms, multiple=8), _odd_growth, 60.0),
     TOGETHER: Way(lambda net: None, _products_alone, 1.0),  # gpu.Pack's to do: a net by itself runs as it is
