@@ -338,14 +338,15 @@ def _m_values(epochs: int) -> list[int]:
 
 
 def _ways(store: Store, keys: list[str]) -> tuple[list[list], int]:
-    """The records of each way that a net was trained (data, recipe): most usual first, then fullest.
+    """The records of each way that a net was trained and judged (data, recipe): most usual first, then fullest.
 
     Also how many of the keys are neither in the store nor released.
     """
     records = [store.read(key) for key in keys]
     groups: dict[str, list] = {}
-    for record in records:
-        if record is not None and record.identity["edit"] is None and record.status == "complete":
+    whole = [r for r in records if r is not None and r.identity["edit"] is None and r.status == "complete"]
+    for record in whole:
+        if "train" in record.views:  # some are judged on other images alone
             way = {name: value for name, value in record.identity.items() if name != "seed"}
             groups.setdefault(json.dumps(way, sort_keys=True), []).append(record)
 

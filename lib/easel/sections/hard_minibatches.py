@@ -66,7 +66,8 @@ def arm_trials(make: Callable, models: list[str], trials: int, base: Recipe, del
         plans[model] = {}
         for arm, own in arms(base, deltas, easiness if n == 0 else None).items():
             if n == 0 or not arm.startswith("random"):
-                plans[model][arm] = make(model, range(trials), **own, **fields)
+                losses = {"record": ("loss",)} if arm in (FIXED, GROUPED) else {}  # `batch_losses` reads them
+                plans[model][arm] = make(model, range(trials), **own, **losses, **fields)
     return plans
 
 
