@@ -88,6 +88,8 @@ def write_atomically(path: Path, content: bytes) -> Path:
                     with suppress(OSError):  # a file system without locks
                         fcntl.flock(file, fcntl.LOCK_SH)  # somebody's, as long as this process writes it
                 file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # while it is locked
             publish(temporary, path)
         except BaseException:
             with suppress(FileNotFoundError):
