@@ -425,6 +425,16 @@ def test_scores_go_to_a_csv_file_too(trained, tmp_path):
     assert len(pd.read_csv(tmp_path / "new" / "easiness.csv")) == 400
 
 
+def test_scores_pass_over_a_trial_that_was_judged_on_other_images_alone(trained, tiny, tmp_path):
+    """Notebooks 04 and 08 train such: the table could not be made for want of what it says of the training set."""
+    unusual = Recipe(precision="fp32", horizon=3)
+    elsewhere = tiny(9, epochs=3, views=("test:50@3",), judged=False, recipe=unusual)
+    keys = [run.ensure([elsewhere], workers=0, store=Store(), quiet=True).records[0].key]
+    make.receipt(tmp_path / "results/smoke", "04_one", keys=keys)
+    assert cli.main(["scores", "--out", str(tmp_path / "e.csv")]) == 0
+    assert len(pd.read_csv(tmp_path / "e.csv")) == 400
+
+
 def test_what_a_list_or_what_to_keep_does_not_hear_is_refused(trained, capsys):
     for argv in (["--suspicious", "5", "--dataset", "./birds"], ["--suspicious", "5", "--out", "list.csv"]):
         assert "prints a list" in refused(capsys, "scores", *argv)
