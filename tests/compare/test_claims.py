@@ -353,5 +353,7 @@ def test_what_more_trials_would_not_narrow_is_limited_by_images():
     found = judge(Interval(0.50, 0.45, 0.55, 2000), above=0.48, steady=np.inf)
     assert (found.reason, found.needed) == ("images", None)
     assert judge(Interval(0.50, 0.49, 0.51, 20), above=0.48, steady=np.inf).verdict == "holds"
+    found = judge(Interval(np.nan, np.nan, np.nan, 2000), above=0.48, steady=np.inf)  # too few nets
+    assert (found.verdict, found.reason) == ("open", "trials")
     found = judge(Interval(0.50, 0.45, 0.55, 20), above=0.48, steady=0.01)  # (.05^2 - .01^2) / (.02^2 - .01^2) = 8
     assert (found.reason, found.needed) == ("trials", 160)

@@ -109,7 +109,7 @@ def judge(
         far = {p: max(abs(one.low - bar[p]), abs(one.high - bar[p])) for p, one in plain.items()}
         if all(one.telling and _exceeds(margin, far[p]) for p, one in plain.items()):
             verdict, shown = "no difference", plain[worst]
-    if verdict == "open" and not limit and steady > 0 and not abs(plain[worst].estimate - bar[worst]) > steady:
+    if verdict == "open" and not limit and steady > 0 and abs(plain[worst].estimate - bar[worst]) <= steady:
         limit = "images"
     return _finding(worst, _mirrored(shown, sign), verdict, limit, _needed(plain[worst], bar[worst], margin, steady))
 

@@ -111,7 +111,7 @@ def rate_table(
     Columns: a, b, which, fraction, rate (tie rule `ties`), low, high (jackknife, every trial deleted once), tie_low,
     tie_high (`bounds`, whatever `ties` is), identified, chance (of sets of these sizes), stratified_chance (nan without
     labels), spearman, share, share_low, share_high (of the ceiling, `agreement_table`), n_trials (in the smallest
-    group used). UserError as in `rate` and `jackknife`.
+    group used), n (trials of both nets). UserError as in `rate` and `jackknife`.
     """
     which, fraction = cuts.asked(which, fraction)
     index = cuts.chosen("ties", ties, cuts.TIES) == "index"
